@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * settings: the one YAML file that both programs read, as a typed struct.
+ *
+ * settings_table.c is the only place that names a key: its type, default (as text, parsed like the file's), limits, unit, flags
+ * and one sentence on its consequence. It drives parsing, validation, `--help-settings`, the redacted print and the
+ * documentation page. One file serves both programs, so there is one table; it holds words, no knowledge: this folder still
+ * includes nothing of MySQL or the warehouses.
+ *
+ * Rules: an unknown key is an error that offers the nearest name. All errors are reported at once. `${NAME}` is replaced by the
+ * environment (unset: an error; `$${` is a plain `${`). A secret comes from `${NAME}` or from a file (`password_file:`), never as
+ * plain text. Sizes: bytes, or KiB, MiB, GiB. Durations: ms, s, m, h, d.
+ */
+#ifndef KAKEHI_COMMON_SETTINGS_H
+#define KAKEHI_COMMON_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "common/err.h"
+#include "common/log.h"
+#include "common/text_list.h"
+
+enum tls_mode { TLS_VERIFY, TLS_VERIFY_CA, TLS_OFF };
+enum on_table_error { ON_TABLE_ERROR_STOP };
+enum warehouse_kind { WAREHOUSE_SQLITE };
+
+struct settings_log {
+    enum log_format format;
+    enum log_level level;
+};
+
+struct settings_topics {
+    bool create;                           /* topics.create: false = they must be there */
+    int64_t partitions;                    /* of a data topic that we make */
+    struct text_pairs partitions_by_table; /* pattern db.table -> number; the first that matches wins */
+    struct text_pairs topic;               /* db.table -> topic name, for names that collide */
+    int64_t replication;                   /* 0: the broker's default.replication.factor */
+    int64_t retention_ms;                  /* of data topics; state topics and dead letters: unlimited */
+};
+
+struct settings_source {
+    char *name; /* `__source`; part of the transactional id */
+    char *host;
+    int64_t port;
+    char *socket; /* a local server's socket file instead of host and port; NULL */
+    char *user;
+    char *password; /* secret; NULL: none */
+    enum tls_mode tls;
+    char *tls_ca; /* file; NULL: the system's */
+    struct text_list tables;  /* patterns db.table; what matches is selected ... */
+    struct text_list exclude; /* ... unless it matches one of these */
+    char *start;              /* first run only: "current", "earliest", or a GTID set / file:position */
+    int64_t server_id;        /* 0: derived from the source's name and this process */
+    int64_t heartbeat_ms;     /* asked of the server while it has nothing to send */
+    int64_t connect_timeout_ms;
+    enum on_table_error on_table_error;
+};
+
+struct settings_producer {
+    char *listen; /* "address:port" of the admin port; port 0: any free one, logged */
+    struct text_pairs kafka;
+    int64_t memory_bytes;            /* ceiling, without the largest single row */
+    int64_t transaction_bytes;       /* a Kafka transaction is committed at this size ... */
+    int64_t transaction_age_ms;      /* ... or age, at the latest */
+    int64_t position_interval_ms;    /* position-only transactions while no selected table changes (A6) */
+};
+
+struct settings_worker {
+    char *listen;
+    char *group; /* consumer group = prefix + this + the warehouse's name */
+    struct text_pairs kafka;
+    int64_t memory_bytes;
+    int64_t batch_rows;
+    int64_t batch_bytes;
+    int64_t batch_age_ms;
+    int64_t dedupe_window; /* W of exactly-once rule 5.2, in offsets */
+    int64_t dedupe_bytes;
+    int64_t stall_ms;      /* lag without progress for this long fails /healthz */
+};
+
+struct settings {
+    char *prefix; /* of all topics, groups and ids */
+    struct settings_log log;
+    struct text_pairs kafka; /* librdkafka properties for both programs */
+    struct settings_topics topics;
+    struct settings_source source;
+    struct settings_producer producer;
+    struct settings_worker worker;
+    enum warehouse_kind warehouse;
+    char *sqlite_file;
+    char *sqlite_table; /* pattern of the view's name: "{table}" or "{database}_{table}"; the history adds _history */
+};
+
+enum settings_for { SETTINGS_FOR_PRODUCER = 1, SETTINGS_FOR_WORKER = 2, SETTINGS_FOR_BOTH = 3 };
+
+/* Reads, completes with defaults and checks `path`. All errors go to `errors`, one a line ("file:line: key: what is wrong; what to
+ * do"). Returns NULL if there was one. `who`: which program asks (decides what is required). */
+struct settings *settings_load(const char *path, enum settings_for who, FILE *errors) MUST_CHECK;
+void settings_free(struct settings *settings); /* takes NULL; secrets are wiped */
+
+/* --help-settings: every key with type, default, limits and sentence. */
+void settings_print_help(FILE *out);
+/* The settings in force, as YAML, secrets as "(secret)". */
+void settings_print(const struct settings *settings, FILE *out);
+/* The settings reference page in Markdown; lint compares it with the one in the tree. */
+void settings_print_markdown(FILE *out);
+
+#endif

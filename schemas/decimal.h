@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* decimal: between digits as text, the unscaled two's complement bytes of Avro's decimal, and back. Up to 65 digits, exact. */
+#ifndef KAKEHI_SCHEMAS_DECIMAL_H
+#define KAKEHI_SCHEMAS_DECIMAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+
+#define DECIMAL_BYTES_MAX 28 /* 65 digits need 217 bits and a sign */
+#define DECIMAL_TEXT_MAX  70 /* sign, 65 digits, "0.", NUL */
+
+/* `digits` are digit_count decimal digits ('0' to '9') without a point. Writes the shortest two's complement form, big-endian;
+ * returns its size (1 to DECIMAL_BYTES_MAX). At most 65 digits. */
+size_t decimal_from_digits(const char *digits, size_t digit_count, bool negative, uint8_t bytes[DECIMAL_BYTES_MAX]);
+/* "-123.4500": always `scale` digits behind the point, at least one before. Fails (ERR_POISON) on 0 bytes or more than
+ * DECIMAL_BYTES_MAX. Returns 0; the text is NUL-terminated. */
+int decimal_to_text(const uint8_t *bytes, size_t size, unsigned scale, char text[DECIMAL_TEXT_MAX + 20], struct err *err) MUST_CHECK;
+
+#endif

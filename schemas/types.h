@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * types: the one type table. For each column_type: how its values stand in Avro, in SQLite and in BigQuery, and what MySQL
+ * types become it. The encoder, the decoder, the table makers and the documentation read it; nobody else decides.
+ */
+#ifndef KAKEHI_SCHEMAS_TYPES_H
+#define KAKEHI_SCHEMAS_TYPES_H
+
+#include "schemas/table.h"
+
+struct type_facts {
+    const char *name;     /* "long", "ulong", ...: the property kakehi.type of the Avro schema */
+    const char *avro;     /* the Avro type as JSON, e.g. {"type":"int","logicalType":"date"}; %p and %s stand for precision, scale */
+    const char *sqlite;   /* INTEGER, REAL, TEXT, BLOB */
+    const char *bigquery; /* INT64, ...; NUMERIC stands for NUMERIC or BIGNUMERIC by precision and scale */
+    const char *mysql;    /* for the documentation page: "TINYINT to BIGINT, ..." */
+};
+
+const struct type_facts *type_facts(enum column_type type);
+/* -1 if no type has that name. */
+int type_by_name(const char *name);
+/* COLUMN_DECIMAL where BigQuery's NUMERIC or BIGNUMERIC holds it (s <= 38 and p - s <= 38), else COLUMN_DECIMAL_TEXT. */
+enum column_type type_of_decimal(unsigned precision, unsigned scale);
+
+#endif

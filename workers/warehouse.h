@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * warehouse: the seam between the worker and where rows end. What unites the destinations: a commit's mark is opaque text, and the
+ * warehouse says when it is due (SQLite's after the answer, BigQuery's before the send).
+ *
+ * A lane is one assigned partition of one topic, for as long as it is assigned; each assignment makes a new lane, and an answer to
+ * an earlier one is dropped by its number. All calls and callbacks happen on the loop's thread; whatever blocks has threads of its
+ * own behind this seam. Each request is answered exactly once, never inside the request.
+ *
+ * The consumer alone commits offsets (rule C2); a lane only says what a commit must say.
+ */
+#ifndef KAKEHI_WORKERS_WAREHOUSE_H
+#define KAKEHI_WORKERS_WAREHOUSE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "common/err.h"
+#include "common/settings.h"
+#include "schemas/record.h"
+#include "schemas/schema.h"
+
+struct warehouse;
+struct lane;
+struct request; /* a planned batch in the warehouse's own form; it owns its bytes until answered */
+
+#define LANE_OFFSET_BEGINNING INT64_C(-2) /* start where the log starts */
+
+enum lane_answer {
+    LANE_IN,       /* every row of the request is in */
+    LANE_BAD_ROWS, /* nothing is in; bad_rows names those that never will be: lane->drop_rows, then send again */
+    LANE_SURPRISE, /* what is in is not known: recover */
+    LANE_PAUSE,    /* nothing is in; the same request again after a pause (locked, disk full, throttled); err says why */
+    LANE_STOP,     /* nothing is in, and a person must act; the partition stops, loudly */
+};
+
+/* One message of a batch, decoded. Borrowed from the batch until the request is answered. */
+struct warehouse_row {
+    const struct schema *schema;
+    const uint8_t *value; /* the Avro bytes behind the frame: a destination that loads Avro takes them as they are */
+    size_t value_size;
+    int64_t offset;
+};
+
+struct warehouse_batch {
+    const struct warehouse_row *rows;
+    size_t row_count;
+    int64_t start;       /* offset of the first message that this batch answers for */
+    int64_t end;         /* one past the last: duplicates and dead letters just lie inside [start, end) */
+};
+
+typedef void (*lane_recovered)(void *context, int64_t start_offset, const struct err *err); /* err NULL: go on from start_offset */
+typedef void (*lane_ensured)(void *context, const struct err *err);
+typedef void (*lane_sent)(void *context, enum lane_answer answer, const size_t *bad_rows, size_t bad_row_count, const struct err *err);
+
+struct warehouse_calls {
+    struct lane *(*open)(struct warehouse *warehouse, const char *topic, int32_t partition, uint64_t assignment);
+    /* mark: the metadata of the committed offset ("" if none), committed: the offset or -1001. */
+    void (*recover)(struct lane *lane, int64_t committed, const char *mark, lane_recovered answer, void *context);
+    /* Table and columns exist as this schema needs them; views too. Several workers at once are fine. */
+    void (*ensure)(struct lane *lane, const struct schema *schema, lane_ensured answer, void *context);
+    /* No I/O. NULL and err: ERR_POISON names the row by *ret_bad_row (it will never be writable), else ERR_FATAL. */
+    struct request *(*plan)(struct lane *lane, const struct warehouse_batch *batch, size_t *ret_bad_row, struct err *err);
+    /* Must a commit with the mark be acknowledged before send? */
+    bool mark_before_send;
+    /* What a commit must say now; borrowed until the next call on this lane. "" is fine. */
+    const char *(*mark)(struct lane *lane);
+    void (*send)(struct lane *lane, struct request *request, lane_sent answer, void *context);
+    /* Takes the rows at these indexes out of the request, which may then be sent again. */
+    void (*drop_rows)(struct lane *lane, struct request *request, const size_t *rows, size_t row_count);
+    void (*request_free)(struct request *request);
+    /* Asynchronous, last; a request under way is answered before `closed`. */
+    void (*close)(struct lane *lane, void (*closed)(void *context), void *context);
+    json_t *(*status)(struct warehouse *warehouse);
+    void (*free)(struct warehouse *warehouse, void (*freed)(void *context), void *context); /* all lanes are closed */
+};
+
+struct warehouse {
+    const struct warehouse_calls *calls;
+    const char *name; /* "sqlite": the end of the group id */
+};
+
+#endif
