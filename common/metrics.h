@@ -28,6 +28,7 @@ struct metric_family {
 /* The cell of these label values (as many as the family has labels), made at first use. Never NULL, never freed, copies the values. */
 struct metric *metric_cell(struct metric_family *family, const char *const *values);
 void metric_add(struct metric *metric, double more);
+/* NaN hides the cell until it is set again (a partition that went to another worker). */
 void metric_set(struct metric *metric, double value);
 double metric_get(const struct metric *metric);
 void metrics_print(struct buffer *out);

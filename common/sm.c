@@ -4,7 +4,8 @@
 #include "common/log.h"
 #include "common/must.h"
 
-void sm_init(struct sm *machine, const char *kind, const char *id, const struct sm_state *states, int start, sm_invariant invariant)
+void sm_init(struct sm *machine, const char *kind, const char *id, const struct sm_state *states, int start,
+             sm_invariant invariant)
 {
     *machine = (struct sm){._kind = kind, ._id = id, ._states = states, ._invariant = invariant, ._state = start};
 }

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The format of the fields is read here and not given to printf, for two reasons: a value must be quoted as a whole, in the way
+ * of the line's format, and JSON wants numbers without quotes. So "rows=%zu" gives "rows":5, and "listen=%s:%d" one string.
+ *
+ * A value that would break its line is quoted even when it came by %s: a wrong %s must not forge a second line. Bytes that are
+ * not UTF-8 become U+FFFD, so that every line is valid for whoever collects them. A value longer than VALUE_BYTES_MAX is cut.
+ */
+#include "common/log.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/buffer.h"
+#include "common/must.h"
+
+#define VALUE_BYTES_MAX 4096
+
+static enum log_level level_now = LOG_INFO;
+static enum log_format format_now = LOG_LOGFMT;
+
+/* The format and its arguments, half read. */
+struct reader {
+    const char *at;
+    va_list list;
+};
+
+/* One value, rendered; `quoted` and `number` say how it was asked for. */
+struct value {
+    struct buffer text;
+    bool quoted;
+    bool number;
+};
+
+void log_setup(enum log_level level, enum log_format format)
+{
+    level_now = level;
+    format_now = format;
+}
+
+enum log_level log_level_get(void)
+{
+    return level_now;
+}
+
+/* How many bytes the UTF-8 character at `text` takes; 0 if it is none. */
+static size_t utf8_size(const unsigned char *text, size_t left)
+{
+    size_t size = text[0] < 0x80 ? 1 : text[0] < 0xc2 ? 0 : text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : text[0] < 0xf5 ? 4 : 0;
+
+    if (size == 0 || size > left) {
+        return 0;
+    }
+    for (size_t index = 1; index < size; index++) {
+        if ((text[index] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+    if ((text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xed && text[1] > 0x9f) || (text[0] == 0xf0 && text[1] < 0x90) ||
+        (text[0] == 0xf4 && text[1] > 0x8f)) {
+        return 0; /* overlong, a surrogate, beyond U+10FFFF */
+    }
+    return size;
+}
+
+/* A quoted string, escaped as JSON wants it; logfmt readers take the same. */
+static void append_quoted(struct buffer *out, const uint8_t *text, size_t size)
+{
+    size_t index = 0;
+
+    buffer_append_byte(out, '"');
+    while (index < size) {
+        size_t character = utf8_size(text + index, size - index);
+
+        if (character == 0) {
+            buffer_append_text(out, "\xef\xbf\xbd");
+            character = 1;
+        } else if (text[index] == '"' || text[index] == '\\') {
+            buffer_printf(out, "\\%c", text[index]);
+        } else if (text[index] == '\n') {
+            buffer_append_text(out, "\\n");
+        } else if (text[index] < 0x20 || text[index] == 0x7f) {
+            buffer_printf(out, "\\u%04x", text[index]);
+        } else {
+            buffer_append(out, text + index, character);
+        }
+        index += character;
+    }
+    buffer_append_byte(out, '"');
+}
+
+static long long take_signed(const char *length, va_list *list)
+{
+    return strcmp(length, "ll") == 0  ? va_arg(*list, long long)
+           : strcmp(length, "l") == 0 ? va_arg(*list, long)
+           : strcmp(length, "z") == 0 ? va_arg(*list, ssize_t)
+                                      : va_arg(*list, int);
+}
+
+static unsigned long long take_unsigned(const char *length, va_list *list)
+{
+    return strcmp(length, "ll") == 0  ? va_arg(*list, unsigned long long)
+           : strcmp(length, "l") == 0 ? va_arg(*list, unsigned long)
+           : strcmp(length, "z") == 0 ? va_arg(*list, size_t)
+                                      : va_arg(*list, unsigned);
+}
+
+static void append_text(struct buffer *out, const char *text)
+{
+    size_t size = text != NULL ? strlen(text) : 0;
+
+    if (text == NULL) {
+        buffer_append_text(out, "(none)");
+    } else if (size > VALUE_BYTES_MAX) {
+        buffer_append(out, text, VALUE_BYTES_MAX);
+        buffer_append_text(out, "...");
+    } else {
+        buffer_append(out, text, size);
+    }
+}
+
+/* Takes one conversion, from behind its '%'. */
+static void read_conversion(struct reader *reader, struct value *value)
+{
+    char length[3] = "";
+    int precision = 6;
+
+    if (*reader->at == '.') {
+        must(isdigit((unsigned char)reader->at[1]));
+        precision = reader->at[1] - '0';
+        reader->at += 2;
+    }
+    for (size_t index = 0; (*reader->at == 'l' || *reader->at == 'z') && index < 2; index++) {
+        length[index] = *reader->at++;
+    }
+    switch (*reader->at++) {
+    case 'd':
+        buffer_printf(&value->text, "%lld", take_signed(length, &reader->list));
+        value->number = true;
+        break;
+    case 'u':
+        buffer_printf(&value->text, "%llu", take_unsigned(length, &reader->list));
+        value->number = true;
+        break;
+    case 'f':
+        buffer_printf(&value->text, "%.*f", precision, va_arg(reader->list, double));
+        value->number = true;
+        break;
+    case 'q':
+        value->quoted = true;
+        append_text(&value->text, va_arg(reader->list, const char *));
+        break;
+    case 's':
+        append_text(&value->text, va_arg(reader->list, const char *));
+        break;
+    default:
+        must(false); /* log.h says which conversions there are */
+    }
+}
+
+/* Takes what stands behind '=' up to a blank or the end. */
+static void read_value(struct reader *reader, struct value *value)
+{
+    const char *start = reader->at;
+    bool whole = *start == '%';
+
+    while (*reader->at != '\0' && *reader->at != ' ') {
+        if (*reader->at == '%') {
+            whole = whole && reader->at == start;
+            reader->at++;
+            read_conversion(reader, value);
+        } else {
+            whole = false;
+            buffer_append_byte(&value->text, (uint8_t)*reader->at++);
+        }
+    }
+    /* "12" and "-0.5" are JSON numbers; "nan", "inf" and "3/4" are not. */
+    value->number = value->number && whole && isdigit(value->text.bytes[value->text.bytes[0] == '-' ? 1 : 0]);
+}
+
+static bool needs_quotes(const struct buffer *text)
+{
+    for (size_t index = 0; index < text->size; index++) {
+        if (text->bytes[index] <= ' ' || text->bytes[index] >= 0x7f || text->bytes[index] == '"' || text->bytes[index] == '=') {
+            return true;
+        }
+    }
+    return text->size == 0;
+}
+
+static void append_field(struct buffer *line, const char *key, size_t key_size, const struct value *value)
+{
+    bool bare = format_now == LOG_JSON ? value->number : !value->quoted && !needs_quotes(&value->text);
+
+    if (format_now == LOG_JSON) {
+        buffer_append_text(line, ",\"");
+        buffer_append(line, key, key_size);
+        buffer_append_text(line, "\":");
+    } else {
+        buffer_append_byte(line, ' ');
+        buffer_append(line, key, key_size);
+        buffer_append_byte(line, '=');
+    }
+    if (bare) {
+        buffer_append(line, value->text.bytes, value->text.size);
+    } else {
+        append_quoted(line, value->text.bytes, value->text.size);
+    }
+}
+
+static void append_fields(struct buffer *line, struct reader *reader)
+{
+    while (*reader->at != '\0') {
+        struct value value = {.text = {0}};
+        const char *key = reader->at;
+        size_t key_size = strcspn(key, "= ");
+
+        must(key_size > 0 && key[key_size] == '=');
+        reader->at += key_size + 1;
+        read_value(reader, &value);
+        append_field(line, key, key_size, &value);
+        buffer_deinit(&value.text);
+        if (*reader->at == ' ') {
+            reader->at++;
+        }
+    }
+}
+
+static void append_head(struct buffer *line, enum log_level level, const char *event)
+{
+    static const char *const levels[] = {"error", "warn", "info", "debug"};
+    struct timespec now;
+    struct tm parts;
+    char date[32];
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    (void)gmtime_r(&now.tv_sec, &parts);
+    (void)strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts);
+    buffer_printf(line,
+                  format_now == LOG_JSON ? "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"event\":\"%s\"" : "%s.%03ldZ %s %s",
+                  date, now.tv_nsec / 1000000, levels[level], event);
+}
+
+/* A line that stderr does not take (a full disk, a closed pipe) is lost: there is nowhere to say so. */
+static void write_line(const struct buffer *line)
+{
+    ssize_t written = write(STDERR_FILENO, line->bytes, line->size);
+
+    (void)written;
+}
+
+void log_event(enum log_level level, const char *event, const char *fields, ...)
+{
+    struct buffer line = {0};
+    struct reader reader = {.at = fields};
+
+    if (level > level_now) {
+        return;
+    }
+    append_head(&line, level, event);
+    va_start(reader.list, fields);
+    append_fields(&line, &reader);
+    va_end(reader.list);
+    buffer_append_text(&line, format_now == LOG_JSON ? "}\n" : "\n");
+    write_line(&line);
+    buffer_deinit(&line);
+}
