@@ -37,7 +37,7 @@ enum lane_answer {
     LANE_STOP,     /* nothing is in, and a person must act; the partition stops, loudly */
 };
 
-/* One message of a batch, decoded. Borrowed from the batch until the request is answered. */
+/* One message of a batch. All its rows were decoded once, so their Avro bytes are whole. Borrowed until request_free. */
 struct warehouse_row {
     const struct schema *schema;
     const uint8_t *value; /* the Avro bytes behind the frame: a destination that loads Avro takes them as they are */
@@ -47,9 +47,9 @@ struct warehouse_row {
 
 struct warehouse_batch {
     const struct warehouse_row *rows;
-    size_t row_count;
-    int64_t start;       /* offset of the first message that this batch answers for */
-    int64_t end;         /* one past the last: duplicates and dead letters just lie inside [start, end) */
+    size_t row_count; /* 0: only the end moves (duplicates, dead letters, transaction markers); nothing to write may answer IN at once */
+    int64_t start;    /* the end of the batch before; of the first one what recover answered, LANE_OFFSET_BEGINNING included */
+    int64_t end;      /* one past the last: duplicates and dead letters just lie inside [start, end) */
 };
 
 typedef void (*lane_recovered)(void *context, int64_t start_offset, const struct err *err); /* err NULL: go on from start_offset */
@@ -62,17 +62,18 @@ struct warehouse_calls {
     void (*recover)(struct lane *lane, int64_t committed, const char *mark, lane_recovered answer, void *context);
     /* Table and columns exist as this schema needs them; views too. Several workers at once are fine. */
     void (*ensure)(struct lane *lane, const struct schema *schema, lane_ensured answer, void *context);
-    /* No I/O. NULL and err: ERR_POISON names the row by *ret_bad_row (it will never be writable), else ERR_FATAL. */
+    /* No I/O. The rows stay where they are until request_free. NULL and err: ERR_POISON names the row by *ret_bad_row (it will never be writable), else ERR_FATAL. */
     struct request *(*plan)(struct lane *lane, const struct warehouse_batch *batch, size_t *ret_bad_row, struct err *err);
     /* Must a commit with the mark be acknowledged before send? */
     bool mark_before_send;
     /* What a commit must say now; borrowed until the next call on this lane. "" is fine. */
     const char *(*mark)(struct lane *lane);
     void (*send)(struct lane *lane, struct request *request, lane_sent answer, void *context);
-    /* Takes the rows at these indexes out of the request, which may then be sent again. */
+    /* Takes rows out of the request, which may then be sent again. Indexes, here and in bad rows, are always those of the planned
+     * batch, also after earlier drops. */
     void (*drop_rows)(struct lane *lane, struct request *request, const size_t *rows, size_t row_count);
     void (*request_free)(struct request *request);
-    /* Asynchronous, last; a request under way is answered before `closed`. */
+    /* Asynchronous, last; every call under way (recover, ensure, send) is answered before `closed`. */
     void (*close)(struct lane *lane, void (*closed)(void *context), void *context);
     json_t *(*status)(struct warehouse *warehouse);
     void (*free)(struct warehouse *warehouse, void (*freed)(void *context), void *context); /* all lanes are closed */
