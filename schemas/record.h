@@ -15,8 +15,8 @@
 
 /* The change metadata behind the columns. Texts are borrowed. */
 struct record_meta {
-    char op;          /* c u d r t */
-    int64_t ts_us;    /* source commit time */
+    char op;       /* c u d r t */
+    int64_t ts_us; /* source commit time */
     int64_t seq;
     int64_t idx;
     const char *source;
@@ -25,7 +25,8 @@ struct record_meta {
     size_t txid_size;
 };
 
-/* Appends the value record. cells: one a column, or NULL = all null (op t). A CELL_UNREPRESENTABLE: ERR_POISON that names the column. */
+/* Appends the value record. cells: one a column, or NULL = all null (op t). A CELL_UNREPRESENTABLE: ERR_POISON that names the
+ * column. */
 int record_encode_value(struct buffer *out, const struct table *table, const struct cell *cells, const struct record_meta *meta,
                         struct err *err) MUST_CHECK;
 /* Appends the key record of a table with a key. ERR_POISON on a null in the key. */
@@ -35,8 +36,9 @@ int record_encode_hash_key(struct buffer *out, const struct table *table, const 
 /* Are the key columns of two rows of the table the same? */
 bool record_key_same(const struct table *table, const struct cell *one, const struct cell *other);
 
-/* Reads a value record; cells (table->column_count) and texts borrow from bytes. ERR_POISON on anything but exactly one record. */
-int record_decode_value(const struct table *table, const uint8_t *bytes, size_t size, struct cell *cells, struct record_meta *ret_meta,
-                        struct err *err) MUST_CHECK;
+/* Reads a value record; cells (table->column_count) and texts borrow from bytes. ERR_POISON on anything but exactly one record.
+ */
+int record_decode_value(const struct table *table, const uint8_t *bytes, size_t size, struct cell *cells,
+                        struct record_meta *ret_meta, struct err *err) MUST_CHECK;
 
 #endif

@@ -12,11 +12,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define TABLE_COLUMNS_MAX 4096 /* MySQL's own limit */
+
 /* What a column holds on its way, not what MySQL calls it. types.h says how each is written in Avro, SQLite and BigQuery. */
 enum column_type {
-    COLUMN_LONG,         /* integers but BIGINT UNSIGNED; cell.integer */
-    COLUMN_ULONG,        /* BIGINT UNSIGNED; cell.integer holds the bits of the uint64_t; Avro decimal(20,0) */
-    COLUMN_DECIMAL,      /* DECIMAL(precision, scale) that a destination can hold; cell.bytes: unscaled, big-endian two's complement */
+    COLUMN_LONG,    /* integers but BIGINT UNSIGNED; cell.integer */
+    COLUMN_ULONG,   /* BIGINT UNSIGNED; cell.integer holds the bits of the uint64_t; Avro decimal(20,0) */
+    COLUMN_DECIMAL, /* DECIMAL(precision, scale) that a destination can hold; cell.bytes: unscaled, big-endian two's complement
+                     */
     COLUMN_DECIMAL_TEXT, /* a wider DECIMAL; cell.bytes: "-123.4500", as MySQL prints it */
     COLUMN_FLOAT,        /* cell.real, exactly a float */
     COLUMN_DOUBLE,       /* cell.real */
@@ -33,24 +36,23 @@ enum column_type {
 };
 
 struct column {
-    char *name;            /* as the database has it, UTF-8 */
-    char *source_type;     /* for people: "decimal(10,2)", "varchar", "datetime(6)" */
+    char *name;        /* as the database has it, UTF-8 */
+    char *source_type; /* for people: "decimal(10,2)", "varchar", "datetime(6)" */
     enum column_type type;
-    uint8_t precision;     /* COLUMN_DECIMAL*: 1 to 65; temporal types: digits of the fraction, 0 to 6; BIT: its bits; else 0 */
-    uint8_t scale;         /* COLUMN_DECIMAL*: 0 to 30 */
-    bool not_null_key;     /* reserved for the key: a key column is never null */
+    uint8_t precision; /* COLUMN_DECIMAL*: 1 to 65; temporal types: digits of the fraction, 0 to 6; BIT: its bits; else 0 */
+    uint8_t scale;     /* COLUMN_DECIMAL*: 0 to 30 */
 };
 
 struct table {
     char *database;
     char *name;
     struct column *columns;
-    size_t column_count; /* 0 to 4096 */
-    size_t *key;         /* column indexes in key order */
+    size_t column_count; /* 0 to TABLE_COLUMNS_MAX */
+    size_t *key;         /* column indexes in key order; a key column is never null */
     size_t key_count;    /* 0: no primary key */
 };
 
-/* An empty table; columns and key are filled by the caller. */
+/* An empty table; columns (name and source_type: allocated, never NULL in the end) and key are filled by the caller. */
 struct table *table_new(const char *database, const char *name, size_t column_count, size_t key_count);
 void table_free(struct table *table); /* takes NULL */
 bool table_same(const struct table *one, const struct table *other);

@@ -6,11 +6,12 @@
 #ifndef KAKEHI_SCHEMAS_TYPES_H
 #define KAKEHI_SCHEMAS_TYPES_H
 
+#include "common/buffer.h"
 #include "schemas/table.h"
 
 struct type_facts {
     const char *name;     /* "long", "ulong", ...: the property kakehi.type of the Avro schema */
-    const char *avro;     /* the Avro type as JSON, e.g. {"type":"int","logicalType":"date"}; %p and %s stand for precision, scale */
+    const char *avro;     /* the Avro type as JSON; %p and %s stand for precision and scale: type_avro */
     const char *sqlite;   /* INTEGER, REAL, TEXT, BLOB */
     const char *bigquery; /* INT64, ...; NUMERIC stands for NUMERIC or BIGNUMERIC by precision and scale */
     const char *mysql;    /* for the documentation page: "TINYINT to BIGINT, ..." */
@@ -19,6 +20,8 @@ struct type_facts {
 const struct type_facts *type_facts(enum column_type type);
 /* -1 if no type has that name. */
 int type_by_name(const char *name);
+/* Appends the Avro type of the column as JSON. */
+void type_avro(struct buffer *out, const struct column *column);
 /* COLUMN_DECIMAL where BigQuery's NUMERIC or BIGNUMERIC holds it (s <= 38 and p - s <= 38), else COLUMN_DECIMAL_TEXT. */
 enum column_type type_of_decimal(unsigned precision, unsigned scale);
 

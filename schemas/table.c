@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "schemas/table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/must.h"
+
+struct table *table_new(const char *database, const char *name, size_t column_count, size_t key_count)
+{
+    struct table *table = calloc(1, sizeof *table);
+
+    must(table != NULL && column_count <= TABLE_COLUMNS_MAX && key_count <= column_count);
+    table->database = strdup(database);
+    table->name = strdup(name);
+    table->columns = calloc(column_count > 0 ? column_count : 1, sizeof *table->columns);
+    table->column_count = column_count;
+    table->key = calloc(key_count > 0 ? key_count : 1, sizeof *table->key);
+    table->key_count = key_count;
+    must(table->database != NULL && table->name != NULL && table->columns != NULL && table->key != NULL);
+    return table;
+}
+
+void table_free(struct table *table)
+{
+    if (table == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < table->column_count; i++) {
+        free(table->columns[i].name);
+        free(table->columns[i].source_type);
+    }
+    free(table->columns);
+    free(table->key);
+    free(table->name);
+    free(table->database);
+    free(table);
+}
+
+static bool column_same(const struct column *one, const struct column *other)
+{
+    return one->type == other->type && one->precision == other->precision && one->scale == other->scale &&
+           strcmp(one->name, other->name) == 0 && strcmp(one->source_type, other->source_type) == 0;
+}
+
+bool table_same(const struct table *one, const struct table *other)
+{
+    if (one->column_count != other->column_count || one->key_count != other->key_count ||
+        strcmp(one->database, other->database) != 0 || strcmp(one->name, other->name) != 0) {
+        return false;
+    }
+    for (size_t i = 0; i < one->column_count; i++) {
+        if (!column_same(&one->columns[i], &other->columns[i])) {
+            return false;
+        }
+    }
+    return memcmp(one->key, other->key, one->key_count * sizeof *one->key) == 0;
+}

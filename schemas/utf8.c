@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "schemas/utf8.h"
+
+#include "common/must.h"
+
+/* The smallest character that needs so many bytes. */
+static const uint32_t smallest[5] = {0, 0, 0x80, 0x800, 0x10000};
+
+static size_t size_by_first(uint8_t first)
+{
+    if (first < 0x80) {
+        return 1;
+    }
+    if (first < 0xe0) {
+        return first >= 0xc0 ? 2 : 0;
+    }
+    if (first < 0xf0) {
+        return 3;
+    }
+    return first < 0xf8 ? 4 : 0;
+}
+
+size_t utf8_decode(const char *text, size_t size, uint32_t *ret_character)
+{
+    const uint8_t *bytes = (const uint8_t *)text;
+    size_t needed = size > 0 ? size_by_first(bytes[0]) : 0;
+    uint32_t character;
+
+    if (needed == 0 || needed > size) {
+        return 0;
+    }
+    character = needed == 1 ? bytes[0] : bytes[0] & (0x7f >> needed);
+    for (size_t i = 1; i < needed; i++) {
+        if ((bytes[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+        character = character << 6 | (bytes[i] & 0x3f);
+    }
+    if (character < smallest[needed] || character > 0x10ffff || (character >= 0xd800 && character <= 0xdfff)) {
+        return 0;
+    }
+    *ret_character = character;
+    return needed;
+}
+
+size_t utf8_encode(uint32_t character, char text[4])
+{
+    size_t size = 1;
+
+    must(character <= 0x10ffff);
+    while (size < 4 && character >= smallest[size + 1]) {
+        size++;
+    }
+    for (size_t i = size; i-- > 1; character >>= 6) {
+        text[i] = (char)(0x80 | (character & 0x3f));
+    }
+    text[0] = (char)(size == 1 ? character : (0xf00 >> size & 0xff) | character);
+    return size;
+}
+
+bool utf8_valid(const char *text, size_t size)
+{
+    uint32_t character;
+
+    while (size > 0) {
+        size_t taken = utf8_decode(text, size, &character);
+
+        if (taken == 0) {
+            return false;
+        }
+        text += taken;
+        size -= taken;
+    }
+    return true;
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Printing is for people, for `decode` and for warehouses that keep times as text; it is not on the way of a row through Kafka.
+ * Times always have six digits behind the point, whatever the column's precision: one form to compare and to sort.
+ */
+#include "schemas/value_text.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "schemas/decimal.h"
+#include "schemas/utf8.h"
+
+#define SECOND_US INT64_C(1000000)
+#define DAY_US    (INT64_C(86400) * SECOND_US)
+
+/* The proleptic Gregorian date of a day. An era is 400 years, 146,097 days, and begins on a 1st of March, so that the day that
+ * may be missing is the last one of its year. */
+void value_text_date(struct buffer *out, int64_t days)
+{
+    int64_t since_year_0 = days + 719468; /* 0000-03-01 */
+    int64_t era = since_year_0 / 146097 - (since_year_0 % 146097 < 0);
+    int64_t day_of_era = since_year_0 - era * 146097;
+    int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    int64_t month_from_march = (5 * day_of_year + 2) / 153;
+    int64_t day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    int64_t month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
+
+    buffer_printf(out, "%04" PRId64 "-%02" PRId64 "-%02" PRId64, era * 400 + year_of_era + (month <= 2), month, day);
+}
+
+static void append_clock(struct buffer *out, uint64_t microseconds)
+{
+    uint64_t seconds = microseconds / SECOND_US;
+
+    buffer_printf(out, "%02" PRIu64 ":%02" PRIu64 ":%02" PRIu64 ".%06" PRIu64, seconds / 3600, seconds / 60 % 60, seconds % 60,
+                  microseconds % SECOND_US);
+}
+
+void value_text_datetime(struct buffer *out, int64_t microseconds, char separator)
+{
+    int64_t days = microseconds / DAY_US - (microseconds % DAY_US < 0);
+
+    value_text_date(out, days);
+    buffer_append_byte(out, (uint8_t)separator);
+    append_clock(out, (uint64_t)microseconds -
+                          (uint64_t)days * (uint64_t)DAY_US); /* unsigned: days * DAY_US may lie below INT64_MIN */
+}
+
+void value_text_time(struct buffer *out, int64_t microseconds)
+{
+    if (microseconds < 0) {
+        buffer_append_byte(out, '-');
+    }
+    append_clock(out, microseconds < 0 ? -(uint64_t)microseconds : (uint64_t)microseconds);
+}
+
+void value_text_json_string(struct buffer *out, const char *text, size_t size)
+{
+    const char *plain = text; /* begin of what has not been written yet */
+
+    buffer_append_byte(out, '"');
+    for (const char *at = text; at < text + size; at++) {
+        uint8_t byte = (uint8_t)*at;
+
+        if (byte >= 0x20 && byte != '"' && byte != '\\') {
+            continue;
+        }
+        buffer_append(out, plain, (size_t)(at - plain));
+        plain = at + 1;
+        if (byte < 0x20 && byte != '\n' && byte != '\t') {
+            buffer_printf(out, "\\u%04x", byte);
+        } else {
+            buffer_printf(out, "\\%c", byte == '\n' ? 'n' : byte == '\t' ? 't' : byte);
+        }
+    }
+    buffer_append(out, plain, (size_t)(text + size - plain));
+    buffer_append_byte(out, '"');
+}
+
+static void append_base64(struct buffer *out, const uint8_t *bytes, size_t size)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    uint8_t *to = buffer_reserve(out, size / 3 * 4 + 6);
+    const uint8_t *first = to;
+
+    *to++ = '"';
+    for (size_t i = 0; i < size; i += 3) {
+        size_t left = size - i;
+        uint32_t three =
+            (uint32_t)bytes[i] << 16 | (left > 1 ? (uint32_t)bytes[i + 1] << 8 : 0) | (left > 2 ? bytes[i + 2] : 0);
+
+        *to++ = (uint8_t)digits[three >> 18];
+        *to++ = (uint8_t)digits[three >> 12 & 63];
+        *to++ = left > 1 ? (uint8_t)digits[three >> 6 & 63] : '=';
+        *to++ = left > 2 ? (uint8_t)digits[three & 63] : '=';
+    }
+    *to++ = '"';
+    out->size += (size_t)(to - first);
+}
+
+static bool reads_back(const char *text, double value, bool is_float)
+{
+    return is_float ? strtof(text, NULL) == (float)value : strtod(text, NULL) == value;
+}
+
+static int append_real(struct buffer *out, double value, bool is_float, struct err *err)
+{
+    char text[40];
+
+    if (!isfinite(value)) {
+        return err_set(err, ERR_POISON, "a number that is not finite");
+    }
+    for (int digits = 1; digits <= 17; digits++) { /* 17 always do */
+        (void)snprintf(text, sizeof text, "%.*g", digits, value);
+        if (reads_back(text, value, is_float)) {
+            break;
+        }
+    }
+    buffer_append_text(out, text);
+    return 0;
+}
+
+static int append_decimal(struct buffer *out, const struct column *column, const struct cell *cell, struct err *err)
+{
+    char text[DECIMAL_TEXT_MAX];
+
+    if (decimal_to_text(cell->bytes, cell->size, column->scale, text, err) != 0) {
+        return -1;
+    }
+    buffer_printf(out, "\"%s\"", text);
+    return 0;
+}
+
+static int append_text(struct buffer *out, const struct cell *cell, struct err *err)
+{
+    if (!utf8_valid((const char *)cell->bytes, cell->size)) {
+        return err_set(err, ERR_POISON, "a text that is not UTF-8");
+    }
+    value_text_json_string(out, (const char *)cell->bytes, cell->size);
+    return 0;
+}
+
+/* Raw line breaks can stand only between the values of a JSON text, where a blank says the same. */
+static int append_json(struct buffer *out, const struct cell *cell, struct err *err)
+{
+    uint8_t *to;
+
+    if (cell->size == 0 || !utf8_valid((const char *)cell->bytes, cell->size)) {
+        return err_set(err, ERR_POISON, "a JSON text that is empty or not UTF-8");
+    }
+    to = buffer_reserve(out, cell->size);
+    for (size_t i = 0; i < cell->size; i++) {
+        to[i] = cell->bytes[i] < 0x20 ? ' ' : cell->bytes[i];
+    }
+    out->size += cell->size;
+    return 0;
+}
+
+static void append_unrepresentable(struct buffer *out, const struct cell *cell)
+{
+    if (utf8_valid((const char *)cell->bytes, cell->size)) {
+        value_text_json_string(out, (const char *)cell->bytes, cell->size);
+    } else {
+        append_base64(out, cell->bytes, cell->size);
+    }
+}
+
+static int append_value(struct buffer *out, const struct column *column, const struct cell *cell, struct err *err)
+{
+    switch (column->type) {
+    case COLUMN_LONG:
+    case COLUMN_YEAR:
+        buffer_printf(out, "%" PRId64, cell->integer);
+        return 0;
+    case COLUMN_ULONG:
+        buffer_printf(out, "%" PRIu64, (uint64_t)cell->integer);
+        return 0;
+    case COLUMN_DECIMAL:
+        return append_decimal(out, column, cell, err);
+    case COLUMN_FLOAT:
+    case COLUMN_DOUBLE:
+        return append_real(out, cell->real, column->type == COLUMN_FLOAT, err);
+    case COLUMN_BOOLEAN:
+        buffer_append_text(out, cell->integer ? "true" : "false");
+        return 0;
+    case COLUMN_BYTES:
+        append_base64(out, cell->bytes, cell->size);
+        return 0;
+    case COLUMN_DATE:
+        buffer_append_byte(out, '"');
+        value_text_date(out, cell->integer);
+        buffer_append_byte(out, '"');
+        return 0;
+    case COLUMN_DATETIME:
+    case COLUMN_TIMESTAMP:
+        buffer_append_byte(out, '"');
+        value_text_datetime(out, cell->integer, 'T');
+        buffer_append_text(out, column->type == COLUMN_TIMESTAMP ? "Z\"" : "\"");
+        return 0;
+    case COLUMN_TIME:
+        buffer_append_byte(out, '"');
+        value_text_time(out, cell->integer);
+        buffer_append_byte(out, '"');
+        return 0;
+    case COLUMN_DECIMAL_TEXT:
+    case COLUMN_TEXT:
+        return append_text(out, cell, err);
+    case COLUMN_JSON:
+        return append_json(out, cell, err);
+    case COLUMN_TYPE_COUNT:
+        break;
+    }
+    return err_set(err, ERR_FATAL, "column type %d is unknown to value_text", (int)column->type);
+}
+
+int value_text_json(struct buffer *out, const struct column *column, const struct cell *cell, struct err *err)
+{
+    switch (cell->state) {
+    case CELL_NULL:
+        buffer_append_text(out, "null");
+        return 0;
+    case CELL_UNREPRESENTABLE:
+        append_unrepresentable(out, cell);
+        return 0;
+    case CELL_VALUE:
+        break;
+    }
+    if (append_value(out, column, cell, err) != 0) {
+        return err_while(err, "column %s", column->name);
+    }
+    return 0;
+}
