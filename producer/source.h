@@ -19,7 +19,7 @@
 #include "common/err.h"
 #include "schemas/table.h"
 
-/* The shape of a table as it is from now on. Given once before the first change that has it; lives as long as the source. */
+/* The shape of a table as it is from now on: the same pointer for all changes that have it. Lives until stop has answered. */
 struct source_table {
     const struct table *table;
     uint64_t version; /* unique within the source */
@@ -62,7 +62,10 @@ struct source_calls {
     bool (*cuttable)(const struct source *source);
     /* Has the state moved since the last cut, even without a change of a selected table? */
     bool (*moved)(const struct source *source);
-    /* The state record that covers everything yielded so far: a new object, to which the publisher adds "ends". */
+    /* The state record that covers everything yielded so far: a new object, to which the publisher adds "ends". NULL after start
+     * until it is known where the source begins; then on_ready is called, and no change was yielded before that: the first
+     * transaction of a source without a record holds this state alone (rule A8), and only then the owner calls next. Once it is
+     * not NULL it stays so until stop. */
     json_t *(*state)(const struct source *source);
     /* The cut that held this many changes is committed. */
     void (*committed)(struct source *source);
