@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MariaDB and MySQL as sources: private servers in a folder, row format, full metadata, GTID.
+
+Both offer the same things: start, stop, kill, connect, and the server's own reader of its log (the oracle's independent witness).
+"""
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pymysql
+import pytest
+
+from lib.processes import Process, free_ports, wait_for
+
+READER = "kakehi"
+READER_PASSWORD = "not-a-secret"
+_ROW_LOG = ["--server-id=1", "--log-bin=bin", "--binlog-format=ROW", "--binlog-row-image=FULL", "--binlog-row-metadata=FULL"]
+_SMALL = ["--max-connections=60", "--innodb-buffer-pool-size=64M", "--innodb-flush-log-at-trx-commit=2", "--sync-binlog=0",
+          "--max-allowed-packet=256M", "--innodb-log-file-size=96M"]
+
+
+def servers_folder():
+    need = Path(__file__).parent.parent / "servers" / "need"
+    return Path(subprocess.run([need, "--where"], check=True, capture_output=True, text=True).stdout.strip())
+
+
+class Database:
+    """What both servers have in common."""
+
+    def __init__(self, folder, options=()):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True)
+        self.data = self.folder / "data"
+        self.options = list(options)
+        self.port = free_ports()
+        self.socket = Path(f"/tmp/kakehi-{os.getpid()}-{self.port}.sock")  # a socket's path has room for 107 characters only
+        self.process = None
+
+    def start(self):
+        if not self.data.exists():
+            self._install()
+        argv = self._argv() + _ROW_LOG + self.options + [
+            f"--datadir={self.data}", f"--socket={self.socket}", f"--pid-file={self.folder}/pid", f"--port={self.port}",
+            "--bind-address=127.0.0.1"]
+        self.process = Process(self.flavor, argv, self.folder / "log")
+        wait_for(self._answers, lambda: f"{self.flavor}:\n{self.process.text()[-2000:]}", 120)
+        self._make_reader()
+        return self
+
+    def _answers(self):
+        assert self.process.running(), self.process.text()[-3000:]
+        try:
+            self.connect().close()
+            return True
+        except pymysql.err.OperationalError:
+            return False
+
+    def _make_reader(self):
+        with self.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(f"CREATE USER IF NOT EXISTS '{READER}'@'%' IDENTIFIED BY '{READER_PASSWORD}'")
+            cursor.execute(f"GRANT REPLICATION SLAVE, REPLICATION CLIENT, SELECT ON *.* TO '{READER}'@'%'")
+
+    def stop(self):
+        self.process.terminate(60)
+        self.socket.unlink(missing_ok=True)
+
+    def kill(self):
+        self.process.kill()
+        self.socket.unlink(missing_ok=True)
+
+    def connect(self, database=None, **options):
+        return pymysql.connect(unix_socket=str(self.socket), user="root", password="", database=database, charset="utf8mb4", autocommit=True,
+                               init_command="SET time_zone = '+00:00'", **options)
+
+    def sql(self, *statements, database=None):
+        """Each statement a transaction of its own; returns the rows of the last."""
+        with self.connect(database) as connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            return cursor.fetchall()
+
+    def new_log_file(self):
+        """Ends the file in hand and names the next."""
+        self.sql("FLUSH BINARY LOGS")
+        return self.log_files()[-1].name
+
+    def log_files(self):
+        """In log order."""
+        return [self.data / row[0] for row in self.sql("SHOW BINARY LOGS")]
+
+    def log_text(self, first_file):
+        """(file, its lines by the server's own log reader) from this file on."""
+        for file in self.log_files():
+            if file.name >= first_file:
+                reader = subprocess.Popen(self._log_reader() + [str(file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                          encoding="utf-8", errors="replace")
+                yield file.name, reader.stdout
+                errors = reader.stderr.read()
+                assert reader.wait() == 0, errors
+
+
+class MariaDB(Database):
+    flavor = "mariadb"
+    tls = {"tls": "off"}
+
+    def _argv(self):
+        user = ["--user=root"] if os.getuid() == 0 else []
+        return [shutil.which("mariadbd", path="/usr/sbin:/usr/bin"), "--no-defaults", "--gtid-strict-mode=1"] + user + _SMALL
+
+    def _install(self):
+        user = ["--user=root"] if os.getuid() == 0 else []
+        result = subprocess.run(["mariadb-install-db", "--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db",
+                                 f"--datadir={self.data}"] + user, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stdout + result.stderr
+
+    def _log_reader(self):
+        return ["mariadb-binlog", "--no-defaults", "-vv", "--base64-output=DECODE-ROWS"]
+
+    def gtid_position(self):
+        return self.sql("SELECT @@gtid_binlog_pos")[0][0]
+
+
+class MySQL(Database):
+    flavor = "mysql"
+
+    def __init__(self, folder, options=()):
+        self.home = servers_folder() / "mysql"
+        if not (self.home / "mysqld").exists():
+            pytest.skip("SKIPPED: MySQL is not here (tests/servers/need brings it)")
+        super().__init__(folder, options)
+
+    @property
+    def tls(self):
+        """The server signs its own certificates; they name no host."""
+        return {"tls": "verify_ca", "tls_ca": str(self.data / "ca.pem")}
+
+    def _argv(self):
+        small = [word.replace("innodb-log-file-size", "innodb-redo-log-capacity") for word in _SMALL]
+        return [self.home / "mysqld", "--gtid-mode=ON", "--enforce-gtid-consistency=ON", "--performance-schema=OFF"] + small
+
+    def _install(self):
+        result = subprocess.run([self.home / "mysqld", f"--datadir={self.data}", "--initialize-insecure"], capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stderr
+
+    def _log_reader(self):
+        return [str(self.home / "mysqlbinlog"), "--no-defaults", "-vv", "--base64-output=DECODE-ROWS"]
+
+    def gtid_position(self):
+        return self.sql("SELECT @@global.gtid_executed")[0][0].replace("\n", "")

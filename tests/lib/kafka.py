@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An Apache Kafka broker, and what tests ask of it: topics, end offsets, every committed message of a topic.
+
+The client is Debian's python3-confluent-kafka on the same librdkafka as ours; what it reads is decoded by lib/avro.py, which shares
+nothing with the C code.
+"""
+import uuid
+from pathlib import Path
+
+import pytest
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+
+from lib.databases import servers_folder
+from lib.processes import Process, free_ports, wait_for
+
+
+class Broker:
+    """One broker. `advertise`: a port of a proxy, by which every client then goes."""
+
+    def __init__(self, folder, advertise=None, options=()):
+        self.server = servers_folder() / "kafka" / "kafka-server"
+        if not self.server.exists():
+            pytest.skip("SKIPPED: Kafka is not here (tests/servers/need brings it)")
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True)
+        self.port = free_ports(2)
+        self.options = list(options)
+        if advertise:
+            self.options.append(f"advertised.listeners=PLAINTEXT://127.0.0.1:{advertise}")
+        self.address = f"127.0.0.1:{advertise or self.port}"
+        self.process = None
+        self._admin = None
+
+    def start(self, wait=True):
+        self.process = Process("kafka", [self.server, self.port, self.folder / "data"] + self.options, self.folder / "out")
+        if wait:
+            self.wait()
+        return self
+
+    def wait(self):
+        wait_for(self._answers, lambda: f"Kafka:\n{self.log_tail()}", 120, 0.2)
+
+    def _answers(self):
+        assert self.process.running(), self.log_tail()
+        try:
+            return bool(self.admin().list_topics(timeout=2).brokers)
+        except KafkaException:
+            return False
+
+    def log_tail(self):
+        log = self.folder / "data" / "log"
+        return (log.read_text(errors="replace")[-3000:] if log.exists() else "") + self.process.text()[-500:]
+
+    def kill(self):
+        self.process.kill()
+
+    def admin(self):
+        """One handle, kept: its answers die with it."""
+        if self._admin is None:
+            self._admin = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
+        return self._admin
+
+    def topics(self, prefix):
+        """name -> number of partitions."""
+        return {name: len(topic.partitions) for name, topic in self.admin().list_topics(timeout=30).topics.items()
+                if name.startswith(prefix + ".")}
+
+    def topic_config(self, topic):
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+        entries = self.admin().describe_configs([resource], request_timeout=30)[resource].result()
+        return {name: entry.value for name, entry in entries.items()}
+
+    def create_topic(self, name, partitions=1, **config):
+        topic = NewTopic(name, partitions, 1, config={key.replace("_", "."): value for key, value in config.items()})
+        self.admin().create_topics([topic], request_timeout=30)[name].result()
+
+    def delete_topic(self, name):
+        self.admin().delete_topics([name], operation_timeout=30)[name].result()
+        wait_for(lambda: name not in self.admin().list_topics(timeout=30).topics, f"{name} to be gone", 30)
+
+    def producer(self, **more):
+        return Producer({"bootstrap.servers": self.address, "log_level": 0, **more})
+
+    def produce(self, topic, key, value, headers=None, partition=0):
+        """One message, acknowledged when this returns."""
+        producer = self.producer()
+        producer.produce(topic, key=key, value=value, headers=headers, partition=partition)
+        assert producer.flush(30) == 0
+
+    def ends(self, topic, isolation="read_committed"):
+        """[low, high) a partition; read_committed: high is the last stable offset."""
+        consumer = self._consumer(isolation)
+        partitions = self.admin().list_topics(topic, timeout=30).topics[topic].partitions
+        try:
+            return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=30) for p in sorted(partitions)}
+        finally:
+            consumer.close()
+
+    def committed_offsets(self, group, topic):
+        """partition -> (offset, metadata) as the group committed it."""
+        consumer = self._consumer("read_committed", group)
+        partitions = self.admin().list_topics(topic, timeout=30).topics[topic].partitions
+        try:
+            return {tp.partition: tp.offset for tp in consumer.committed([TopicPartition(topic, p) for p in partitions], timeout=30)}
+        finally:
+            consumer.close()
+
+    def _consumer(self, isolation, group=None):
+        return Consumer({"bootstrap.servers": self.address, "group.id": group or "judge-" + uuid.uuid4().hex, "isolation.level": isolation,
+                         "enable.auto.commit": False, "enable.partition.eof": True, "auto.offset.reset": "error", "log_level": 0,
+                         "fetch.wait.max.ms": 50})
+
+    def messages(self, topic, isolation="read_committed"):
+        """Every message of the topic, in offset order within each partition, up to the present end."""
+        consumer = self._consumer(isolation)
+        partitions = list(self.admin().list_topics(topic, timeout=30).topics[topic].partitions)
+        consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in partitions])
+        at_end, found = set(), []
+        try:
+            def read():
+                for message in consumer.consume(1000, 0.5):
+                    if message.error() is None:
+                        found.append(message)
+                    elif message.error().code() == KafkaError._PARTITION_EOF:
+                        at_end.add(message.partition())
+                    else:
+                        raise KafkaException(message.error())
+                return len(at_end) == len(partitions)
+            wait_for(read, f"the end of {topic}", 120, 0)
+            return found
+        finally:
+            consumer.close()

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A TCP proxy that misbehaves on demand: stalls, cuts, and swallows the answers to Kafka requests of one kind.
+
+Kafka's framing is all it knows: a request is int32 size, int16 api key, int16 version, int32 correlation id, ...; an answer is int32 size, int32
+correlation id, ... (Kafka protocol guide). An answer that is swallowed was given by the broker: the request has been carried out, and
+the client can't know. The connection stays open unless `cut` is asked for, as it would behind a router that lost its memory.
+"""
+import select
+import socket
+import struct
+import threading
+
+END_TXN = 26
+PRODUCE = 0
+_PIECE = 1 << 16
+
+
+class _Connection:
+    def __init__(self, client, server):
+        self.client = client
+        self.server = server
+        self.requests = bytearray()   # bytes of a request that is not whole yet
+        self.answers = bytearray()
+        self.asked = {}               # correlation id -> api key
+
+    def close(self):
+        for end in (self.client, self.server):
+            end.close()
+
+
+class Proxy:
+    """Listens on `port`, speaks to 127.0.0.1:`target`. One thread; everything that tests change is read by it at each turn."""
+
+    def __init__(self, port, target):
+        self.port = port
+        self.target = target
+        self._swallow = {}            # api key -> how many answers still to swallow
+        self._cut_after_swallow = False
+        self.swallowed = 0
+        self.stalled = False
+        self._cut = False
+        self._ending = False
+        self._lock = threading.Lock()
+        self._wake, self._waker = socket.socketpair()
+        self._connections = []
+        self._listener = socket.create_server(("127.0.0.1", port), reuse_port=False)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    # ---- what tests do
+
+    def swallow(self, api_key, count, cut=False):
+        """The next `count` answers to this kind of request vanish; cut: and the connection with them."""
+        with self._lock:
+            self._swallow[api_key] = count
+            self._cut_after_swallow = cut
+
+    def stall(self, stalled=True):
+        """Nothing passes, connections stay open."""
+        self.stalled = stalled
+        self._waker.send(b"x")
+
+    def cut(self):
+        """Every connection ends now; new ones are accepted."""
+        self._cut = True
+        self._waker.send(b"x")
+
+    def close(self):
+        self._ending = True
+        self._waker.send(b"x")
+        self._thread.join()
+
+    # ---- the thread
+
+    def _run(self):
+        while not self._ending:
+            watched = [self._wake, self._listener]
+            if not self.stalled:
+                watched += [end for c in self._connections for end in (c.client, c.server)]
+            for ready in select.select(watched, [], [], 1)[0]:
+                if ready is self._wake:
+                    self._wake.recv(100)
+                elif ready is self._listener:
+                    self._accept()
+                elif not self.stalled:
+                    self._move(ready)
+            if self._cut:
+                self._cut = False
+                for connection in list(self._connections):
+                    self._drop(connection)
+        for connection in list(self._connections):
+            self._drop(connection)
+        self._listener.close()
+
+    def _accept(self):
+        client, _ = self._listener.accept()
+        try:
+            self._connections.append(_Connection(client, socket.create_connection(("127.0.0.1", self.target), 10)))
+        except OSError:
+            client.close()
+
+    def _drop(self, connection):
+        connection.close()
+        self._connections.remove(connection)
+
+    def _move(self, ready):
+        connection = next((c for c in self._connections if ready in (c.client, c.server)), None)
+        if connection is None:
+            return  # dropped a moment ago in the same turn
+        try:
+            data = ready.recv(_PIECE)
+            if not data:
+                self._drop(connection)
+            elif ready is connection.client:
+                connection.server.sendall(data)
+                self._note_requests(connection, data)
+            else:
+                self._pass_answers(connection, data)
+        except OSError:
+            if connection in self._connections:
+                self._drop(connection)
+
+    @staticmethod
+    def _note_requests(connection, data):
+        connection.requests += data
+        while len(connection.requests) >= 4:
+            size = struct.unpack(">i", connection.requests[:4])[0]
+            if len(connection.requests) < 12:
+                return
+            api_key, _, correlation = struct.unpack(">hhi", connection.requests[4:12])
+            connection.asked[correlation] = api_key
+            if len(connection.requests) < 4 + size:
+                return
+            del connection.requests[:4 + size]
+
+    def _pass_answers(self, connection, data):
+        connection.answers += data
+        while len(connection.answers) >= 8:
+            size, correlation = struct.unpack(">ii", connection.answers[:8])
+            if len(connection.answers) < 4 + size:
+                return
+            answer = bytes(connection.answers[:4 + size])
+            del connection.answers[:4 + size]
+            if self._take(connection.asked.pop(correlation, None)):
+                if self._cut_after_swallow:
+                    self._drop(connection)
+                    return
+                continue
+            connection.client.sendall(answer)
+
+    def _take(self, api_key):
+        with self._lock:
+            if not self._swallow.get(api_key):
+                return False
+            self._swallow[api_key] -= 1
+            self.swallowed += 1
+            return True

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was committed, by the server's own log reader: the oracle's witness of which changes there must be.
+
+`mariadb-binlog -vv` and `mysqlbinlog -vv` print each row image of each committed transaction. Counted here are the images of *every* table,
+since `__idx` numbers what the source has before any filter; kept are those of one database. Values are not taken from this text (that
+is what SELECT is for), so its odd spellings don't matter.
+"""
+import re
+from typing import NamedTuple
+
+_ROW = re.compile(r"^### (INSERT INTO|UPDATE|DELETE FROM) `((?:[^`]|``)+)`\.`((?:[^`]|``)+)`")
+_MARIADB_GTID = re.compile(r"^#\d{6} +\d+:\d\d:\d\d server id .*\tGTID (\d+-\d+-\d+)")
+_MYSQL_GTID = re.compile(r"^SET @@SESSION\.GTID_NEXT= '([^']+)'")
+_AT = re.compile(r"^# at (\d+)")
+_USE = re.compile(r"^use `([^`]+)`", re.IGNORECASE)
+_EMPTIED = re.compile(r"^(?:TRUNCATE(?: TABLE)?|DROP TABLE(?: IF EXISTS)?)\s+(.+)", re.IGNORECASE)
+_OPS = {"INSERT INTO": "c", "UPDATE": "u", "DELETE FROM": "d"}
+
+
+class Image(NamedTuple):
+    """A row image, or a TRUNCATE / DROP (op t)."""
+
+    txid: str
+    index: int
+    op: str
+
+
+def _names(text, database):
+    for name in re.split(r"/\*|;", text)[0].split(","):
+        parts = [part.strip("` ") for part in name.strip().split(".")]
+        yield (parts[0], parts[1]) if len(parts) == 2 else (database, parts[0])
+
+
+def read(server, first_file, database, by_gtid=True):
+    """{table: [Image, ...]} in log order. by_gtid False: transactions are named file:position of their first event."""
+    found = {}
+    for file, lines in server.log_text(first_file):
+        at, txid, index, used = 0, None, 0, database
+        for line in lines:
+            if line.startswith("###"):
+                row = _ROW.match(line)
+                if row:
+                    if row[2] == database:
+                        found.setdefault(row[3], []).append(Image(txid, index, _OPS[row[1]]))
+                    index += 1
+                continue
+            position = _AT.match(line)
+            if position:
+                at = int(position[1])
+                continue
+            gtid = _MARIADB_GTID.match(line) or _MYSQL_GTID.match(line)
+            if gtid and gtid[1] != "AUTOMATIC":
+                # The server prints the position of an event in front of it: the GTID event is the transaction's first.
+                txid, index, used = gtid[1] if by_gtid else f"{file}:{at}", 0, database
+                continue
+            used = _USE.match(line)[1] if _USE.match(line) else used
+            emptied = _EMPTIED.match(line)
+            if emptied:
+                for name in _names(emptied[1], used):
+                    if name[0] == database:
+                        found.setdefault(name[1], []).append(Image(txid, 0, "t"))
+    return found
