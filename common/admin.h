@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * admin: the HTTP port for operators and Kubernetes, by libmicrohttpd on the libuv loop (its epoll descriptor is polled; no thread).
+ * admin: the HTTP port for operators and Kubernetes, by libmicrohttpd on the libuv loop (its epoll descriptor is polled; no
+ * thread).
  *
  *   /metrics   Prometheus text
  *   /livez     200 as long as the loop turns. The only one that may kill.
@@ -30,7 +31,8 @@ struct admin_calls {
 };
 
 /* listen: "address:port"; port 0 takes a free one. The address in use is logged ("admin", "listen=..."). */
-int admin_new(uv_loop_t *loop, const char *listen, const struct admin_calls *calls, struct admin **ret_admin, struct err *err) MUST_CHECK;
+int admin_new(uv_loop_t *loop, const char *listen, const struct admin_calls *calls, struct admin **ret_admin,
+              struct err *err) MUST_CHECK;
 /* Asynchronous, last. Takes NULL (then closed is called at once). */
 void admin_close(struct admin *admin, void (*closed)(void *context), void *context);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cli: subcommands from a table, long options, exit codes. stdout is data, stderr is log. A wrong option gets one precise line and
- * a pointer to --help.
+ * cli: subcommands from a table, long options, exit codes. stdout is data, stderr is log. A wrong option gets one precise line
+ * and a pointer to --help.
  */
 #ifndef KAKEHI_COMMON_CLI_H
 #define KAKEHI_COMMON_CLI_H
@@ -47,7 +47,7 @@ struct cli_program {
     void (*print_versions)(void);       /* the linked libraries, for --version */
 };
 
-/* Also knows --version, --help, --help-settings. Returns the exit code. */
+/* Also knows --version, --help, --help-settings and --help-settings-markdown. Returns the exit code. */
 int cli_main(const struct cli_program *program, int argc, char **argv);
 
 #endif

@@ -2,8 +2,8 @@
 /*
  * err: what went wrong, and what kind of wrong.
  *
- * The module that meets the foreign error (errno, librdkafka, MySQL, SQLite, bad bytes) sets it once, with its class; callers put
- * what they were doing in front and pass it outward; the owner of the object logs it, once, and decides by the class.
+ * The module that meets the foreign error (errno, librdkafka, MySQL, SQLite, bad bytes) sets it once, with its class; callers
+ * put what they were doing in front and pass it outward; the owner of the object logs it, once, and decides by the class.
  */
 #ifndef KAKEHI_COMMON_ERR_H
 #define KAKEHI_COMMON_ERR_H

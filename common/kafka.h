@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * kafka: what both programs do alike with librdkafka: build a configuration from settings, route its log to ours, sort its errors.
+ * kafka: what both programs do alike with librdkafka: build a configuration from settings, route its log to ours, sort its
+ * errors.
  *
  * Order of precedence: our defaults (the memory budgets) < kafka.* < producer.kafka.* / worker.kafka.* < what correctness fixes
  * (a pass-through of one of these keys, or a value above a memory ceiling, is a settings error).
@@ -9,20 +10,33 @@
 #define KAKEHI_COMMON_KAFKA_H
 
 #include <librdkafka/rdkafka.h>
+#include <stdbool.h>
 
 #include "common/err.h"
 #include "common/text_list.h"
 
-/* Properties in rising precedence; each later list wins. Ends with NULL. Any refused property: ERR_FATAL with librdkafka's words.
- * The caller owns the result until rd_kafka_new takes it. */
+/* The memory budgets, to be the first of the lists of kafka_conf_new: of every handle that produces, and that consumes. */
+extern const struct text_pairs kafka_producer_budget;
+extern const struct text_pairs kafka_consumer_budget;
+
+/* Properties in rising precedence; each later list wins. Ends with NULL. Any refused property: ERR_FATAL with librdkafka's
+ * words. librdkafka's log lines come to ours as event "kafka" (warn at most: its owner decides what an error is). The caller
+ * owns the result until rd_kafka_new takes it. */
 int kafka_conf_new(const struct text_pairs *const *lists, rd_kafka_conf_t **ret_conf, struct err *err) MUST_CHECK;
 
-/* The one table that sorts librdkafka's codes into retry / fatal. */
+/* May a user pass this property? Refuses (ERR_FATAL) what librdkafka does not know, with the nearest name; what correctness
+ * fixes; what is above a budget; a value that librdkafka refuses. The text never holds the value of a secret. */
+int kafka_property_check(const char *name, const char *value, struct err *err) MUST_CHECK;
+/* Is its value a secret? */
+bool kafka_property_is_secret(const char *name);
+
+/* The one table that sorts librdkafka's codes into retry / poison / fatal / canceled. */
 enum err_class kafka_error_class(rd_kafka_resp_err_t code);
 /* Sets err from a code ("Broker: Not leader ...") with the class of the table; returns -1. */
 int kafka_err_set(struct err *err, rd_kafka_resp_err_t code, const char *doing);
 
-/* The parts joined by '|', which no name may hold (rule A10). Writes into `out`; fails if it does not fit 249 bytes. */
+/* The parts (ends with NULL) joined by '|', which no part may hold (rule A10). Fails if `out`, or Kafka's 249 bytes, are too
+ * short. */
 int kafka_join(char *out, size_t size, const char *const *parts, struct err *err) MUST_CHECK;
 
 #endif

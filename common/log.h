@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * log: one line an event, on stderr: `2026-11-21T01:02:03.456Z info committed source=shop rows=5`, or the same as a JSON object.
+ * log: one line an event, on stderr: `2026-11-21T01:02:03.456Z info committed source=shop rows=5`, or the same as a JSON
+ * object.
  *
- * Fields are given as one format of key=value pairs, split at blanks: `log_info("committed", "source=%s rows=%zu", name, rows)`.
- * %q is a string that may hold anything (the log quotes it); a value given by %s must be free of blanks and quotes. Threads may
- * log at once: a line is one write. Secrets never come here; row contents never above debug.
+ * Fields are given as one format of key=value pairs, split at blanks: `log_info("committed", "source=%s rows=%zu", name,
+ * rows)`. %q is a string that may hold anything (the log quotes it); a value given by %s must be free of blanks and quotes.
+ * Threads may log at once: a line is one write. Secrets never come here; row contents never above debug.
  */
 #ifndef KAKEHI_COMMON_LOG_H
 #define KAKEHI_COMMON_LOG_H
@@ -19,8 +20,8 @@ enum log_level log_level_get(void);
 void log_event(enum log_level level, const char *event, const char *fields, ...);
 
 #define log_error(event, ...) log_event(LOG_ERROR, event, __VA_ARGS__)
-#define log_warn(event, ...) log_event(LOG_WARN, event, __VA_ARGS__)
-#define log_info(event, ...) log_event(LOG_INFO, event, __VA_ARGS__)
+#define log_warn(event, ...)  log_event(LOG_WARN, event, __VA_ARGS__)
+#define log_info(event, ...)  log_event(LOG_INFO, event, __VA_ARGS__)
 #define log_debug(event, ...)                                                                                                  \
     do {                                                                                                                       \
         if (log_level_get() >= LOG_DEBUG) {                                                                                    \

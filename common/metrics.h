@@ -25,7 +25,8 @@ struct metric_family {
     struct metric_family *_next;
 };
 
-/* The cell of these label values (as many as the family has labels), made at first use. Never NULL, never freed, copies the values. */
+/* The cell of these label values (as many as the family has labels), made at first use. Never NULL, never freed, copies the
+ * values. */
 struct metric *metric_cell(struct metric_family *family, const char *const *values);
 void metric_add(struct metric *metric, double more);
 /* NaN hides the cell until it is set again (a partition that went to another worker). */

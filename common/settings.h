@@ -8,8 +8,8 @@
  * includes nothing of MySQL or the warehouses.
  *
  * Rules: an unknown key is an error that offers the nearest name. All errors are reported at once. `${NAME}` is replaced by the
- * environment (unset: an error; `$${` is a plain `${`). A secret comes from `${NAME}` or from a file (`password_file:`), never as
- * plain text. Sizes: bytes, or KiB, MiB, GiB. Durations: ms, s, m, h, d.
+ * environment (unset: an error; `$${` is a plain `${`). A secret comes from `${NAME}` or from a file (`password_file:`), never
+ * as plain text. Sizes: bytes, or KiB, MiB, GiB. Durations: ms, s, m, h, d.
  */
 #ifndef KAKEHI_COMMON_SETTINGS_H
 #define KAKEHI_COMMON_SETTINGS_H
@@ -48,7 +48,7 @@ struct settings_source {
     char *user;
     char *password; /* secret; NULL: none */
     enum tls_mode tls;
-    char *tls_ca; /* file; NULL: the system's */
+    char *tls_ca;             /* file; NULL: the system's */
     struct text_list tables;  /* patterns db.table; what matches is selected ... */
     struct text_list exclude; /* ... unless it matches one of these */
     char *start;              /* first run only: "current", "earliest", or a GTID set / file:position */
@@ -61,10 +61,10 @@ struct settings_source {
 struct settings_producer {
     char *listen; /* "address:port" of the admin port; port 0: any free one, logged */
     struct text_pairs kafka;
-    int64_t memory_bytes;            /* ceiling, without the largest single row */
-    int64_t transaction_bytes;       /* a Kafka transaction is committed at this size ... */
-    int64_t transaction_age_ms;      /* ... or age, at the latest */
-    int64_t position_interval_ms;    /* position-only transactions while no selected table changes (A6) */
+    int64_t memory_bytes;         /* ceiling, without the largest single row */
+    int64_t transaction_bytes;    /* a Kafka transaction is committed at this size ... */
+    int64_t transaction_age_ms;   /* ... or age, at the latest */
+    int64_t position_interval_ms; /* position-only transactions while no selected table changes (A6) */
 };
 
 struct settings_worker {
@@ -77,7 +77,7 @@ struct settings_worker {
     int64_t batch_age_ms;
     int64_t dedupe_window; /* W of exactly-once rule 5.2, in offsets */
     int64_t dedupe_bytes;
-    int64_t stall_ms;      /* lag without progress for this long fails /healthz */
+    int64_t stall_ms; /* lag without progress for this long fails /healthz */
 };
 
 struct settings {
@@ -95,8 +95,8 @@ struct settings {
 
 enum settings_for { SETTINGS_FOR_PRODUCER = 1, SETTINGS_FOR_WORKER = 2, SETTINGS_FOR_BOTH = 3 };
 
-/* Reads, completes with defaults and checks `path`. All errors go to `errors`, one a line ("file:line: key: what is wrong; what to
- * do"). Returns NULL if there was one. `who`: which program asks (decides what is required). */
+/* Reads, completes with defaults and checks `path`. All errors go to `errors`, one a line ("file:line: key: what is wrong; what
+ * to do"). Returns NULL if there was one. `who`: which program asks (decides what is required). */
 struct settings *settings_load(const char *path, enum settings_for who, FILE *errors) MUST_CHECK;
 void settings_free(struct settings *settings); /* takes NULL; secrets are wiped */
 

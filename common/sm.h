@@ -31,7 +31,8 @@ struct sm {
     int _state;
 };
 
-void sm_init(struct sm *machine, const char *kind, const char *id, const struct sm_state *states, int start, sm_invariant invariant);
+void sm_init(struct sm *machine, const char *kind, const char *id, const struct sm_state *states, int start,
+             sm_invariant invariant);
 int sm_at(const struct sm *machine);
 const char *sm_name(const struct sm *machine);
 void sm_move(struct sm *machine, int to, const char *why);

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/settings_check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/kafka.h"
+
+struct complaints {
+    settings_complaint complain;
+    void *context;
+};
+
+static void expect(const struct complaints *complaints, bool holds, const char *key, const char *words)
+{
+    if (!holds) {
+        complaints->complain(complaints->context, key, words);
+    }
+}
+
+static bool has_bootstrap(const struct text_pairs *pairs)
+{
+    return text_pairs_get(pairs, "bootstrap.servers") != NULL || text_pairs_get(pairs, "metadata.broker.list") != NULL;
+}
+
+/* librdkafka raises fetch.max.bytes to message.max.bytes (see kafka.c): a worker must not read a large one. */
+static bool fetch_stays_bounded(const struct text_pairs *pairs)
+{
+    const char *message_bytes = text_pairs_get(pairs, "message.max.bytes");
+
+    return message_bytes == NULL ||
+           strtoll(message_bytes, NULL, 0) <= strtoll(text_pairs_get(&kafka_consumer_budget, "fetch.max.bytes"), NULL, 10);
+}
+
+/* The one in force for the producer's transactions; librdkafka's default is a minute. */
+static int64_t transaction_timeout_ms(const struct settings *settings)
+{
+    const char *own = text_pairs_get(&settings->producer.kafka, "transaction.timeout.ms");
+    const char *shared = text_pairs_get(&settings->kafka, "transaction.timeout.ms");
+
+    return own != NULL ? strtoll(own, NULL, 0) : shared != NULL ? strtoll(shared, NULL, 0) : 60000;
+}
+
+static void check_producer(const struct settings *settings, const struct complaints *complaints)
+{
+    expect(complaints, has_bootstrap(&settings->kafka) || has_bootstrap(&settings->producer.kafka), "kafka.bootstrap.servers",
+           "is missing; it is the list of brokers, like broker1:9092,broker2:9092");
+    expect(complaints, settings->source.host != NULL || settings->source.socket != NULL, "source.host",
+           "is missing; give the server's host, or source.socket for a local one");
+    expect(complaints, settings->source.host == NULL || settings->source.socket == NULL, "source.socket",
+           "is given beside source.host; leave one of them out");
+}
+
+static void check_worker(const struct settings *settings, const struct complaints *complaints)
+{
+    expect(complaints, has_bootstrap(&settings->kafka) || has_bootstrap(&settings->worker.kafka), "kafka.bootstrap.servers",
+           "is missing; it is the list of brokers, like broker1:9092,broker2:9092");
+}
+
+/* Whoever asks: the file serves both programs, and a rule broken for the other one is better known now. */
+static void check_both(const struct settings *settings, const struct complaints *complaints)
+{
+    expect(complaints, settings->source.tls_ca == NULL || settings->source.tls != TLS_OFF, "source.tls_ca",
+           "is given although source.tls is off; leave one of them out");
+    expect(complaints, settings->producer.transaction_bytes <= settings->producer.memory_bytes, "producer.transaction.bytes",
+           "is larger than producer.memory; a transaction must fit in");
+    expect(complaints, 2 * settings->producer.transaction_age_ms <= transaction_timeout_ms(settings),
+           "producer.transaction.age",
+           "is more than half of kafka's transaction.timeout.ms; the broker would abort before the commit");
+    expect(complaints, settings->worker.batch_bytes + settings->worker.dedupe_bytes <= settings->worker.memory_bytes,
+           "worker.batch.bytes",
+           "does not fit into worker.memory beside worker.dedupe.memory; make one of them smaller, or the memory larger");
+    expect(complaints, settings->sqlite_table == NULL || strstr(settings->sqlite_table, "{table}") != NULL, "sqlite.table",
+           "does not hold {table}: all tables would have one name");
+    expect(complaints, fetch_stays_bounded(&settings->kafka), "kafka.message.max.bytes",
+           "would raise the worker's fetch.max.bytes above its memory ceiling; set producer.kafka.message.max.bytes instead");
+    expect(complaints, fetch_stays_bounded(&settings->worker.kafka), "worker.kafka.message.max.bytes",
+           "would raise fetch.max.bytes above its memory ceiling; leave it out: rows of any size are read without it");
+}
+
+void settings_check(const struct settings *settings, enum settings_for who, settings_complaint complain, void *context)
+{
+    const struct complaints complaints = {complain, context};
+
+    if (who & SETTINGS_FOR_PRODUCER) {
+        check_producer(settings, &complaints);
+    }
+    if (who & SETTINGS_FOR_WORKER) {
+        check_worker(settings, &complaints);
+    }
+    check_both(settings, &complaints);
+}
