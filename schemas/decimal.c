@@ -119,19 +119,17 @@ size_t decimal_from_digits(const char *digits, size_t digit_count, bool negative
     return limbs_write(limbs, bytes);
 }
 
-size_t decimal_from_u64(uint64_t value, uint8_t bytes[DECIMAL_BYTES_MAX])
+size_t decimal_from_u64(uint64_t value, uint8_t bytes[DECIMAL_U64_BYTES_MAX])
 {
-    const uint32_t limbs[LIMB_COUNT] = {(uint32_t)value, (uint32_t)(value >> 32)};
+    size_t size = 1;
 
-    return limbs_write(limbs, bytes);
-}
-
-static int check_size(size_t size, struct err *err)
-{
-    if (size == 0 || size > DECIMAL_BYTES_MAX) {
-        return err_set(err, ERR_POISON, "a decimal of %zu bytes (1 to %d are possible)", size, DECIMAL_BYTES_MAX);
+    while (size < DECIMAL_U64_BYTES_MAX && value >> (8 * size - 1) != 0) {
+        size++;
     }
-    return 0;
+    for (size_t i = size; i-- > 0; value >>= 8) {
+        bytes[i] = (uint8_t)value;
+    }
+    return size;
 }
 
 int decimal_to_text(const uint8_t *bytes, size_t size, unsigned scale, char text[DECIMAL_TEXT_MAX], struct err *err)
@@ -141,8 +139,8 @@ int decimal_to_text(const uint8_t *bytes, size_t size, unsigned scale, char text
     size_t digit_count = 0;
     bool negative;
 
-    if (check_size(size, err) != 0) {
-        return -1;
+    if (size == 0 || size > DECIMAL_BYTES_MAX) {
+        return err_set(err, ERR_POISON, "a decimal of %zu bytes (1 to %d are possible)", size, DECIMAL_BYTES_MAX);
     }
     if (scale > DECIMAL_DIGITS_MAX) {
         return err_set(err, ERR_POISON, "a decimal of scale %u (0 to %d are possible)", scale, DECIMAL_DIGITS_MAX);
@@ -180,19 +178,14 @@ int decimal_to_text(const uint8_t *bytes, size_t size, unsigned scale, char text
 
 int decimal_to_u64(const uint8_t *bytes, size_t size, uint64_t *ret_value, struct err *err)
 {
-    uint32_t limbs[LIMB_COUNT];
-    uint32_t above = 0;
+    uint64_t value = 0;
 
-    if (check_size(size, err) != 0) {
-        return -1;
-    }
-    limbs_read(bytes, size, limbs);
-    for (int i = 2; i < LIMB_COUNT; i++) {
-        above |= limbs[i];
-    }
-    if (above != 0) {
+    if (size == 0 || size > DECIMAL_U64_BYTES_MAX || bytes[0] & 0x80 || (size == DECIMAL_U64_BYTES_MAX && bytes[0] != 0)) {
         return err_set(err, ERR_POISON, "a number outside of 0 to 18446744073709551615");
     }
-    *ret_value = (uint64_t)limbs[1] << 32 | limbs[0];
+    for (size_t i = 0; i < size; i++) {
+        value = value << 8 | bytes[i];
+    }
+    *ret_value = value;
     return 0;
 }

@@ -9,15 +9,16 @@
 
 #include "common/err.h"
 
-#define DECIMAL_DIGITS_MAX 65 /* of MySQL's DECIMAL */
-#define DECIMAL_BYTES_MAX  28 /* 65 digits need 216 bits and a sign */
-#define DECIMAL_TEXT_MAX   72 /* what 28 bytes can say: sign, 68 digits, point, NUL */
+#define DECIMAL_DIGITS_MAX    65 /* of MySQL's DECIMAL */
+#define DECIMAL_BYTES_MAX     28 /* 65 digits need 216 bits and a sign */
+#define DECIMAL_U64_BYTES_MAX 9
+#define DECIMAL_TEXT_MAX      72 /* what 28 bytes can say: sign, 68 digits, point, NUL */
 
 /* `digits` are digit_count decimal digits ('0' to '9') without a point. Writes the shortest two's complement form, big-endian;
  * returns its size (1 to DECIMAL_BYTES_MAX). At most DECIMAL_DIGITS_MAX digits; none is zero; there is no negative zero. */
 size_t decimal_from_digits(const char *digits, size_t digit_count, bool negative, uint8_t bytes[DECIMAL_BYTES_MAX]);
-/* The same for a BIGINT UNSIGNED: 1 to 9 bytes. */
-size_t decimal_from_u64(uint64_t value, uint8_t bytes[DECIMAL_BYTES_MAX]);
+/* The same for a BIGINT UNSIGNED. */
+size_t decimal_from_u64(uint64_t value, uint8_t bytes[DECIMAL_U64_BYTES_MAX]);
 
 /* "-123.4500": always `scale` digits behind the point, at least one before. Fails (ERR_POISON) on 0 bytes, on more than
  * DECIMAL_BYTES_MAX, and on a scale above DECIMAL_DIGITS_MAX. Returns 0; the text is NUL-terminated. */

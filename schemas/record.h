@@ -7,6 +7,7 @@
 #ifndef KAKEHI_SCHEMAS_RECORD_H
 #define KAKEHI_SCHEMAS_RECORD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/buffer.h"

@@ -4,10 +4,12 @@
  *
  * The value is a flat record: the columns in table order, each ["null", T], then `__op` (enum c,u,d,r,t), `__ts`
  * (timestamp-micros), `__seq` (long), `__idx` (long), `__source` (string), `__txid` (string). The key is a record of the key
- * columns in key order, not nullable; a table without a primary key has the key record {"hash": bytes}, 16 bytes. Field names
- * are mapped (name.h); the originals, and what Avro has no word for, are properties: on the record  kakehi.database,
- * kakehi.table, kakehi.key (list of column names) on a field     kakehi.column, kakehi.type (types.h), kakehi.source_type,
- * kakehi.precision A column whose mapped name begins like one of ours is mapped so that it can't collide.
+ * columns in key order, not nullable; a table without a primary key has the key record {"hash": bytes}, 16 bytes.
+ *
+ * Field names are mapped (name.h); no mapped name begins with `__`, so no column collides with our metadata. The originals, and
+ * what Avro has no word for, are properties:
+ *   on the record  kakehi.database, kakehi.table, kakehi.key (list of column names)
+ *   on a field     kakehi.column, kakehi.type (types.h), kakehi.source_type, and where not 0 kakehi.precision, kakehi.scale
  *
  * The id of a schema is CRC-64-AVRO over its whole text in our spelling, not over Avro's parsing canonical form: that form
  * drops logical types, so DECIMAL(10,2) and DECIMAL(10,4) would share one id. A reader takes the text for an id from the topic
