@@ -63,7 +63,10 @@ install: all ## install both programs under $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(programs) $(DESTDIR)$(PREFIX)/bin/
 
-demo: all ## run the whole path on this machine (BROKER=kafka: a real Kafka; KEEP=1: leave it running)
+demo: ## run the whole path on this machine (BROKER=kafka: a real Kafka; KEEP=1: leave it running)
+	@ops/setup/need build demo
+	@echo "== building"
+	@$(MAKE) --no-print-directory -s -j$$(nproc) programs $(out)/kakehi-demo-broker
 	@ops/demo/run $(BROKER) $(KEEP)
 
 check: ## all tests; the last line is "N passed, N failed"
@@ -104,6 +107,10 @@ $(out)/kakehi-producer: $(out)/producer/main.o $(out)/libproducer.a $(out)/libsc
 
 $(out)/kakehi-worker: $(out)/workers/main.o $(out)/libworkers.a $(out)/libschemas.a $(out)/libcommon.a
 	$(link) -o $@ $^ $(pkg_libs)
+
+# librdkafka's mock cluster as a program, for `make demo`.
+$(out)/kakehi-demo-broker: $(out)/ops/demo/broker.o
+	$(link) -o $@ $^ $$(pkg-config --libs rdkafka)
 
 # Each unit test is a program of its own; it links what it uses out of the archives.
 $(out)/unit/%: $(out)/tests/unit/%.o $(call objects,$(unit_help)) $(out)/libproducer.a $(out)/libworkers.a $(out)/libschemas.a $(out)/libcommon.a
