@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * registrar: schemas into the compacted topic <prefix>.schemas, acknowledged before the rows that need them (rule A9).
+ *
+ * By a plain idempotent producer: inside the transaction an abort would take a schema back while memory says that it is there.
+ * The same schema twice does no harm. All calls block; publisher's thread. The wire format of a Confluent-compatible registry gets
+ * its ids behind the same calls.
+ */
+#ifndef KAKEHI_PRODUCER_REGISTRAR_H
+#define KAKEHI_PRODUCER_REGISTRAR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/settings.h"
+
+struct registrar;
+
+/* Connects at the first schema. Borrows settings. */
+struct registrar *registrar_new(const struct settings *settings);
+void registrar_free(struct registrar *registrar); /* takes NULL */
+/* Wants this schema to be there; nothing to do if it was acknowledged since the last registrar_forget. Copies. */
+void registrar_add(struct registrar *registrar, uint64_t schema_id, const char *text);
+/* Returns 0 when all that was added is acknowledged. If not, none of it counts. */
+int registrar_flush(struct registrar *registrar, bool (*cancelled)(void *context), void *context, struct err *err) MUST_CHECK;
+/* Publishes all again when asked: somebody may have made the topic anew. */
+void registrar_forget(struct registrar *registrar);
+
+#endif

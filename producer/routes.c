@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "producer/routes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/must.h"
+
+static struct metric_family changes_read = {
+    .name = "kakehi_changes_read_total",
+    .help = "Row changes committed to Kafka, by table.",
+    .kind = METRIC_COUNTER,
+    .labels = {"source", "table"},
+};
+
+void routes_init(struct routes *routes, const char *source)
+{
+    *routes = (struct routes){._source = source};
+}
+
+static void drop_routes(struct routes *routes)
+{
+    while (routes->_routes != NULL) {
+        struct route *route = routes->_routes;
+
+        routes->_routes = route->next;
+        schema_free(route->schema);
+        free(route);
+    }
+}
+
+void routes_deinit(struct routes *routes)
+{
+    drop_routes(routes);
+    while (routes->_tallies != NULL) {
+        struct tally *tally = routes->_tallies;
+
+        routes->_tallies = tally->next;
+        free(tally->table);
+        free(tally);
+    }
+}
+
+static struct tally *find_tally(struct routes *routes, const struct table *table)
+{
+    struct tally *tally;
+    char *name;
+
+    must(asprintf(&name, "%s.%s", table->database, table->name) > 0);
+    for (tally = routes->_tallies; tally != NULL; tally = tally->next) {
+        if (strcmp(tally->table, name) == 0) {
+            free(name);
+            return tally;
+        }
+    }
+    tally = calloc(1, sizeof *tally);
+    must(tally != NULL);
+    tally->table = name;
+    tally->metric = metric_cell(&changes_read, (const char *const[]){routes->_source, name});
+    tally->next = routes->_tallies;
+    routes->_tallies = tally;
+    return tally;
+}
+
+static char *copy_text(const char *text)
+{
+    char *copy = text != NULL ? strdup(text) : NULL;
+
+    must(text == NULL || copy != NULL);
+    return copy;
+}
+
+static struct table *copy_table(const struct table *table)
+{
+    struct table *copy = table_new(table->database, table->name, table->column_count, table->key_count);
+
+    for (size_t i = 0; i < table->column_count; i++) {
+        copy->columns[i] = table->columns[i];
+        copy->columns[i].name = copy_text(table->columns[i].name);
+        copy->columns[i].source_type = copy_text(table->columns[i].source_type);
+    }
+    if (table->key_count > 0) {
+        memcpy(copy->key, table->key, table->key_count * sizeof *table->key);
+    }
+    return copy;
+}
+
+static int new_route(struct routes *routes, const struct source_table *shape, struct route **ret_route, struct err *err)
+{
+    struct route *route;
+    struct schema *schema;
+
+    if (schema_new(copy_table(shape->table), &schema, err) != 0) {
+        return err_while(err, "table %s.%s", shape->table->database, shape->table->name);
+    }
+    route = calloc(1, sizeof *route);
+    must(route != NULL);
+    *route = (struct route){.next = routes->_routes, .shape = shape, .schema = schema, .tally = find_tally(routes, shape->table)};
+    routes->_routes = route;
+    *ret_route = route;
+    return 0;
+}
+
+int routes_find(struct routes *routes, const struct source_table *shape, struct route **ret_route, struct err *err)
+{
+    for (struct route **at = &routes->_routes; *at != NULL; at = &(*at)->next) {
+        struct route *route = *at;
+
+        if (route->shape == shape) {
+            *at = route->next;
+            route->next = routes->_routes;
+            routes->_routes = route;
+            *ret_route = route;
+            return 0;
+        }
+    }
+    return new_route(routes, shape, ret_route, err);
+}
+
+void routes_reset(struct routes *routes)
+{
+    drop_routes(routes);
+    for (struct tally *tally = routes->_tallies; tally != NULL; tally = tally->next) {
+        tally->open = tally->in_cut = 0;
+    }
+}
+
+void routes_cut(struct routes *routes)
+{
+    for (struct tally *tally = routes->_tallies; tally != NULL; tally = tally->next) {
+        must(tally->in_cut == 0);
+        tally->in_cut = tally->open;
+        tally->open = 0;
+    }
+}
+
+void routes_committed(struct routes *routes)
+{
+    for (struct tally *tally = routes->_tallies; tally != NULL; tally = tally->next) {
+        tally->committed += tally->in_cut;
+        metric_add(tally->metric, (double)tally->in_cut);
+        tally->in_cut = 0;
+    }
+}
+
+json_t *routes_status(const struct routes *routes)
+{
+    json_t *tables = json_object();
+
+    for (const struct tally *tally = routes->_tallies; tally != NULL; tally = tally->next) {
+        json_object_set_new(tables, tally->table, json_pack("{s:I}", "read", (json_int_t)tally->committed));
+    }
+    return tables;
+}
+
+uint64_t routes_total(const struct routes *routes)
+{
+    uint64_t total = 0;
+
+    for (const struct tally *tally = routes->_tallies; tally != NULL; tally = tally->next) {
+        total += tally->committed;
+    }
+    return total;
+}

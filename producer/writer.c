@@ -1,0 +1,610 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Two handles: `observer` (a read_uncommitted consumer in no group) for metadata, making topics and end offsets; `handle`, the
+ * transactional one, made anew by each fence. Schemas have a third, which is the registrar's.
+ *
+ * Zero copy: payload stays in the parcel. Its owner gets it back only when the last of its messages was answered; or when the
+ * handle is destroyed and its threads are joined, for until then a purged message may still stand in a buffer that is being sent.
+ *
+ * "ends": the position record of a transaction names the end offsets of the one before, taken from delivery reports. The first
+ * record after a take-over names the high watermarks of all data topics of the source instead: not less than what was committed.
+ *
+ * W1  Delivery reports are served on the caller's thread only (poll, commit, destroy): nothing here is locked.
+ * W2  A parcel is either in `in_flight` or not ours.
+ */
+#include "producer/writer.h"
+
+#include <librdkafka/rdkafka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/kafka.h"
+#include "common/log.h"
+#include "common/must.h"
+#include "producer/handle.h"
+#include "producer/positions.h"
+#include "producer/registrar.h"
+
+#define SLICE_MS        1000  /* of a blocking call, between two looks at `cancelled` */
+#define INIT_MS         60000 /* brokers that can't be reached for this long: the owner shall say so */
+#define COMMIT_MS       60000 /* longer than any transaction lives on the broker */
+#define ABORT_MS        2000  /* a courtesy to readers that wait behind the open transaction */
+#define TRANSACTION_MS  "20000"
+
+struct topic {
+    char name[TOPIC_NAME_SIZE];
+    char *table;              /* whose it is: db.table */
+    rd_kafka_topic_t *handle; /* NULL: not used since the last fence */
+    int64_t *ends;            /* by partition, of the open transaction; -1: nothing */
+    size_t end_count;
+};
+
+struct writer {
+    const struct settings *settings;
+    struct writer_calls calls;
+    char id[TOPIC_NAME_SIZE]; /* transactional.id */
+    rd_kafka_t *observer;
+    struct registrar *registrar;
+    rd_kafka_t *handle;       /* NULL: abandoned, or not fenced yet */
+    rd_kafka_queue_t *events; /* of handle */
+    rd_kafka_topic_t *positions;
+    struct topic *topics; /* by topic_id */
+    size_t topic_count;
+    struct parcel *in_flight;
+    bool open; /* a transaction */
+    bool fenced_off;
+    struct err refused; /* the first message of the open transaction that was refused */
+    json_t *ends;       /* of the transaction before */
+};
+
+int writer_new(const struct settings *settings, const struct writer_calls *calls, struct writer **ret_writer, struct err *err)
+{
+    struct writer *writer = calloc(1, sizeof *writer);
+    const char *const parts[] = {settings->prefix, settings->source.name, NULL};
+
+    must(writer != NULL);
+    writer->settings = settings;
+    writer->calls = *calls;
+    if (kafka_join(writer->id, sizeof writer->id, parts, err) != 0) {
+        free(writer);
+        return err_while(err, "making the transactional id of prefix and source name");
+    }
+    writer->registrar = registrar_new(settings);
+    *ret_writer = writer;
+    return 0;
+}
+
+static void destroy(rd_kafka_t **handle)
+{
+    if (*handle != NULL) {
+        rd_kafka_destroy(*handle);
+        *handle = NULL;
+    }
+}
+
+void writer_free(struct writer *writer)
+{
+    if (writer == NULL) {
+        return;
+    }
+    writer_abandon(writer);
+    destroy(&writer->observer);
+    registrar_free(writer->registrar);
+    for (size_t i = 0; i < writer->topic_count; i++) {
+        free(writer->topics[i].table);
+        free(writer->topics[i].ends);
+    }
+    free(writer->topics);
+    free(writer);
+}
+
+bool writer_fenced_off(const struct writer *writer)
+{
+    return writer->fenced_off;
+}
+
+static bool cancelled(const struct writer *writer)
+{
+    return writer->calls.cancelled(writer->calls.context);
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* ---- open */
+
+int writer_open(struct writer *writer, bool positions_may_be_new, struct err *err)
+{
+    if (writer->observer == NULL && handle_reader(writer->settings, "read_uncommitted", &writer->observer, err) != 0) {
+        return -1;
+    }
+    return topics_make_state(writer->observer, writer->settings, positions_may_be_new, err);
+}
+
+/* ---- delivery reports */
+
+static void unlink_parcel(struct writer *writer, struct parcel *parcel)
+{
+    struct parcel **at = &writer->in_flight;
+
+    while (*at != parcel) {
+        must(*at != NULL);
+        at = &(*at)->next;
+    }
+    *at = parcel->next;
+    parcel->next = NULL;
+}
+
+static void settle(struct writer *writer, struct parcel *parcel, size_t count)
+{
+    must(parcel->unsettled >= count);
+    parcel->unsettled -= count;
+    if (parcel->unsettled == 0) {
+        unlink_parcel(writer, parcel);
+        writer->calls.settled(writer->calls.context, parcel);
+    }
+}
+
+static void note_end(struct topic *topic, int32_t partition, int64_t end)
+{
+    size_t needed = (size_t)partition + 1;
+
+    if (topic->end_count < needed) {
+        topic->ends = realloc(topic->ends, needed * sizeof *topic->ends);
+        must(topic->ends != NULL);
+        while (topic->end_count < needed) {
+            topic->ends[topic->end_count++] = -1;
+        }
+    }
+    if (topic->ends[partition] < end) {
+        topic->ends[partition] = end;
+    }
+}
+
+/* Names the change by its order numbers: what is in the row is nobody's business in a log. */
+static void note_refused(struct writer *writer, rd_kafka_resp_err_t code, const struct parcel_entry *entry)
+{
+    const struct topic *topic = &writer->topics[entry->topic_id];
+
+    if (writer->refused.class != ERR_NONE || code == RD_KAFKA_RESP_ERR__PURGE_QUEUE || code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT) {
+        return;
+    }
+    if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
+        (void)err_set(&writer->refused, ERR_FATAL,
+                      "a change of %s (__seq %lld, __idx %lld) makes a message of %zu bytes, too large for topic %s: raise "
+                      "`producer.kafka.message.max.bytes` in the settings, max.message.bytes of the topic, and fetch.max.bytes and "
+                      "max.partition.fetch.bytes of the workers",
+                      topic->table, (long long)entry->seq, (long long)entry->idx, entry->key_size + entry->value_size, topic->name);
+    } else {
+        (void)kafka_err_set(&writer->refused, code, "producing");
+        (void)err_while(&writer->refused, "topic %s", topic->name);
+    }
+}
+
+static void on_delivered(rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque)
+{
+    struct writer *writer = opaque;
+    const struct parcel_entry *entry = message->_private;
+
+    (void)handle;
+    if (entry == NULL) {
+        return; /* the position record: the commit says what became of it */
+    }
+    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        note_refused(writer, message->err, entry);
+    } else {
+        note_end(&writer->topics[entry->topic_id], message->partition, message->offset + 1);
+    }
+    settle(writer, entry->parcel, 1);
+}
+
+void writer_poll(struct writer *writer)
+{
+    if (writer->handle != NULL) {
+        (void)rd_kafka_poll(writer->handle, 0);
+    }
+}
+
+/* ---- fence and abandon */
+
+static void on_event(rd_kafka_t *handle, void *opaque)
+{
+    struct writer *writer = opaque;
+
+    (void)handle;
+    writer->calls.wake(writer->calls.context);
+}
+
+static int new_handle(struct writer *writer, struct err *err)
+{
+    const char *const defaults[] = {
+        "client.id",                    "kakehi-producer",
+        "queue.buffering.max.kbytes",   "16384",
+        "queue.buffering.max.messages", "50000",
+        "linger.ms",                    "5",
+        "transaction.timeout.ms",       TRANSACTION_MS, /* an open transaction stops all readers of its partitions */
+        NULL,
+    };
+    const char *const fixed[] = {"transactional.id", writer->id, "acks", "all", "partitioner", "murmur2_random", NULL};
+    char positions[TOPIC_NAME_SIZE];
+    rd_kafka_conf_t *conf;
+
+    if (handle_conf(writer->settings, defaults, fixed, &conf, err) != 0) {
+        return -1;
+    }
+    rd_kafka_conf_set_dr_msg_cb(conf, on_delivered);
+    rd_kafka_conf_set_opaque(conf, writer);
+    if (handle_new(RD_KAFKA_PRODUCER, conf, &writer->handle, err) != 0) {
+        return -1;
+    }
+    writer->events = rd_kafka_queue_get_main(writer->handle);
+    if (writer->calls.wake != NULL) {
+        rd_kafka_queue_cb_event_enable(writer->events, on_event, writer);
+    }
+    topics_state_name(writer->settings, "positions", positions);
+    writer->positions = rd_kafka_topic_new(writer->handle, positions, NULL);
+    must(writer->positions != NULL);
+    return 0;
+}
+
+/* Takes error. The handle's own fatal error, and the message that was refused, say more than the call that met them. */
+static int fail(struct writer *writer, rd_kafka_error_t *error, const char *doing, struct err *err)
+{
+    char text[256];
+    rd_kafka_resp_err_t code = rd_kafka_error_code(error);
+    rd_kafka_resp_err_t fatal = rd_kafka_fatal_error(writer->handle, text, sizeof text);
+
+    if (fatal != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        code = fatal;
+    }
+    writer->fenced_off = code == RD_KAFKA_RESP_ERR__FENCED || code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
+                         code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
+    if (writer->fenced_off) {
+        (void)err_set(err, ERR_RETRY, "%s: another instance has taken over, or the transaction took longer than its time-out", doing);
+    } else if (writer->refused.class != ERR_NONE) {
+        *err = writer->refused;
+    } else {
+        (void)err_set(err, kafka_error_class(code) == ERR_FATAL ? ERR_FATAL : ERR_RETRY, "%s: %s (%s)", doing,
+                      rd_kafka_error_string(error), rd_kafka_err2name(code));
+    }
+    rd_kafka_error_destroy(error);
+    return -1;
+}
+
+/* Gives a retriable call again until it is done or its time is up. */
+static int repeat(struct writer *writer, rd_kafka_error_t *(*call)(rd_kafka_t *, int), int64_t limit_ms, const char *doing, struct err *err)
+{
+    int64_t give_up_ms = now_ms() + limit_ms;
+
+    for (;;) {
+        rd_kafka_error_t *error = call(writer->handle, SLICE_MS);
+
+        if (error == NULL) {
+            return 0;
+        }
+        if (cancelled(writer)) {
+            rd_kafka_error_destroy(error);
+            return err_set(err, ERR_CANCELED, "told to stop");
+        }
+        if (!rd_kafka_error_is_retriable(error) || now_ms() >= give_up_ms) {
+            return fail(writer, error, doing, err);
+        }
+        rd_kafka_error_destroy(error);
+    }
+}
+
+int writer_fence(struct writer *writer, json_t **ret_record, struct err *err)
+{
+    *ret_record = NULL;
+    writer_abandon(writer);
+    writer->fenced_off = false;
+    registrar_forget(writer->registrar);
+    json_decref(writer->ends);
+    writer->ends = NULL;
+    if (new_handle(writer, err) != 0 || repeat(writer, rd_kafka_init_transactions, INIT_MS, "taking over", err) != 0) {
+        return -1;
+    }
+    if (positions_read(writer->settings, writer->calls.cancelled, writer->calls.context, ret_record, err) != 0) {
+        return -1;
+    }
+    if (topics_data_ends(writer->observer, writer->settings, &writer->ends, err) != 0) {
+        json_decref(*ret_record);
+        *ret_record = NULL;
+        return -1;
+    }
+    return 0;
+}
+
+int writer_check_first(const struct writer *writer, struct err *err)
+{
+    size_t count = json_object_size(writer->ends);
+
+    if (count == 0) {
+        return 0;
+    }
+    return err_set(err, ERR_FATAL,
+                   "source %s has no position record, but %s%s hold rows: where it stands is not known. Say it with `kakehi-producer "
+                   "position --set`, or delete the data topics to begin anew",
+                   writer->settings->source.name, json_object_iter_key(json_object_iter(writer->ends)), count > 1 ? " and others" : "");
+}
+
+static void forget_ends(struct writer *writer)
+{
+    for (size_t i = 0; i < writer->topic_count; i++) {
+        writer->topics[i].end_count = 0;
+    }
+}
+
+static void abort_transaction(struct writer *writer)
+{
+    char text[16];
+    bool hopeless = rd_kafka_fatal_error(writer->handle, text, sizeof text) != RD_KAFKA_RESP_ERR_NO_ERROR;
+
+    if (writer->open && !hopeless) {
+        rd_kafka_error_t *error = rd_kafka_abort_transaction(writer->handle, ABORT_MS);
+
+        if (error != NULL) { /* then its time-out ends it, or the next fence */
+            log_debug("abort_failed", "why=%q", rd_kafka_error_string(error));
+            rd_kafka_error_destroy(error);
+        }
+    }
+    writer->open = false;
+}
+
+void writer_abandon(struct writer *writer)
+{
+    if (writer->handle == NULL) {
+        return;
+    }
+    abort_transaction(writer);
+    (void)rd_kafka_purge(writer->handle, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    rd_kafka_queue_cb_event_enable(writer->events, NULL, NULL);
+    rd_kafka_queue_destroy(writer->events);
+    rd_kafka_topic_destroy(writer->positions);
+    for (size_t i = 0; i < writer->topic_count; i++) {
+        if (writer->topics[i].handle != NULL) {
+            rd_kafka_topic_destroy(writer->topics[i].handle);
+            writer->topics[i].handle = NULL;
+        }
+    }
+    destroy(&writer->handle);
+    while (writer->in_flight != NULL) {
+        settle(writer, writer->in_flight, writer->in_flight->unsettled);
+    }
+    forget_ends(writer);
+    writer->refused = (struct err){0};
+    json_decref(writer->ends);
+    writer->ends = NULL;
+}
+
+/* ---- prepare */
+
+int writer_table_init(struct writer_table *table, const struct settings *settings, const struct schema *schema, struct err *err)
+{
+    *table = (struct writer_table){.schema_ids = {schema->value_id, schema->key_id}};
+    if (topics_data_name(settings, schema->table->database, schema->table->name, table->topic, err) != 0) {
+        return -1;
+    }
+    must(asprintf(&table->table, "%s.%s", schema->table->database, schema->table->name) > 0);
+    table->schema_texts[0] = strdup(schema->value_text);
+    table->schema_texts[1] = strdup(schema->key_text);
+    must(table->schema_texts[0] != NULL && table->schema_texts[1] != NULL);
+    return 0;
+}
+
+void writer_table_deinit(struct writer_table *table)
+{
+    free(table->table);
+    free(table->schema_texts[0]);
+    free(table->schema_texts[1]);
+}
+
+static int find_topic(struct writer *writer, const struct writer_table *table, uint32_t *ret_topic_id, struct err *err)
+{
+    struct topic *topic;
+
+    for (size_t i = 0; i < writer->topic_count; i++) {
+        topic = &writer->topics[i];
+        if (strcmp(topic->name, table->topic) == 0) {
+            *ret_topic_id = (uint32_t)i;
+            return strcmp(topic->table, table->table) == 0
+                       ? 0
+                       : err_set(err, ERR_FATAL, "tables %s and %s both go to topic %s: give one of them another name in `topics.topic`",
+                                 topic->table, table->table, topic->name);
+        }
+    }
+    writer->topics = realloc(writer->topics, (writer->topic_count + 1) * sizeof *writer->topics);
+    must(writer->topics != NULL);
+    topic = &writer->topics[writer->topic_count];
+    *topic = (struct topic){.table = strdup(table->table)};
+    must(topic->table != NULL);
+    memcpy(topic->name, table->topic, sizeof topic->name);
+    *ret_topic_id = (uint32_t)writer->topic_count++;
+    return 0;
+}
+
+int writer_prepare(struct writer *writer, const struct writer_table *table, uint32_t *ret_topic_id, struct err *err)
+{
+    struct topic *topic;
+
+    if (find_topic(writer, table, ret_topic_id, err) != 0) {
+        return -1;
+    }
+    topic = &writer->topics[*ret_topic_id];
+    if (topic->handle == NULL) {
+        if (topics_make_data(writer->observer, writer->settings, table->table, topic->name, err) != 0) {
+            return -1;
+        }
+        topic->handle = rd_kafka_topic_new(writer->handle, topic->name, NULL);
+        must(topic->handle != NULL);
+    }
+    for (int i = 0; i < 2; i++) {
+        registrar_add(writer->registrar, table->schema_ids[i], table->schema_texts[i]);
+    }
+    if (registrar_flush(writer->registrar, writer->calls.cancelled, writer->calls.context, err) != 0) {
+        return err_while(err, "publishing the schemas of %s", table->table);
+    }
+    return 0;
+}
+
+/* ---- rows and commits */
+
+static int begin(struct writer *writer, struct err *err)
+{
+    rd_kafka_error_t *error;
+
+    if (writer->open) {
+        return 0;
+    }
+    error = rd_kafka_begin_transaction(writer->handle);
+    if (error != NULL) {
+        return fail(writer, error, "beginning a transaction", err);
+    }
+    writer->open = true;
+    return 0;
+}
+
+struct outgoing {
+    rd_kafka_topic_t *topic;
+    int32_t partition;
+    int flags;
+    const void *value, *key;
+    size_t value_size, key_size;
+    void *opaque;
+};
+
+/* Waits while librdkafka's queue is full: its reports make room. Returns its code, or _DESTROY if we were told to stop. */
+static rd_kafka_resp_err_t produce(struct writer *writer, const struct outgoing *out)
+{
+    while (rd_kafka_produce(out->topic, out->partition, out->flags, (void *)(uintptr_t)out->value, out->value_size, out->key, out->key_size,
+                            out->opaque) != 0) {
+        rd_kafka_resp_err_t code = rd_kafka_last_error();
+
+        if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+            return code;
+        }
+        if (cancelled(writer)) {
+            return RD_KAFKA_RESP_ERR__DESTROY;
+        }
+        (void)rd_kafka_poll(writer->handle, SLICE_MS / 10);
+    }
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+static int fail_producing(struct writer *writer, rd_kafka_resp_err_t code, const char *doing, struct err *err)
+{
+    if (code == RD_KAFKA_RESP_ERR__DESTROY) {
+        return err_set(err, ERR_CANCELED, "told to stop");
+    }
+    return fail(writer, rd_kafka_error_new(code, "%s", rd_kafka_err2str(code)), doing, err);
+}
+
+static int produce_entry(struct writer *writer, struct parcel_entry *entry, struct err *err)
+{
+    const uint8_t *key = entry->parcel->bytes + entry->begin;
+    rd_kafka_resp_err_t code = produce(writer, &(struct outgoing){
+                                                   .topic = writer->topics[entry->topic_id].handle,
+                                                   .partition = entry->partition == PARTITION_BY_KEY ? RD_KAFKA_PARTITION_UA : entry->partition,
+                                                   .value = key + entry->key_size,
+                                                   .value_size = entry->value_size,
+                                                   .key = entry->key_null ? NULL : key,
+                                                   .key_size = entry->key_size,
+                                                   .opaque = entry,
+                                               });
+
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return 0;
+    }
+    if (code != RD_KAFKA_RESP_ERR__DESTROY) {
+        note_refused(writer, code, entry);
+    }
+    return fail_producing(writer, code, "producing", err);
+}
+
+/* One message more than there are stays unsettled until all are produced: reports may come before. */
+int writer_give(struct writer *writer, struct parcel *parcel, struct err *err)
+{
+    int status = begin(writer, err);
+
+    parcel->next = writer->in_flight;
+    writer->in_flight = parcel;
+    parcel->unsettled = 1;
+    for (size_t i = 0; i < parcel->count && status == 0; i++) {
+        parcel->unsettled++;
+        status = produce_entry(writer, &parcel->entries[i], err);
+        parcel->unsettled -= status == 0 ? 0 : 1;
+    }
+    settle(writer, parcel, 1);
+    if (status == 0) {
+        (void)rd_kafka_poll(writer->handle, 0);
+    }
+    return status;
+}
+
+static int send_position(struct writer *writer, json_t *state, struct err *err)
+{
+    const char *source = writer->settings->source.name;
+    char *text = state != NULL ? positions_text(state, source, writer->ends) : NULL;
+    rd_kafka_resp_err_t code = produce(writer, &(struct outgoing){
+                                                   .topic = writer->positions,
+                                                   .flags = RD_KAFKA_MSG_F_COPY,
+                                                   .value = text,
+                                                   .value_size = text != NULL ? strlen(text) : 0,
+                                                   .key = source,
+                                                   .key_size = strlen(source),
+                                               });
+
+    free(text);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : fail_producing(writer, code, "producing the position", err);
+}
+
+static json_t *take_ends(struct writer *writer)
+{
+    json_t *ends = json_object();
+
+    for (size_t i = 0; i < writer->topic_count; i++) {
+        const struct topic *topic = &writer->topics[i];
+        json_t *partitions = topic->end_count > 0 ? json_object() : NULL;
+
+        for (size_t partition = 0; partition < topic->end_count; partition++) {
+            char number[24];
+
+            (void)snprintf(number, sizeof number, "%zu", partition);
+            if (topic->ends[partition] >= 0) {
+                json_object_set_new(partitions, number, json_integer(topic->ends[partition]));
+            }
+        }
+        if (partitions != NULL) {
+            json_object_set_new(ends, topic->name, partitions);
+        }
+    }
+    forget_ends(writer);
+    return ends;
+}
+
+int writer_cut(struct writer *writer, json_t *state, struct err *err)
+{
+    int status = begin(writer, err);
+
+    if (status != 0) {
+        json_decref(state);
+        return -1;
+    }
+    if (send_position(writer, state, err) != 0) {
+        return -1;
+    }
+    if (repeat(writer, rd_kafka_commit_transaction, COMMIT_MS, "committing", err) != 0) {
+        return -1;
+    }
+    writer->open = false;
+    json_decref(writer->ends);
+    writer->ends = take_ends(writer);
+    return 0;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * writer: the blocking side of the publisher: one transactional librdkafka handle at a time, and what surrounds it. Used by the
+ * publisher's thread, and by commands that have no loop. One thread at a time.
+ *
+ *   writer_open      state topics (A8)
+ *   writer_fence     new handle with transactional.id prefix|source (A10), init_transactions, then the position (A2)
+ *   writer_prepare   topic; schemas by a plain idempotent producer, acknowledged (A9)
+ *   writer_give      begins a transaction if none is open, produces
+ *   writer_cut       position record into the same transaction, commit (A3)
+ *   writer_abandon   the handle is thrown away
+ *
+ * After a failed give or cut, abandon is all that is left: whether the commit happened is only to be learnt from Kafka, after the
+ * next fence (rule A4).
+ */
+#ifndef KAKEHI_PRODUCER_WRITER_H
+#define KAKEHI_PRODUCER_WRITER_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/settings.h"
+#include "producer/parcel.h"
+#include "producer/topics.h"
+#include "schemas/framing.h"
+#include "schemas/schema.h"
+
+struct writer;
+
+struct writer_calls {
+    void *context;
+    /* Should a wait be given up? Asked about once a second; a call that finds so fails with ERR_CANCELED. */
+    bool (*cancelled)(void *context);
+    /* All messages of the parcel are answered, or forgotten together with the handle: the owner has it back. */
+    void (*settled)(void *context, struct parcel *parcel);
+    /* There may be something for writer_poll. Called on a thread of librdkafka. NULL: not needed. */
+    void (*wake)(void *context);
+};
+
+/* What must stand in Kafka before the first row of a table's version. Owned copies. */
+struct writer_table {
+    char topic[TOPIC_NAME_SIZE];
+    char *table; /* db.table */
+    uint64_t schema_ids[2]; /* value, key */
+    char *schema_texts[2];
+};
+
+/* Connects to nothing yet. */
+int writer_new(const struct settings *settings, const struct writer_calls *calls, struct writer **ret_writer, struct err *err) MUST_CHECK;
+void writer_free(struct writer *writer); /* takes NULL */
+
+int writer_open(struct writer *writer, bool positions_may_be_new, struct err *err) MUST_CHECK;
+/* *ret_record: a new reference; NULL: none. */
+int writer_fence(struct writer *writer, json_t **ret_record, struct err *err) MUST_CHECK;
+/* Rule A8: may a source without a record start here? */
+int writer_check_first(const struct writer *writer, struct err *err) MUST_CHECK;
+int writer_prepare(struct writer *writer, const struct writer_table *table, uint32_t *ret_topic_id, struct err *err) MUST_CHECK;
+/* Takes the parcel, also when it fails. */
+int writer_give(struct writer *writer, struct parcel *parcel, struct err *err) MUST_CHECK;
+/* Takes state. NULL writes a tombstone: this source has no position any more. */
+int writer_cut(struct writer *writer, json_t *state, struct err *err) MUST_CHECK;
+void writer_abandon(struct writer *writer);
+/* Did the last failure mean that another instance has fenced this one? */
+bool writer_fenced_off(const struct writer *writer);
+/* Serves what librdkafka has to say. */
+void writer_poll(struct writer *writer);
+
+int writer_table_init(struct writer_table *table, const struct settings *settings, const struct schema *schema, struct err *err) MUST_CHECK;
+void writer_table_deinit(struct writer_table *table);
+
+#endif
