@@ -213,6 +213,7 @@ int mysql_session_open(const struct settings_source *settings, struct mysql_sess
 void mysql_session_close(struct mysql_session *session)
 {
     if (session != NULL) {
+        (void)mysql_optionsv(session->mysql, MYSQL_SERVER_PUBLIC_KEY, NULL); /* the one option that it would not free */
         mysql_close(session->mysql);
         free(session);
     }

@@ -30,8 +30,9 @@ static const struct meaning meanings[] = {
     {2012, NULL, ERR_RETRY, NULL},
     {2013, NULL, ERR_RETRY, NULL},
     {2026, "is required", ERR_FATAL, "switch TLS on at the server, or set source.tls: off if the network is trusted"},
+    {2026, "Validation", ERR_FATAL, "the server's certificate does not name source.host (which can't be an address): name it so, or set "
+                                    "source.tls: verify_ca"},
     {2026, "ertificate", ERR_FATAL, "source.tls_ca must hold the authority that signed the server's certificate"},
-    {2026, "alidation", ERR_FATAL, "the certificate must name source.host (or source.tls: verify_ca)"},
     {2026, NULL, ERR_RETRY, NULL},
     {2059, NULL, ERR_FATAL, "the user's authentication plugin is not one that keeps the password: use caching_sha2_password, "
                             "mysql_native_password or ed25519, and see that libmariadb's plugins are installed"},

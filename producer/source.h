@@ -62,11 +62,11 @@ struct source_calls {
     bool (*cuttable)(const struct source *source);
     /* Has the state moved since the last cut, even without a change of a selected table? */
     bool (*moved)(const struct source *source);
-    /* The state record that covers everything yielded so far: a new object, to which the publisher adds "ends". NULL after start
+    /* Marks the cut, and gives the state record that covers everything yielded so far: a new object, to which the publisher adds "ends". NULL after start
      * until it is known where the source begins; then on_ready is called, and no change was yielded before that: the first
      * transaction of a source without a record holds this state alone (rule A8), and only then the owner calls next. Once it is
      * not NULL it stays so until stop. */
-    json_t *(*state)(const struct source *source);
+    json_t *(*state)(struct source *source);
     /* The cut that held this many changes is committed. */
     void (*committed)(struct source *source);
     void (*figures)(const struct source *source, struct source_figures *ret_figures);

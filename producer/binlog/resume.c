@@ -54,6 +54,16 @@ const char *binlog_flavor_name(enum binlog_flavor flavor)
     return flavor == BINLOG_MARIADB ? "mariadb" : "mysql";
 }
 
+bool binlog_file_is_plain(const char *file)
+{
+    for (const char *letter = file; *letter != '\0'; letter++) {
+        if (*letter <= ' ' || *letter > '~') {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* ---- what is wished */
 
 /* "bin.000003:1234". A GTID set holds ':' too, but no '.'; a log's name always does. */
@@ -123,7 +133,10 @@ static int take_place(struct binlog_wish *wish, const json_t *record, struct err
         return bad_record(err, "\"position\" is missing or too low");
     }
     wish->place.position = (uint64_t)position;
-    return take_text(record, "file", wish->place.file, sizeof wish->place.file, err);
+    if (take_text(record, "file", wish->place.file, sizeof wish->place.file, err) != 0) {
+        return -1;
+    }
+    return binlog_file_is_plain(wish->place.file) ? 0 : bad_record(err, "\"file\" holds strange letters");
 }
 
 int binlog_wish_from_record(struct binlog_wish *wish, const json_t *record, struct err *err)
@@ -137,6 +150,9 @@ int binlog_wish_from_record(struct binlog_wish *wish, const json_t *record, stru
     }
     if (strcmp(flavor, "mysql") != 0 && strcmp(flavor, "mariadb") != 0) {
         return bad_record(err, "\"flavor\" is neither mysql nor mariadb");
+    }
+    if (!binlog_file_is_plain(wish->server)) {
+        return bad_record(err, "\"server\" holds strange letters");
     }
     wish->flavor = strcmp(flavor, "mariadb") == 0 ? BINLOG_MARIADB : BINLOG_MYSQL;
     if (take_place(wish, record, err) != 0) {
@@ -256,6 +272,9 @@ static int check_place(const struct binlog_wish *wish, const struct binlog_facts
 int binlog_place_find(struct binlog_place *ret_place, const struct binlog_wish *wish, const struct binlog_facts *facts, struct err *err)
 {
     *ret_place = (struct binlog_place){0};
+    if (!binlog_file_is_plain(facts->first_file) || !binlog_file_is_plain(facts->last_file) || !binlog_file_is_plain(facts->server)) {
+        return err_set(err, ERR_FATAL, "the names of the server's log files hold strange letters: is this a MySQL or MariaDB server?");
+    }
     switch (wish->kind) {
     case WISH_CURRENT:
         (void)snprintf(ret_place->file, sizeof ret_place->file, "%s", facts->last_file);

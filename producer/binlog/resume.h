@@ -65,6 +65,8 @@ int binlog_wish_from_record(struct binlog_wish *wish, const json_t *record, stru
 /* ERR_FATAL says what does not fit and what a person can do. */
 int binlog_place_find(struct binlog_place *ret_place, const struct binlog_wish *wish, const struct binlog_facts *facts, struct err *err) MUST_CHECK;
 
+/* File names go into JSON records and texts: printable ASCII, as every server makes them, or refused. */
+bool binlog_file_is_plain(const char *file);
 const char *binlog_flavor_name(enum binlog_flavor flavor); /* "mysql", "mariadb": as in the record */
 
 #endif
