@@ -165,8 +165,6 @@ static void on_handle_closed(uv_handle_t *handle)
     void (*closed)(void *context) = reader->closed;
     void *context = reader->closed_context;
 
-    binlog_facts_deinit(&reader->connection->facts);
-    binlog_place_deinit(&reader->connection->place);
     reader->connection->calls->free(reader->connection);
     pthread_mutex_destroy(&reader->lock);
     pthread_cond_destroy(&reader->space);

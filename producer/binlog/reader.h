@@ -32,7 +32,7 @@ struct binlog_connection_calls {
     void (*close)(struct binlog_connection *connection);
     /* Any thread, at any time: the call under way, and all later ones, end soon. */
     void (*interrupt)(struct binlog_connection *connection);
-    void (*free)(struct binlog_connection *connection);
+    void (*free)(struct binlog_connection *connection); /* with what `open` filled */
 };
 
 struct binlog_connection {
