@@ -13,7 +13,7 @@ order in which they stand there. Against the server's own log (lib/truth.py) it 
 import sqlite3
 from typing import NamedTuple
 
-from lib import murmur2, truth
+from lib import murmur2
 from lib.avro import Schemas
 from lib.processes import wait_for
 from lib.values import SourceTable
@@ -50,8 +50,8 @@ class Judgement:
         assert not self.problems, "\n".join(self.problems)
 
 
-def judge_rows(judgement, name, rows, images, source, table, source_name="test"):
-    """rows: as they stand, in their order. images: the truth. table: the SourceTable now (None: dropped)."""
+def judge_rows(judgement, name, rows, images, table, source_name="test"):
+    """rows: as they stand, in their order. images: the truth. table: the SourceTable now (None: the last two questions are not asked)."""
     wrong = lambda problem: judgement.wrong(name, problem)
     identities = [(row.txid, row.idx) for row in rows]
     if len(set(identities)) != len(identities):
@@ -165,13 +165,13 @@ def view_rows(file, table):
         connection.close()
 
 
-def judge_sqlite(path, tables=None, truth_of=None):
+def judge_sqlite(path, tables=None, whole=True):
     """All tables of the path's database (or those named) in its SQLite file."""
     judgement = Judgement("sqlite")
-    committed = truth_of or path.truth()
+    committed = path.truth()
     for name in sorted(tables or committed):
         table = path.source_table(name)
-        judge_rows(judgement, name, history_rows(path.sqlite_file, name), committed.get(name, []), path.server, table)
+        judge_rows(judgement, name, history_rows(path.sqlite_file, name), committed.get(name, []), table if whole else None)
         if table is not None and table.key:
             _compare(judgement, name + " (view)", [table.arrived(row) for row in view_rows(path.sqlite_file, name)], table)
     judgement.must_be_clean()
@@ -186,7 +186,7 @@ def topic_rows(path, topic, schemas):
     return rows, messages
 
 
-def judge_topics(path, tables=None):
+def judge_topics(path, tables=None, whole=True):
     """The same, in the topics; and that each key went to the partition where a Java client would look for it."""
     judgement = Judgement("topic")
     committed = path.truth()
@@ -200,7 +200,7 @@ def judge_topics(path, tables=None):
             if message.partition() != wanted or (message.key() is None) != (row.op == "t"):
                 judgement.wrong(name, f"offset {message.offset()} of partition {message.partition()}: its key belongs to partition {wanted}")
                 break
-        judge_rows(judgement, name, rows, committed.get(name, []), path.server, path.source_table(name))
+        judge_rows(judgement, name, rows, committed.get(name, []), path.source_table(name) if whole else None)
     judgement.must_be_clean()
 
 

@@ -182,14 +182,14 @@ class PathUnderTest:
     def wait_arrived(self, deadline_s=60, tables=None):
         oracle.wait_until_arrived(self, deadline_s, tables)
 
-    def judge(self, tables=None):
-        """Both judges, after everything has arrived. The programs go on running."""
-        oracle.judge_topics(self, tables)
-        oracle.judge_sqlite(self, tables)
+    def judge(self, tables=None, whole=True):
+        """Both judges, after everything has arrived. The programs go on running. whole False: the history does not begin with the table."""
+        oracle.judge_topics(self, tables, whole)
+        oracle.judge_sqlite(self, tables, whole)
 
-    def wait_and_judge(self, deadline_s=60, tables=None):
+    def wait_and_judge(self, deadline_s=60, tables=None, whole=True):
         self.wait_arrived(deadline_s, tables)
-        self.judge(tables)
+        self.judge(tables, whole)
 
     def close(self, show_logs):
         for program in self.programs:

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The shape of a table changes in mid-stream: rows before it and rows behind it arrive by the shape that they had.
+
+A change that rewrites stored rows without row events (MODIFY, RENAME COLUMN) shows in the latest view only once a row changes again; the tests
+touch every row after it. One test a change; each goes over the producer's whole restart as well, so that the shape is found again.
+"""
+import pytest
+
+
+@pytest.fixture
+def streaming(path):
+    """A table of three rows, streamed."""
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(20), b INT)")
+    path.running_producer = path.producer()
+    path.worker()
+    path.sql("INSERT INTO t VALUES (1, 'one', 1), (2, 'two', 2), (3, 'three', NULL)")
+    path.restarts = 0
+    return path
+
+
+def _restart(path):
+    path.running_producer.kill()
+    path.restarts += 1
+    path.running_producer = path.producer(f"producer-again{path.restarts}")
+
+
+def _ddl(path, *statements, touch="UPDATE t SET b = IFNULL(b, 0) + 1", restart=True):
+    path.sql(*statements, touch)
+    if restart:
+        _restart(path)
+        path.sql(touch, "DELETE FROM t WHERE id = 3")
+    path.wait_and_judge()
+
+
+def test_add_nullable_column(streaming):
+    _ddl(streaming, "ALTER TABLE t ADD COLUMN c DATETIME(3) NULL", "INSERT INTO t VALUES (4, 'four', 4, '2026-01-02 03:04:05.678')")
+
+
+def test_add_column_first_and_in_the_middle(streaming):
+    _ddl(streaming, "ALTER TABLE t ADD COLUMN f INT FIRST", "ALTER TABLE t ADD COLUMN m TEXT AFTER id", "INSERT INTO t VALUES (7, 4, 'mid', 'four', 4)")
+
+
+def test_drop_column(streaming):
+    _ddl(streaming, "ALTER TABLE t DROP COLUMN a", "INSERT INTO t VALUES (4, 4)")
+
+
+def test_rename_column(streaming):
+    _ddl(streaming, "ALTER TABLE t RENAME COLUMN a TO z", "INSERT INTO t VALUES (4, 'four', 4)")
+
+
+def test_column_drops_and_comes_again(streaming):
+    streaming.sql("ALTER TABLE t DROP COLUMN a", "UPDATE t SET b = 5")
+    _ddl(streaming, "ALTER TABLE t ADD COLUMN a VARCHAR(40)", "UPDATE t SET a = 'again'")
+
+
+@pytest.mark.parametrize("change,value", [("b BIGINT", "9007199254740993"), ("b DECIMAL(20,4)", "12.3400"), ("a TEXT CHARACTER SET latin1", "'é'"),
+                                          ("b VARCHAR(20)", "'007'"), ("a VARBINARY(20)", "x'c3ff00'"), ("b DOUBLE", "0.1")])
+def test_change_type(streaming, change, value):
+    """Also to a type that the warehouse keeps in another way: '007' stays text, whatever the column held before."""
+    name = change.split()[0]
+    _ddl(streaming, f"ALTER TABLE t MODIFY COLUMN {change}", f"UPDATE t SET {name} = {value}", touch=f"UPDATE t SET {name} = NULL WHERE id = 1",
+         restart=False)
+
+
+def test_rename_table(streaming):
+    """A change belongs to the table's name at its time: two histories, each of its own rows."""
+    streaming.sql("RENAME TABLE t TO t2", "UPDATE t2 SET b = 10", "INSERT INTO t2 VALUES (4, 'four', 4)")
+    _restart(streaming)
+    streaming.sql("UPDATE t2 SET b = 11")
+    streaming.wait_and_judge(whole=False)
+
+
+def test_swap_of_two_tables(streaming):
+    """As gh-ost and pt-online-schema-change end: the new table takes the old one's name, in one statement."""
+    streaming.sql("CREATE TABLE _t_new (id INT PRIMARY KEY, a VARCHAR(20), b BIGINT, c INT)", "INSERT INTO _t_new SELECT id, a, b, id FROM t",
+                  "RENAME TABLE t TO _t_old, _t_new TO t", "UPDATE t SET c = c + 1")
+    streaming.wait_and_judge()
+
+
+@pytest.mark.parametrize("statement", ["TRUNCATE TABLE t", "DELETE FROM t"])
+def test_truncate_empties_the_view(streaming, statement):
+    _ddl(streaming, statement, "INSERT INTO t VALUES (1, 'new', 1)")
+
+
+def test_truncate_with_several_partitions(make_path, server, broker):
+    """The truncate is in partition 0, the rows are in all: order is by (__seq, __idx), not by arrival."""
+    path = make_path(server, broker, topics__partitions=4)
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY, b INT)")
+    path.producer()
+    path.worker()
+    for turn in range(5):
+        path.sql("INSERT INTO t VALUES " + ", ".join(f"({i}, {turn})" for i in range(40)), "UPDATE t SET b = b + 1")
+        if turn < 4:
+            path.sql("TRUNCATE TABLE t")
+    path.wait_and_judge()
+
+
+def test_drop_and_create_again(streaming):
+    _ddl(streaming, "DROP TABLE t", "CREATE TABLE t (id INT PRIMARY KEY, b INT, other TEXT)", "INSERT INTO t VALUES (1, 1, 'x'), (3, 3, NULL)")
+
+
+def test_dropped_table_is_empty_in_the_view(streaming):
+    streaming.sql("DROP TABLE t", "CREATE TABLE u (id INT PRIMARY KEY)", "INSERT INTO u VALUES (1)")
+    streaming.wait_and_judge()
+
+
+def test_key_changes_shape(streaming):
+    """Another primary key: later rows carry the new key. The old keys' rows stay until they change; the test moves none of them."""
+    streaming.sql("TRUNCATE TABLE t", "ALTER TABLE t DROP PRIMARY KEY, ADD PRIMARY KEY (id, a)", "INSERT INTO t VALUES (1, 'x', 1), (1, 'y', 2)")
+    streaming.wait_arrived()
+
+
+def test_create_table_as_select(streaming):
+    _ddl(streaming, "CREATE TABLE copied (PRIMARY KEY (id)) SELECT * FROM t", "UPDATE copied SET b = 77")
