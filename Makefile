@@ -7,6 +7,7 @@ DESTDIR ?=
 SECONDS ?= 120
 SEED    ?= 1
 BROKER  ?= embedded
+DATABASE ?= mariadb
 
 out := build/$(VARIANT)
 
@@ -75,8 +76,8 @@ check: ## all tests; the last line is "N passed, N failed"
 lint: ## warnings of gcc and clang, clang-tidy, arrows between folders, generated pages
 	@ops/setup/need build lint test && tests/lint/run
 
-storm: all ## load with kills at random for SECONDS, by SEED, then the oracle
-	@tests/servers/need && python3 -m pytest -q tests/storm --seconds=$(SECONDS) --seed=$(SEED)
+storm: all ## load with kills at random for SECONDS, by SEED, then the oracle (DATABASE=mysql: on MySQL)
+	@tests/servers/need && /usr/bin/python3 -B -m pytest -p no:cacheprovider -q -s tests/storm --seconds=$(SECONDS) --seed=$(SEED) --database=$(DATABASE)
 
 model: ## the protocol models
 	@ops/setup/need test && tests/model/run

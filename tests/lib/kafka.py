@@ -4,6 +4,8 @@
 The client is Debian's python3-confluent-kafka on the same librdkafka as ours; what it reads is decoded by lib/avro.py, which shares
 nothing with the C code.
 """
+import socket
+import struct
 import uuid
 from pathlib import Path
 
@@ -13,12 +15,14 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 from lib.databases import servers_folder
 from lib.processes import Process, free_ports, wait_for
+from lib.proxy import Proxy
 
 
 class Broker:
-    """One broker. `advertise`: a port of a proxy, by which every client then goes."""
+    """One broker. proxied: it has a second door that leads through a proxy (`through_proxy`): whoever enters there stays behind it, since the
+    broker's answers name that address."""
 
-    def __init__(self, folder, advertise=None, options=()):
+    def __init__(self, folder, proxied=False, options=()):
         self.server = servers_folder() / "kafka" / "kafka-server"
         if not self.server.exists():
             pytest.skip("SKIPPED: Kafka is not here (tests/servers/need brings it)")
@@ -26,9 +30,16 @@ class Broker:
         self.folder.mkdir(parents=True)
         self.port = free_ports(2)
         self.options = list(options)
-        if advertise:
-            self.options.append(f"advertised.listeners=PLAINTEXT://127.0.0.1:{advertise}")
-        self.address = f"127.0.0.1:{advertise or self.port}"
+        self.address = f"127.0.0.1:{self.port}"
+        self.proxy = None
+        if proxied:
+            door, outside = free_ports(), free_ports()
+            self.proxy = Proxy(outside, door)
+            self.through_proxy = f"127.0.0.1:{outside}"
+            self.options += [
+                f"listeners=PLAINTEXT://127.0.0.1:{self.port},PROXIED://127.0.0.1:{door},CONTROLLER://127.0.0.1:{self.port + 1}",
+                f"advertised.listeners=PLAINTEXT://127.0.0.1:{self.port},PROXIED://127.0.0.1:{outside}",
+                "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT"]
         self.process = None
         self._admin = None
 
@@ -54,6 +65,11 @@ class Broker:
 
     def kill(self):
         self.process.kill()
+
+    def close(self):
+        self.kill()
+        if self.proxy:
+            self.proxy.close()
 
     def admin(self):
         """One handle, kept: its answers die with it."""
@@ -87,6 +103,17 @@ class Broker:
         producer = self.producer()
         producer.produce(topic, key=key, value=value, headers=headers, partition=partition)
         assert producer.flush(30) == 0
+
+    def delete_records(self, topic, partition, before):
+        """What retention does, at once. The client has no call for it: DeleteRecords v0, as the protocol guide spells it."""
+        def text(words):
+            return struct.pack(">h", len(words)) + words.encode()
+        body = struct.pack(">i", 1) + text(topic) + struct.pack(">iiqi", 1, partition, before, 30000)
+        request = struct.pack(">hhi", 21, 0, 1) + text("test") + body
+        with socket.create_connection(("127.0.0.1", self.port), 30) as connection:
+            connection.sendall(struct.pack(">i", len(request)) + request)
+            answer = connection.recv(4096)
+        assert struct.unpack(">h", answer[-2:])[0] == 0, answer
 
     def ends(self, topic, isolation="read_committed"):
         """[low, high) a partition; read_committed: high is the last stable offset."""

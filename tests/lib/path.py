@@ -7,7 +7,6 @@ import itertools
 import json
 import os
 import re
-import signal
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -29,12 +28,12 @@ def build_folder():
 class Program(Process):
     """kakehi-producer or kakehi-worker with a settings file."""
 
-    def __init__(self, path, program, name, settings, command="run", limits=None, arguments=()):
+    def __init__(self, path, program, name, settings, command="run", arguments=(), enter=()):
         file = path.folder / f"{name}.yaml"
         file.write_text(json.dumps(settings, indent=2))  # JSON is YAML
-        argv = [build_folder() / f"kakehi-{program}", command, "-c", file, *arguments]
+        argv = [*enter, build_folder() / f"kakehi-{program}", command, "-c", file, *arguments]
         env = {**os.environ, "KAKEHI_TEST_PASSWORD": READER_PASSWORD, "ASAN_OPTIONS": "detect_leaks=0"}
-        super().__init__(name, argv, path.folder / f"{name}.log", env, limits)
+        super().__init__(name, argv, path.folder / f"{name}.log", env)
 
     def logged(self, event):
         """Lines of this event so far."""
@@ -92,11 +91,12 @@ class PathUnderTest:
         server.sql(f"CREATE DATABASE {self.database} CHARACTER SET utf8mb4")
         self.settings = {
             "prefix": self.prefix,
-            "kafka": {"bootstrap.servers": broker.address},
+            # The shortest session that a broker's defaults allow: take-overs within seconds.
+            "kafka": {"bootstrap.servers": broker.address, "session.timeout.ms": 6000, "heartbeat.interval.ms": 500},
             "source": {"name": "test", "host": "127.0.0.1", "port": server.port, "user": READER, "password": "${KAKEHI_TEST_PASSWORD}",
                        "tables": [f"{self.database}.*"], **server.tls},
             "producer": {"listen": "127.0.0.1:0"},
-            "worker": {"listen": "127.0.0.1:0", "batch.age": "100ms", "kafka": {"session.timeout.ms": 6000, "heartbeat.interval.ms": 500}},
+            "worker": {"listen": "127.0.0.1:0", "batch": {"age": "100ms"}},
             "warehouse": "sqlite",
             "sqlite": {"file": str(self.sqlite_file)},
         }
@@ -122,17 +122,18 @@ class PathUnderTest:
 
     # ---- the programs
 
-    def _start(self, program, name, changes, limits=None):
-        started = Program(self, program, name, merged(self.settings, changes), limits=limits)
+    def _start(self, program, name, changes, enter):
+        started = Program(self, program, name, merged(self.settings, changes), enter=enter)
         self.programs.append(started)
         return started
 
-    def start_producer(self, name="producer", limits=None, **changes):
+    def start_producer(self, name="producer", **changes):
         """Does not wait."""
-        return self._start("producer", name, changes, limits)
+        return self._start("producer", name, changes, ())
 
-    def start_worker(self, name="worker", limits=None, **changes):
-        return self._start("worker", name, changes, limits)
+    def start_worker(self, name="worker", enter=(), **changes):
+        """enter: words in front of the program's own (another mount namespace)."""
+        return self._start("worker", name, changes, enter)
 
     def producer(self, name="producer", **changes):
         """Streams when this returns."""
@@ -141,7 +142,7 @@ class PathUnderTest:
     def worker(self, name="worker", **changes):
         return self.start_worker(name, **changes)
 
-    def run_producer(self, command, *arguments, stdin=signal, **changes):
+    def run_producer(self, command, *arguments, **changes):
         """A command that ends by itself; returns the ended Program."""
         program = Program(self, "producer", f"producer-{command}{len(self.programs)}", merged(self.settings, changes), command, arguments=arguments)
         self.programs.append(program)

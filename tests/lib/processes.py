@@ -27,20 +27,14 @@ def _die_with_parent():
 class Process:
     """A child with its output in a file, appended over restarts."""
 
-    def __init__(self, name, argv, log, env=None, limits=None):
+    def __init__(self, name, argv, log, env=None):
         assert threading.current_thread() is threading.main_thread()
         self.name = name
         self.log = log
-
-        def before_exec():
-            _die_with_parent()
-            if limits:
-                limits()
-
         self.log_start = log.stat().st_size if log.exists() else 0
         with open(log, "ab") as out:
             self.popen = subprocess.Popen([str(word) for word in argv], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
-                                          env=env, start_new_session=True, preexec_fn=before_exec)
+                                          env=env, start_new_session=True, preexec_fn=_die_with_parent)
         _alive.append(self)
 
     @property

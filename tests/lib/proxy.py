@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A TCP proxy that misbehaves on demand: stalls, cuts, and swallows the answers to Kafka requests of one kind.
+"""A TCP proxy that misbehaves on demand: stalls, cuts, holds Kafka requests of one kind back, or swallows the answers to them.
 
 Kafka's framing is all it knows: a request is int32 size, int16 api key, int16 version, int32 correlation id, ...; an answer is int32 size, int32
 correlation id, ... (Kafka protocol guide). An answer that is swallowed was given by the broker: the request has been carried out, and
@@ -10,8 +10,7 @@ import socket
 import struct
 import threading
 
-END_TXN = 26
-PRODUCE = 0
+PRODUCE, OFFSET_COMMIT, INIT_PRODUCER_ID, END_TXN = 0, 8, 22, 26
 _PIECE = 1 << 16
 
 
@@ -22,6 +21,7 @@ class _Connection:
         self.requests = bytearray()   # bytes of a request that is not whole yet
         self.answers = bytearray()
         self.asked = {}               # correlation id -> api key
+        self.held = False             # its requests wait in `requests`
 
     def close(self):
         for end in (self.client, self.server):
@@ -37,6 +37,7 @@ class Proxy:
         self._swallow = {}            # api key -> how many answers still to swallow
         self._cut_after_swallow = False
         self.swallowed = 0
+        self._hold = None             # api key whose requests don't reach the broker
         self.stalled = False
         self._cut = False
         self._ending = False
@@ -54,6 +55,17 @@ class Proxy:
         with self._lock:
             self._swallow[api_key] = count
             self._cut_after_swallow = cut
+
+    def hold(self, api_key):
+        """The next request of this kind, and whatever its connection sends behind it, waits until release()."""
+        self._hold = api_key
+
+    def holding(self):
+        return any(connection.held for connection in self._connections)
+
+    def release(self):
+        self._hold = None
+        self._waker.send(b"x")
 
     def stall(self, stalled=True):
         """Nothing passes, connections stay open."""
@@ -84,6 +96,10 @@ class Proxy:
                     self._accept()
                 elif not self.stalled:
                     self._move(ready)
+            if self._hold is None:
+                for connection in [c for c in self._connections if c.held]:
+                    connection.held = False
+                    self._guarded(connection, self._pass_requests, b"")
             if self._cut:
                 self._cut = False
                 for connection in list(self._connections):
@@ -109,28 +125,32 @@ class Proxy:
             return  # dropped a moment ago in the same turn
         try:
             data = ready.recv(_PIECE)
-            if not data:
-                self._drop(connection)
-            elif ready is connection.client:
-                connection.server.sendall(data)
-                self._note_requests(connection, data)
-            else:
-                self._pass_answers(connection, data)
+        except OSError:
+            data = b""
+        if not data:
+            self._drop(connection)
+        else:
+            self._guarded(connection, self._pass_requests if ready is connection.client else self._pass_answers, data)
+
+    def _guarded(self, connection, passing, data):
+        try:
+            passing(connection, data)
         except OSError:
             if connection in self._connections:
                 self._drop(connection)
 
-    @staticmethod
-    def _note_requests(connection, data):
+    def _pass_requests(self, connection, data):
+        """Whole requests only, so that one can be held back."""
         connection.requests += data
-        while len(connection.requests) >= 4:
-            size = struct.unpack(">i", connection.requests[:4])[0]
-            if len(connection.requests) < 12:
+        while len(connection.requests) >= 12 and not connection.held:
+            size, api_key, _, correlation = struct.unpack(">ihhi", connection.requests[:12])
+            if api_key == self._hold:
+                connection.held = True
                 return
-            api_key, _, correlation = struct.unpack(">hhi", connection.requests[4:12])
-            connection.asked[correlation] = api_key
             if len(connection.requests) < 4 + size:
                 return
+            connection.asked[correlation] = api_key
+            connection.server.sendall(connection.requests[:4 + size])
             del connection.requests[:4 + size]
 
     def _pass_answers(self, connection, data):

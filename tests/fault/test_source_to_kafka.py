@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fault tests of the producer's rules (O and A): each would have caught the flaw that its rule prevents. The name is the rule.
+
+FT-A7 (fail-over checks, as far as one server goes) is in tests/integration/test_modes.py. Rule O1 under steps of the clock, with injected time, and A3 to A6
+without a server, are in tests/unit.
+"""
+import json
+
+import pytest
+
+from lib import kafka, oracle
+from lib.load import Load, make_tables, wait_rows
+from lib.processes import wait_for
+from lib.proxy import END_TXN, INIT_PRODUCER_ID
+
+FAILED = 1
+
+
+@pytest.fixture(scope="module")
+def proxied(session_folder):
+    """A broker with a second door through a proxy."""
+    broker = kafka.Broker(session_folder / "kafka-proxied", proxied=True).start()
+    yield broker
+    broker.close()
+
+
+@pytest.fixture
+def tables(mariadb_path):
+    make_tables(mariadb_path)
+    return mariadb_path
+
+
+def _through_proxy(broker):
+    return {"producer__kafka__bootstrap.servers": broker.through_proxy}
+
+
+def _transactional_id(path):
+    return f"{path.prefix}|test"
+
+
+def test_A2_another_sources_open_transaction_hides_no_position(tables):
+    """K7: an open transaction of another source on `positions` holds the last stable offset back. The new owner must wait for it, not read an older position."""
+    path = tables
+    producer = path.producer()
+    path.worker()
+    other = path.broker.producer(**{"transactional.id": f"{path.prefix}|other", "transaction.timeout.ms": 60000})
+    other.init_transactions(30)
+    other.begin_transaction()
+    other.produce(f"{path.prefix}.positions", key="other", value="{}", partition=0)
+    assert other.flush(30) == 0
+    load = Load(path, seed=31, rate=200).start()
+    wait_rows(load, 200)
+    before = producer.status()["kafka_transactions"]
+    wait_for(lambda: producer.status()["kafka_transactions"] > before + 2, "positions behind the open transaction")
+    producer.kill()
+    again = path.start_producer("producer-again")
+    wait_for(lambda: again.status()["state"] == "READ", lambda: f"the new owner at its position: {again.status()}", 60)
+    wait_rows(load, load.transactions + 200)
+    assert again.status()["state"] == "READ" and not again.logged("streaming")
+    other.abort_transaction(30)
+    again.wait_logged("streaming")
+    load.finish()
+    path.wait_and_judge()
+
+
+def test_A2b_owner_paused_between_assignment_and_init_transactions(make_path, mariadb, proxied):
+    """It wakes up long after another one took over, fences it, and must then read what that one committed."""
+    path = make_path(mariadb, proxied)
+    make_tables(path)
+    path.worker()
+    proxied.proxy.hold(INIT_PRODUCER_ID)
+    late = path.start_producer("late", **_through_proxy(proxied))
+    wait_for(proxied.proxy.holding, lambda: f"init_transactions of the first owner:\n{late.text()}")
+    late.stop()
+    other = path.producer("other")
+    load = Load(path, seed=32, rate=200).start()
+    wait_rows(load, 300)
+    proxied.proxy.release()
+    late.resume()
+    wait_rows(load, load.transactions + 600)
+    load.finish()
+    path.wait_and_judge(90)
+    assert late.running() and other.running()
+    states = {late.status()["state"], other.status()["state"]}
+    assert "STREAM" in states and len(states) == 2, states
+
+
+def test_A2b_paused_owner_comes_back_as_a_zombie(tables):
+    """SIGSTOP under load, the standby takes over, the zombie goes on with what it had in its hands: Kafka refuses it."""
+    path = tables
+    path.worker()
+    zombie = path.producer("zombie")
+    load = Load(path, seed=33, rate=200).start()
+    wait_rows(load, 200)
+    standby = path.start_producer("standby")
+    zombie.stop()
+    standby.wait_logged("streaming", 90)
+    wait_rows(load, load.transactions + 200)
+    zombie.resume()
+    wait_rows(load, load.transactions + 300)
+    load.finish()
+    path.wait_and_judge()
+    assert zombie.running(), zombie.text()[-3000:]
+    wait_for(lambda: sorted([zombie.status()["state"], standby.status()["state"]]) == ["STANDBY", "STREAM"], "one to stream and one to stand by")
+
+
+@pytest.mark.parametrize("cut", [True, False], ids=["with its connection", "connection stays"])
+def test_A4_the_answer_to_EndTxn_is_lost(make_path, mariadb, proxied, cut):
+    """The transaction is in, the producer can't know: the same call again, or FENCE; never the rows again from memory."""
+    path = make_path(mariadb, proxied)
+    make_tables(path)
+    path.worker()
+    # Without a cut the client waits socket.timeout.ms for the answer; shorter than that of the transaction.
+    path.producer(**_through_proxy(proxied), **{"producer__kafka__socket.timeout.ms": 4000})
+    load = Load(path, seed=34, rate=200).start()
+    for turn in range(3 if cut else 1):
+        wait_rows(load, 150 * (turn + 1))
+        swallowed = proxied.proxy.swallowed
+        proxied.proxy.swallow(END_TXN, 2 if cut else 1, cut=cut)
+        wait_for(lambda: proxied.proxy.swallowed > swallowed, "an answer to be swallowed")
+    wait_rows(load, load.transactions + 150)
+    load.finish()
+    path.wait_and_judge(120)
+
+
+def test_A4_the_broker_is_killed_under_commits(make_path, mariadb, session_folder):
+    """Every outcome of a commit but a clear success goes by FENCE."""
+    broker = kafka.Broker(session_folder / "kafka-killed").start()
+    path = make_path(mariadb, broker)
+    make_tables(path)
+    path.worker()
+    path.producer()
+    load = Load(path, seed=35, rate=200).start()
+    for turn in range(3):
+        wait_rows(load, 200 * (turn + 1))
+        broker.kill()
+        broker.start()
+    load.finish()
+    path.wait_and_judge(120)
+    broker.close()
+
+
+def _split_position(path):
+    """The newest position that stands inside a source transaction, if there is one."""
+    records = [json.loads(m.value()) for m in path.broker.messages(f"{path.prefix}.positions") if m.key() == b"test"]
+    return records[-1] if records and (records[-1].get("transaction") or {}).get("rows") else None
+
+
+@pytest.mark.parametrize("filters", ["one more", "one less"])
+def test_A5_killed_inside_a_transaction_and_restarted_with_another_filter(mariadb_path, filters):
+    """Rows that are in are skipped by count of row images before filters: a roll-out with another filter loses and doubles nothing."""
+    path = mariadb_path
+    rows = 60_000
+    path.sql("CREATE TABLE kept (id INT PRIMARY KEY, v VARCHAR(40))", "CREATE TABLE filtered (id INT PRIMARY KEY, v VARCHAR(40))")
+    more, less = {"source__exclude": [f"{path.database}.filtered"]}, {}
+    small = {"producer__transaction__bytes": "64KiB"}
+    first, second = (less, more) if filters == "one more" else (more, less)
+    producer = path.producer("before", **first, **small)
+    connection = path.connect()
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+        for start in range(0, rows, 1000):  # in turns, so that at any place rows of both tables lie before and behind
+            for table in ("kept", "filtered"):
+                cursor.execute(f"INSERT INTO {table} SELECT seq, MD5(seq) FROM seq_{start}_to_{start + 999}")
+        cursor.execute("COMMIT")
+    at = wait_for(lambda: _split_position(path), "a position inside the transaction", 60, 0)
+    producer.kill()
+    # The newest that is committed counts: between the look and the kill others may have come.
+    at = _split_position(path)
+    assert at, "the producer had finished the transaction before it was killed"
+    path.producer("after", **second, **small)
+    path.worker()
+    path.sql("INSERT INTO kept VALUES (1000000, 'behind')")
+    path.wait_and_judge(120, tables=["kept"])
+    found = oracle.history_rows(path.sqlite_file, "filtered")
+    assert len({(row.txid, row.idx) for row in found}) == len(found)
+    # Image i belongs to `filtered` in every second thousand; those in the history lie on one side of the border.
+    images = [image for image in path.truth()["filtered"] if (image.index < at["transaction"]["rows"]) == (filters == "one more")]
+    assert sorted(row.idx for row in found) == [2 * image.index for image in images]
+
+
+def test_A8_positions_deleted_stops(tables):
+    """A deleted or newly made `positions` must not look like a first start."""
+    path = tables
+    producer = path.producer()
+    path.worker()
+    path.sql("INSERT INTO events VALUES ('x', 1)")
+    path.wait_arrived()
+    producer.must_stop()
+    path.broker.delete_topic(f"{path.prefix}.positions")
+    for _ in range(2):  # nor may the first attempt make the second one succeed
+        again = path.start_producer("producer-again")
+        assert again.wait(60) == FAILED, again.text()
+        assert "position" in again.text().splitlines()[-1]
+    assert len(path.broker.messages(path.topic("events"))) == 1
+
+
+def test_A8_a_crash_in_the_first_rows_is_no_lost_position(tables):
+    """The first transaction of a source holds the position alone."""
+    path = tables
+    path.sql("INSERT INTO events VALUES ('before', 0)")
+    path.first_log_file = path.server.new_log_file()
+    for turn in range(5):
+        producer = path.start_producer(f"producer{turn}")
+        producer.wait_logged("streaming")
+        path.sql(f"INSERT INTO events VALUES ('x', {turn})")
+        producer.kill()
+    path.producer("producer-last")
+    path.worker()
+    path.wait_and_judge()
+
+
+@pytest.mark.parametrize("end", ["killed", "fenced off"])
+def test_A9_abort_of_the_transaction_whose_rows_brought_a_new_schema(make_path, mariadb, proxied, end):
+    """Schemas are published outside the transaction: an abort takes the rows back, never their schema."""
+    path = make_path(mariadb, proxied)
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY)")
+    path.worker()
+    producer = path.producer("behind-proxy", **_through_proxy(proxied))
+    path.sql("INSERT INTO t VALUES (1)")
+    path.wait_arrived()
+    proxied.proxy.hold(END_TXN)
+    path.sql("ALTER TABLE t ADD COLUMN brought VARCHAR(20)", "INSERT INTO t VALUES (2, 'new schema')")
+    wait_for(lambda: proxied.proxy.holding() and len(_all(path)) > 1, "the rows of the new schema in an open transaction")
+    if end == "killed":
+        producer.kill()
+        path.producer("after")
+    else:
+        stranger = proxied.producer(**{"transactional.id": _transactional_id(path)})
+        stranger.init_transactions(30)  # aborts the open transaction and takes the epoch; the process and its memory live on
+    proxied.proxy.cut()
+    proxied.proxy.release()
+    path.wait_and_judge()
+    assert len(_all(path)) > 2, "the aborted rows stand in the log, unseen"
+
+
+def _all(path):
+    return path.broker.messages(path.topic("t"), "read_uncommitted")
+
+
+def test_O1_many_updates_of_one_row_within_a_second(mariadb_path):
+    """MariaDB's log has whole seconds: `__seq` still grows with every transaction, and the newest state wins."""
+    path = mariadb_path
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY, v INT)", "INSERT INTO t VALUES (1, 0)")
+    path.first_log_file = path.server.new_log_file()
+    path.producer()
+    path.worker()
+    connection = path.connect()
+    with connection.cursor() as cursor:
+        for value in range(1, 1001):
+            cursor.execute(f"UPDATE t SET v = {value} WHERE id = 1")
+    path.wait_arrived()
+    path.judge(whole=False)
+    rows = oracle.history_rows(path.sqlite_file, "t")
+    assert [row.columns["v"] for row in sorted(rows, key=lambda row: row.seq)] == list(range(1, 1001))
+    assert oracle.view_rows(path.sqlite_file, "t")[0]["v"] == 1000
+    assert len({row.columns["__ts"] for row in rows}) < 20, "many commits shared a second"
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_O3_a_key_moves_onto_its_neighbours_place(make_path, server, broker, partitions):
+    """`UPDATE t SET id = id + 1`: both halves of each change have an identity of their own, and the order of a key survives."""
+    path = make_path(server, broker, topics__partitions=partitions)
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY, v INT)")
+    path.producer()
+    path.worker()
+    path.sql("INSERT INTO t VALUES " + ", ".join(f"({i}, {i})" for i in range(100)))
+    for _ in range(5):
+        path.sql("UPDATE t SET id = id + 1 ORDER BY id DESC", "UPDATE t SET v = v + 1, id = id - 1 WHERE id % 7 = 0 AND id - 1 NOT IN (SELECT id FROM (SELECT id FROM t) s)")
+    path.wait_and_judge()
