@@ -78,6 +78,8 @@ const char *buffer_text(struct buffer *buffer)
 void buffer_drop(struct buffer *buffer, size_t size)
 {
     must(size <= buffer->size);
-    memmove(buffer->bytes, buffer->bytes + size, buffer->size - size);
-    buffer->size -= size;
+    if (size > 0) {
+        memmove(buffer->bytes, buffer->bytes + size, buffer->size - size);
+        buffer->size -= size;
+    }
 }

@@ -115,31 +115,45 @@ static int check_budget(const char *name, const char *value, struct err *err)
     return 0;
 }
 
+/* librdkafka tells the names of its properties only in the table that it prints: "name   | C/P | ...", a property a line. */
+static void list_properties(struct text_list *names)
+{
+    char *table = NULL;
+    size_t size;
+    FILE *out = open_memstream(&table, &size);
+    char *rest;
+
+    must(out != NULL);
+    rd_kafka_conf_properties_show(out);
+    must(fclose(out) == 0);
+    rest = table;
+    for (char *line = strsep(&rest, "\n"); line != NULL; line = strsep(&rest, "\n")) {
+        size_t name_size = strcspn(line, " |");
+
+        if (strchr(line, '|') != NULL && name_size > 0) {
+            line[name_size] = '\0';
+            text_list_add(names, line);
+        }
+    }
+    free(table);
+}
+
 static int refuse_unknown(const char *name, struct err *err)
 {
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    rd_kafka_topic_conf_t *topic_conf = rd_kafka_topic_conf_new();
+    struct text_list names = {0};
     struct nearest nearest;
-    const char **names[2];
-    size_t counts[2];
 
-    names[0] = rd_kafka_conf_dump(conf, &counts[0]);
-    names[1] = rd_kafka_topic_conf_dump(topic_conf, &counts[1]);
+    list_properties(&names);
     nearest_init(&nearest, name);
-    for (int list = 0; list < 2; list++) {
-        for (size_t index = 0; index < counts[list]; index += 2) { /* name, value, name, value ... */
-            nearest_offer(&nearest, names[list][index]);
-        }
+    for (size_t index = 0; index < names.count; index++) {
+        nearest_offer(&nearest, names.texts[index]);
     }
     if (nearest.best != NULL) {
         (void)err_set(err, ERR_FATAL, "is not a property of librdkafka; did you mean %s?", nearest.best);
     } else {
         (void)err_set(err, ERR_FATAL, "is not a property of librdkafka");
     }
-    rd_kafka_conf_dump_free(names[0], counts[0]);
-    rd_kafka_conf_dump_free(names[1], counts[1]);
-    rd_kafka_topic_conf_destroy(topic_conf);
-    rd_kafka_conf_destroy(conf);
+    text_list_deinit(&names);
     return -1;
 }
 

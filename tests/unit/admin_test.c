@@ -15,6 +15,7 @@
 
 #include "common/admin.h"
 #include "common/metrics.h"
+#include "tests/unit/capture.h"
 
 #define CLIENTS_MAX 40
 
@@ -139,19 +140,12 @@ static struct admin *start(struct world *world, const char *listen, struct err *
 /* The port that the kernel chose stands in the log, where people look for it as well. */
 static uint16_t start_and_read_port(struct world *world)
 {
-    FILE *log = tmpfile();
-    int terminal = dup(STDERR_FILENO);
     struct err err = {0};
     unsigned port = 0;
 
-    assert_non_null(log);
-    (void)dup2(fileno(log), STDERR_FILENO);
+    capture_start(STDERR_FILENO);
     world->admin = start(world, "127.0.0.1:0", &err);
-    (void)dup2(terminal, STDERR_FILENO);
-    (void)close(terminal);
-    rewind(log);
-    assert_int_equal(fscanf(log, "%*s info admin listen=127.0.0.1:%u", &port), 1);
-    (void)fclose(log);
+    assert_int_equal(sscanf(capture_end(STDERR_FILENO), "%*s info admin listen=127.0.0.1:%u", &port), 1);
     return (uint16_t)port;
 }
 
@@ -299,7 +293,8 @@ static void test_admin__closes_under_a_client_that_waits(void **state)
     assert_true(world->closed);
 }
 
-/* Were the daemon run again at once for as long as the request is half there, the loop's time-out would stay 0: then this hangs. */
+/* Were the daemon run again at once for as long as the request is half there, the loop's time-out would stay 0: then this
+ * hangs. */
 static void test_admin__sleeps_while_a_client_hesitates(void **state)
 {
     struct world *world = *state;
