@@ -284,7 +284,7 @@ static int listen_on(const char *listen_text, int *ret_socket, struct err *err)
 
 static void log_address(int fd)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t size = sizeof address;
     char host[64];
     char port[16];

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-int err_set(struct err *err, enum err_class class, const char *format, ...)
+struct err *err_set_text(struct err *err, enum err_class class, const char *format, ...)
 {
     va_list list;
 
@@ -13,10 +13,10 @@ int err_set(struct err *err, enum err_class class, const char *format, ...)
     err->class = class;
     (void)vsnprintf(err->text, sizeof err->text, format, list);
     va_end(list);
-    return -1;
+    return err;
 }
 
-int err_while(struct err *err, const char *format, ...)
+struct err *err_put_in_front(struct err *err, const char *format, ...)
 {
     char because[sizeof err->text];
     va_list list;
@@ -28,7 +28,7 @@ int err_while(struct err *err, const char *format, ...)
     va_end(list);
     used = strlen(err->text);
     (void)snprintf(err->text + used, sizeof err->text - used, ": %s", because);
-    return -1;
+    return err;
 }
 
 const char *err_class_name(enum err_class class)

@@ -23,11 +23,24 @@ struct err {
     char text[512];
 };
 
-/* Sets the error and returns -1, so that a caller can write `return err_set(...)`. */
-__attribute__((format(printf, 3, 4))) int err_set(struct err *err, enum err_class class, const char *format, ...);
+/*
+ *   int err_set(struct err *err, enum err_class class, const char *format, ...)   sets the error
+ *   int err_while(struct err *err, const char *format, ...)                       puts what was being done in front, as in
+ *                                                                                "renewing the token: HTTP 503"; the class stays
+ * Both give -1, so that a caller can write `return err_set(...)`. They are macros so that compilers and analyzers see the -1:
+ * else they take the caller for one that may have succeeded, and what it gives back for uninitialized.
+ */
+#define err_set(...)   err_failed(err_set_text(__VA_ARGS__))
+#define err_while(...) err_failed(err_put_in_front(__VA_ARGS__))
 
-/* Puts what was being done in front: "renewing the token: HTTP 503". The class stays. Returns -1. */
-__attribute__((format(printf, 2, 3))) int err_while(struct err *err, const char *format, ...);
+__attribute__((format(printf, 3, 4))) struct err *err_set_text(struct err *err, enum err_class class, const char *format, ...);
+__attribute__((format(printf, 2, 3))) struct err *err_put_in_front(struct err *err, const char *format, ...);
+
+static inline int err_failed(const struct err *err)
+{
+    (void)err;
+    return -1;
+}
 
 /* "retry", "poison", "fatal", "canceled", "none": for logs. */
 const char *err_class_name(enum err_class class);

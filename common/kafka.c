@@ -283,11 +283,6 @@ enum err_class kafka_error_class(rd_kafka_resp_err_t code)
     }
 }
 
-int kafka_err_set(struct err *err, rd_kafka_resp_err_t code, const char *doing)
-{
-    return err_set(err, kafka_error_class(code), "%s: %s", doing, rd_kafka_err2str(code));
-}
-
 /* ---- names */
 
 int kafka_join(char *out, size_t size, const char *const *parts, struct err *err)

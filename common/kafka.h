@@ -33,7 +33,10 @@ bool kafka_property_is_secret(const char *name);
 /* The one table that sorts librdkafka's codes into retry / poison / fatal / canceled. */
 enum err_class kafka_error_class(rd_kafka_resp_err_t code);
 /* Sets err from a code ("Broker: Not leader ...") with the class of the table; returns -1. */
-int kafka_err_set(struct err *err, rd_kafka_resp_err_t code, const char *doing);
+static inline int kafka_err_set(struct err *err, rd_kafka_resp_err_t code, const char *doing)
+{
+    return err_set(err, kafka_error_class(code), "%s: %s", doing, rd_kafka_err2str(code));
+}
 
 /* The parts (ends with NULL) joined by '|', which no part may hold (rule A10). Fails if `out`, or Kafka's 249 bytes, are too
  * short. */

@@ -16,7 +16,11 @@ enum log_format { LOG_LOGFMT, LOG_JSON };
 void log_setup(enum log_level level, enum log_format format);
 enum log_level log_level_get(void);
 
-/* Conversions known: %s %q %d %u %zu %lld %llu %ld %lu %.Nf, and PRI macros that expand to these. */
+/* Conversions known: %s %q %d %u %zu %lld %llu %ld %lu %.Nf, and PRI macros that expand to these. lint checks them, and has a
+ * compiler check the arguments, in a copy of the tree where %q is %s. */
+#ifdef KAKEHI_CHECK_LOG_FORMATS
+__attribute__((format(printf, 3, 4)))
+#endif
 void log_event(enum log_level level, const char *event, const char *fields, ...);
 
 #define log_error(event, ...) log_event(LOG_ERROR, event, __VA_ARGS__)
