@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0
+"""make demo: the whole path on one machine, with kills, and a comparison of everything at the end.
+
+MariaDB -> kakehi-producer -> a broker -> two kakehi-workers -> one SQLite file, all in a temporary folder on free ports. A small shop
+works on the database; in the middle a column is added, a worker is killed with SIGKILL, and on a real Kafka the producer too. At the
+end the latest view is compared with the source row by row, and the history with the shop's own ledger. Exit 0: all is equal.
+
+Whatever is started here is gone afterwards, also after Ctrl-C; see children.py.
+"""
+import argparse
+import os
+import pathlib
+import shutil
+import signal
+import sqlite3
+import sys
+import tempfile
+import time
+
+import shop
+import warehouse
+from children import Failed, Program, wait_for
+from screen import Screen, table
+from servers import EmbeddedBroker, Kafka, MariaDB, write_settings
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build" / "release"
+SEED = 20261121
+TRANSACTIONS_PER_S = 120
+PARTITIONS = 4
+DRAIN_S = 90
+# Seconds after the shop opens.
+NEW_COLUMN_S, KILL_WORKER_S, CLOSE_EMBEDDED_S = 8, 15, 32
+KILL_PRODUCER_S, CLOSE_KAFKA_S = 24, 42
+
+
+class Demo:
+    def __init__(self, folder, kafka):
+        self.folder, self.kafka = folder, kafka
+        self.screen = Screen()
+        self.sqlite = folder / "shop.db"
+        self.children, self.producers, self.workers, self.retired = [], [], [], []
+        self.shop = None
+
+    def keep_child(self, child):
+        self.children.append(child)
+        return child
+
+    # -- starting -----------------------------------------------------------------------------------------------------------------
+    def start(self):
+        self.screen.news("starting MariaDB")
+        self.server = self.keep_child(MariaDB(self.folder))
+        shop.set_up(self.server.connect())
+        self.reader = self.server.connect()
+        if self.kafka:
+            self.screen.news("starting Apache Kafka")
+            self.broker = self.keep_child(Kafka(self.folder, self.kafka))
+        else:
+            tables = [f"{shop.DATABASE}.{name}" for name in shop.TABLES]
+            self.broker = self.keep_child(EmbeddedBroker(self.folder, BUILD / "kakehi-demo-broker", tables, PARTITIONS))
+        self.settings = self.folder / "kakehi.yaml"
+        write_settings(self.settings, self.server, self.broker, self.sqlite)
+        self.screen.say(f"\nMariaDB {self.server.version} -> kakehi-producer -> {self.broker.title} -> 2 kakehi-workers -> SQLite, in {self.folder}")
+        if not self.kafka:
+            self.screen.say("The embedded broker only pretends transactions, so only a worker is killed here; "
+                            "`make demo BROKER=kafka`\nruns on Apache Kafka with real ones, and kills the producer too.")
+        self.screen.say("\nThe settings file of both programs:\n")
+        self.screen.say("".join("    " + line for line in self.settings.read_text().splitlines(True)))
+        self.start_programs()
+
+    def program(self, name, program, into):
+        child = Program(name, BUILD / program, self.settings, self.folder,
+                        {**os.environ, "KAKEHI_PASSWORD": self.server.password})
+        into.append(self.keep_child(child))
+        return child
+
+    def start_programs(self):
+        producer = self.program("producer 1", "kakehi-producer", self.producers)
+        workers = [self.program(f"worker {number}", "kakehi-worker", self.workers) for number in (1, 2)]
+        producer.wait_for(lambda: producer.logged("streaming"), "the producer to stream", 60)
+        self.screen.news("producer 1 streams")
+        if self.kafka:
+            self.program("producer 2", "kakehi-producer", self.producers)
+        for worker in workers:
+            worker.wait_for(lambda worker=worker: worker.find_address() and worker.ask(), f"{worker.name} to answer", 30)
+        self.screen.news("both workers run")
+
+    # -- what is shown --------------------------------------------------------------------------------------------------------------
+    def refresh(self):
+        for child in self.children:
+            child.must_run()
+        if self.shop.error:
+            raise Failed(f"the shop stopped: {self.shop.error}")
+        for program in self.producers + self.workers:
+            program.ask()
+
+    def freshness_ms(self, name):
+        known = [worker.table(name).get("freshness_ms") for worker in self.workers if worker.running()]
+        return max((value for value in known if value is not None), default=None)
+
+    def row(self, name):
+        """Appended is what the history holds: a killed worker's own counts would be lost, the rows are not."""
+        full = f"{shop.DATABASE}.{name}"
+        with self.reader.cursor() as cursor:
+            cursor.execute(f"SELECT COUNT(*) FROM {full}")
+            source = cursor.fetchone()[0]
+        return (name, source, sum(producer.table(full).get("read", 0) for producer in self.producers),
+                warehouse.count(self.sqlite, f"{name}_history"),
+                sum(worker.table(full).get("deduplicated", 0) for worker in self.workers),
+                warehouse.count(self.sqlite, name), self.freshness_ms(full))
+
+    def state(self, program):
+        if not program.running():
+            return f"{program.name} killed"
+        if program in self.producers:
+            return f"{program.name} {program.status.get('state', '...')}"
+        return f"{program.name} {len(program.status.get('partitions', []))} partitions"
+
+    def draw(self):
+        self.refresh()
+        lines = table([self.row(name) for name in shop.TABLES])
+        lines.append("  " + "   ".join(self.state(program) for program in self.producers + self.workers))
+        lines.append(f"  the shop: {self.shop.transactions:,} transactions, {self.shop.rolled_back:,} rolled back, "
+                     f"{self.shop.key_changes:,} keys changed")
+        self.screen.draw(lines)
+
+    # -- the story ------------------------------------------------------------------------------------------------------------------
+    def add_column(self):
+        self.shop.wants_notes = True
+        self.screen.news("a column is added: ALTER TABLE orders ADD COLUMN gift_note VARCHAR(60) NULL")
+
+    def kill_worker(self):
+        victim = self.workers[1]
+        victim.kill()
+        self.screen.news(f"kill -9 worker 2 (process {victim.pid}); the group notices after six seconds; worker 3 takes its place")
+        self.program("worker 3", "kakehi-worker", self.workers)
+
+    def kill_producer(self):
+        victim = self.producers[0]
+        victim.kill()
+        self.screen.news(f"kill -9 producer 1 (process {victim.pid}); producer 2 stands by, and will ask Kafka where it was")
+
+    def run(self):
+        self.shop = shop.Shop(self.server.connect(), SEED, TRANSACTIONS_PER_S)
+        todo = [(NEW_COLUMN_S, self.add_column), (KILL_WORKER_S, self.kill_worker)]
+        todo += [(KILL_PRODUCER_S, self.kill_producer)] if self.kafka else []
+        closes_s = CLOSE_KAFKA_S if self.kafka else CLOSE_EMBEDDED_S
+        self.screen.news(f"the shop opens for {closes_s} s (seed {SEED})")
+        self.shop.start()
+        opened = time.monotonic()
+        while time.monotonic() - opened < closes_s:
+            while todo and time.monotonic() - opened > todo[0][0]:
+                todo.pop(0)[1]()
+            self.draw()
+            time.sleep(0.4)
+        self.shop.stop()
+        self.refresh()
+        self.screen.news("the shop is closed; waiting until everything is through")
+
+    def drain(self):
+        """Until the histories hold what was committed, or more."""
+        def through():
+            self.draw()
+            return all(warehouse.count(self.sqlite, f"{name}_history") >= self.shop.committed[name] for name in shop.TABLES)
+        try:
+            wait_for(through, "the last rows", DRAIN_S)
+        except Failed:
+            self.screen.news(f"not everything came through within {DRAIN_S} s")
+        self.screen.news("everything is through" if through() else "comparing what is there")
+
+    # -- the verdict ----------------------------------------------------------------------------------------------------------------
+    def verdict(self):
+        compared = [warehouse.Comparison(self.sqlite, self.reader, name, self.shop.committed[name]) for name in shop.TABLES]
+        self.screen.finish()
+        self.screen.say()
+        heads = (("source", "rows"), ("latest", "rows"), ("", "equal"), ("changes", "committed"), ("history", "rows"), ("distinct", "identities"))
+        rows = [(c.table, len(c.source), c.latest_count, "yes" if c.latest == c.source else "NO", c.committed, c.history, c.identities)
+                for c in compared]
+        self.screen.say("\n".join(table(rows, heads)))
+        differences = [sentence for comparison in compared for sentence in comparison.differences()]
+        self.screen.say()
+        if differences:
+            self.screen.say("NOT EQUAL:\n  " + "\n  ".join(differences))
+            return False
+        kills = "a worker and the producer were killed" if self.kafka else "a worker was killed"
+        self.screen.say(f"All equal, although {kills}: each committed change is in the history exactly once, and the latest view is the\n"
+                        f"source, every column of {sum(len(c.source) for c in compared):,} rows.")
+        return True
+
+    def how_to_look(self):
+        """With KEEP: everything still runs."""
+        say = self.screen.say
+        say("\nIt keeps running. Look around, in another terminal:\n")
+        say(f"    mariadb -S {self.server.socket} -u root shop           # change something; it is in SQLite about a second later")
+        say(f"    sqlite3 {self.sqlite} 'SELECT * FROM orders ORDER BY id DESC LIMIT 5'")
+        say(f"    sqlite3 {self.sqlite} \"{HISTORY_QUERY}\"")
+        for program in self.producers + self.workers:
+            if program.running():
+                say(f"    curl http://{program.address}/metrics           # {program.name}; /status is JSON; its log: {program.log}")
+        say("\nCtrl-C stops everything; the folder with the SQLite file and the logs is kept.")
+
+    def play(self):
+        try:
+            while True:
+                self.draw()
+                time.sleep(1)
+        except SystemExit:
+            pass  # Ctrl-C: how it ends
+
+    def stop(self):
+        if self.shop:
+            self.shop.stopping.set()
+        for child in reversed(self.children):
+            child.stop()
+
+
+HISTORY_QUERY = "SELECT __op, __ts, status, total FROM orders_history WHERE id = 7 ORDER BY __seq, __idx"
+
+
+def leave_file(demo):
+    """The SQLite file outlives the demo, in build/, as one file."""
+    target = ROOT / "build" / "demo" / "shop.db"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    source, copy = sqlite3.connect(demo.sqlite), sqlite3.connect(target)
+    source.backup(copy)
+    source.close()
+    copy.close()
+    shown = target.relative_to(ROOT)
+    print("\nLook around:\n")
+    print(f"    sqlite3 {shown} 'SELECT * FROM orders ORDER BY id DESC LIMIT 5'                    # the latest state")
+    print(f"    sqlite3 {shown} \"{HISTORY_QUERY}\"")
+    print("    make demo KEEP=1               # leaves everything running: change rows yourself, see /metrics and /status of the programs\n")
+
+
+def interrupted(number, _frame):
+    raise SystemExit(128 + number)
+
+
+def run(demo, keep):
+    try:
+        demo.start()
+        demo.run()
+        demo.drain()
+        equal = demo.verdict()
+        if keep:
+            demo.how_to_look()
+            demo.play()
+        return equal
+    except Failed as failed:
+        demo.screen.finish()
+        demo.screen.say(f"\nThe demo failed: {failed}")
+        return False
+
+
+def main():
+    arguments = argparse.ArgumentParser(prog="demo")
+    arguments.add_argument("--kafka", type=pathlib.Path, metavar="DIR", help="Apache Kafka as tests/servers/get-kafka left it")
+    arguments.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
+    given = arguments.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupted)
+    demo = Demo(pathlib.Path(tempfile.mkdtemp(prefix="kakehi-demo-")), given.kafka)
+    equal = None
+    try:
+        equal = run(demo, given.keep)
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C does not leave anything behind
+        demo.screen.finish()
+        demo.stop()
+        if equal and not given.keep:
+            leave_file(demo)
+        if equal is False or given.keep:
+            print(f"\nkept: {demo.folder} (settings, logs, the SQLite file)")
+        else:
+            shutil.rmtree(demo.folder, ignore_errors=True)
+    return 0 if equal else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
