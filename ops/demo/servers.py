@@ -12,17 +12,29 @@ from children import Child, Failed
 PREFIX = "kakehi"  # the product's own default
 
 
-def free_port():
+def is_free(port):
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+            return True
+        except OSError:
+            return False
+
+
+def free_ports(count=1):
+    """The first of `count` free ports in a row, below those that the kernel gives to outgoing connections."""
+    while True:
+        port = secrets.choice(range(20000, 32000))
+        if all(is_free(port + i) for i in range(count)):
+            return port
 
 
 class MariaDB(Child):
     """On a socket and a free port, in the demo's folder; as root or as an ordinary user."""
 
     def __init__(self, folder):
-        self.socket, self.port = str(folder / "mariadb.sock"), free_port()
+        self.socket, self.port = str(folder / "mariadb.sock"), free_ports()
         self.password = secrets.token_hex(12)  # of the user kakehi
         user = ["--user=root"] if os.getuid() == 0 else []
         data = folder / "mariadb"
@@ -74,9 +86,7 @@ class Kafka(Child):
     title = "Apache Kafka"
 
     def __init__(self, folder, installed):
-        port = free_port()
-        while not port_free(port + 1):  # its controller's
-            port = free_port()
+        port = free_ports(2)  # the second one is its controller's
         super().__init__("Kafka", [installed / "kafka-server", port, folder / "kafka"], folder / "kafka.log")
         self.address = f"127.0.0.1:{port}"
         self.wait_for(lambda: "Kafka Server started" in self.server_log(folder), "Kafka to start", 60)
@@ -85,11 +95,6 @@ class Kafka(Child):
     def server_log(folder):
         log = folder / "kafka" / "log"
         return log.read_text("utf-8", "replace") if log.exists() else ""
-
-
-def port_free(port):
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 FIRST_SETTINGS = """\

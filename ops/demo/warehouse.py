@@ -27,11 +27,9 @@ def count(file, table):
 
 
 def as_text(value):
-    """One form for both sides: what MariaDB prints. Only a DOUBLE has several texts for one value."""
-    if value is None:
-        return None
-    if isinstance(value, float):
-        return float(value)
+    """One form for both sides: what MariaDB prints. A DOUBLE stays a number: it has several texts."""
+    if value is None or isinstance(value, float):
+        return value
     return bytes(value) if isinstance(value, (bytes, bytearray)) else str(value)
 
 
