@@ -64,11 +64,11 @@ install: all ## install both programs under $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(programs) $(DESTDIR)$(PREFIX)/bin/
 
-demo: ## run the whole path on this machine (BROKER=kafka: a real Kafka; KEEP=1: leave it running)
-	@ops/setup/need build demo
-	@echo "== building"
-	@$(MAKE) --no-print-directory -s -j$$(nproc) programs $(out)/kakehi-demo-broker
+demo: need ## run the whole path on this machine (BROKER=kafka: a real Kafka; KEEP=1: leave it running)
 	@ops/demo/run $(BROKER) $(KEEP)
+
+.PHONY: demo-programs
+demo-programs: programs $(out)/kakehi-demo-broker
 
 check: ## all tests; the last line is "N passed, N failed"
 	@tests/check
