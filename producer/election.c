@@ -204,7 +204,7 @@ static int new_consumer(struct election *election, const struct settings *settin
     if (kafka_join(group, sizeof group, parts, err) != 0) {
         return err_while(err, "making the election group's id of prefix and source name");
     }
-    if (handle_conf(settings, defaults, fixed, &conf, err) != 0) {
+    if (handle_conf(RD_KAFKA_CONSUMER, settings, defaults, fixed, &conf, err) != 0) {
         return -1;
     }
     rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_ERROR);

@@ -10,11 +10,12 @@ static void add_all(struct text_pairs *pairs, const char *const *texts)
     }
 }
 
-int handle_conf(const struct settings *settings, const char *const *defaults, const char *const *fixed, rd_kafka_conf_t **ret_conf,
-                struct err *err)
+int handle_conf(rd_kafka_type_t type, const struct settings *settings, const char *const *defaults, const char *const *fixed,
+                rd_kafka_conf_t **ret_conf, struct err *err)
 {
     struct text_pairs ours = {0}, must_be = {0};
-    const struct text_pairs *const lists[] = {&ours, &settings->kafka, &settings->producer.kafka, &must_be, NULL};
+    const struct text_pairs *budget = type == RD_KAFKA_PRODUCER ? &kafka_producer_budget : &kafka_consumer_budget;
+    const struct text_pairs *const lists[] = {budget, &ours, &settings->kafka, &settings->producer.kafka, &must_be, NULL};
     int status;
 
     add_all(&ours, defaults);
@@ -45,17 +46,17 @@ int handle_reader(const struct settings *settings, const char *isolation, rd_kaf
 {
     const char *const defaults[] = {"client.id", "kakehi-producer", "fetch.wait.max.ms", "100", NULL};
     const char *const fixed[] = {
-        "group.id",                "kakehi-none", /* librdkafka wants one to assign; nothing is ever committed with it */
-        "isolation.level",         isolation,
-        "enable.partition.eof",    "true",
-        "enable.auto.commit",      "false",
+        "group.id", "kakehi-none", /* librdkafka wants one to assign; nothing is ever committed with it */
+        "isolation.level", isolation,
+        "enable.partition.eof", "true",
+        "enable.auto.commit", "false",
         "allow.auto.create.topics", "false",
         "queued.max.messages.kbytes", "1024", /* positions are small; memory is for rows */
         NULL,
     };
     rd_kafka_conf_t *conf;
 
-    if (handle_conf(settings, defaults, fixed, &conf, err) != 0) {
+    if (handle_conf(RD_KAFKA_CONSUMER, settings, defaults, fixed, &conf, err) != 0) {
         return -1;
     }
     return handle_new(RD_KAFKA_CONSUMER, conf, ret_handle, err);

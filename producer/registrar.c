@@ -100,7 +100,7 @@ static int make_handle(struct registrar *registrar, struct err *err)
     if (registrar->handle != NULL) {
         return 0;
     }
-    if (handle_conf(registrar->settings, defaults, fixed, &conf, err) != 0) {
+    if (handle_conf(RD_KAFKA_PRODUCER, registrar->settings, defaults, fixed, &conf, err) != 0) {
         return -1;
     }
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivered);

@@ -225,18 +225,16 @@ static void on_event(rd_kafka_t *handle, void *opaque)
 static int new_handle(struct writer *writer, struct err *err)
 {
     const char *const defaults[] = {
-        "client.id",                    "kakehi-producer",
-        "queue.buffering.max.kbytes",   "16384",
-        "queue.buffering.max.messages", "50000",
-        "linger.ms",                    "5",
-        "transaction.timeout.ms",       TRANSACTION_MS, /* an open transaction stops all readers of its partitions */
+        "client.id", "kakehi-producer",
+        "linger.ms", "5",
+        "transaction.timeout.ms", TRANSACTION_MS, /* an open transaction stops all readers of its partitions */
         NULL,
     };
     const char *const fixed[] = {"transactional.id", writer->id, "acks", "all", "partitioner", "murmur2_random", NULL};
     char positions[TOPIC_NAME_SIZE];
     rd_kafka_conf_t *conf;
 
-    if (handle_conf(writer->settings, defaults, fixed, &conf, err) != 0) {
+    if (handle_conf(RD_KAFKA_PRODUCER, writer->settings, defaults, fixed, &conf, err) != 0) {
         return -1;
     }
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivered);
