@@ -188,7 +188,7 @@ static int fence(struct publisher *publisher, struct err *err)
 {
     json_t *record;
 
-    if (writer_fence(publisher->writer, &record, err) != 0) {
+    if (writer_fence(publisher->writer, err) != 0 || writer_read_position(publisher->writer, &record, err) != 0) {
         return -1;
     }
     if (record == NULL && writer_check_first(publisher->writer, err) != 0) {

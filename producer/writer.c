@@ -298,26 +298,21 @@ static int repeat(struct writer *writer, rd_kafka_error_t *(*call)(rd_kafka_t *,
     }
 }
 
-int writer_fence(struct writer *writer, json_t **ret_record, struct err *err)
+int writer_fence(struct writer *writer, struct err *err)
 {
-    *ret_record = NULL;
     writer_abandon(writer);
     writer->fenced_off = false;
     registrar_forget(writer->registrar);
-    json_decref(writer->ends);
-    writer->ends = NULL;
     if (new_handle(writer, err) != 0 || repeat(writer, rd_kafka_init_transactions, INIT_MS, "taking over", err) != 0) {
         return -1;
     }
-    if (positions_read(writer->settings, writer->calls.cancelled, writer->calls.context, ret_record, err) != 0) {
-        return -1;
-    }
-    if (topics_data_ends(writer->observer, writer->settings, &writer->ends, err) != 0) {
-        json_decref(*ret_record);
-        *ret_record = NULL;
-        return -1;
-    }
-    return 0;
+    return topics_data_ends(writer->observer, writer->settings, &writer->ends, err);
+}
+
+int writer_read_position(struct writer *writer, json_t **ret_record, struct err *err)
+{
+    must(writer->handle != NULL); /* A2: nothing read before the fence counts */
+    return positions_read(writer->settings, writer->calls.cancelled, writer->calls.context, ret_record, err);
 }
 
 int writer_check_first(const struct writer *writer, struct err *err)

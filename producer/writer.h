@@ -4,7 +4,8 @@
  * publisher's thread, and by commands that have no loop. One thread at a time.
  *
  *   writer_open      state topics (A8)
- *   writer_fence     new handle with transactional.id prefix|source (A10), init_transactions, then the position (A2)
+ *   writer_fence     new handle with transactional.id prefix|source (A10), init_transactions
+ *   writer_read_position   what older instances have committed (A2)
  *   writer_prepare   topic; schemas by a plain idempotent producer, acknowledged (A9)
  *   writer_give      begins a transaction if none is open, produces
  *   writer_cut       position record into the same transaction, commit (A3)
@@ -52,8 +53,9 @@ int writer_new(const struct settings *settings, const struct writer_calls *calls
 void writer_free(struct writer *writer); /* takes NULL */
 
 int writer_open(struct writer *writer, bool positions_may_be_new, struct err *err) MUST_CHECK;
-/* *ret_record: a new reference; NULL: none. */
-int writer_fence(struct writer *writer, json_t **ret_record, struct err *err) MUST_CHECK;
+int writer_fence(struct writer *writer, struct err *err) MUST_CHECK;
+/* *ret_record: a new reference; NULL: none. Only after writer_fence. */
+int writer_read_position(struct writer *writer, json_t **ret_record, struct err *err) MUST_CHECK;
 /* Rule A8: may a source without a record start here? */
 int writer_check_first(const struct writer *writer, struct err *err) MUST_CHECK;
 int writer_prepare(struct writer *writer, const struct writer_table *table, uint32_t *ret_topic_id, struct err *err) MUST_CHECK;

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kakehi-producer: row changes of a MySQL or MariaDB server to Kafka. */
+#include <jansson.h>
+#include <librdkafka/rdkafka.h>
+#include <microhttpd.h>
+#include <mysql.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <uv.h>
+#include <yaml.h>
+#include <zlib.h>
+
+#include "common/cli.h"
+#include "common/log.h"
+#include "common/settings.h"
+#include "producer/position.h"
+#include "producer/run.h"
+
+enum { CONFIG };
+
+static const struct cli_option run_options[] = {
+    [CONFIG] = {"config", 'c', "FILE", "the settings file (kakehi.yaml)"},
+    {0},
+};
+
+static int run(const struct cli_arguments *arguments)
+{
+    const char *path = arguments->values[CONFIG] != NULL ? arguments->values[CONFIG] : "kakehi.yaml";
+    struct settings *settings = settings_load(path, SETTINGS_FOR_PRODUCER, stderr);
+    int exit_code;
+
+    if (settings == NULL) {
+        return CLI_SETTINGS;
+    }
+    log_setup(settings->log.level, settings->log.format);
+    exit_code = run_producer(settings);
+    settings_free(settings);
+    return exit_code;
+}
+
+static void print_versions(void)
+{
+    printf("librdkafka %s\nlibmariadb %s\nlibuv %s\n", rd_kafka_version_str(), mysql_get_client_info(), uv_version_string());
+    printf("jansson %s\n%s\nzlib %s\n", jansson_version_str(), OpenSSL_version(OPENSSL_VERSION), zlibVersion());
+    printf("libmicrohttpd %s\nlibyaml %s\n", MHD_get_version(), yaml_get_version_string());
+}
+
+static const struct cli_command commands[] = {
+    {"run", "[-c FILE]", "read the source and publish its changes, until stopped", run_options, run},
+    {"position", "[-c FILE] [--json | --set POSITION | --reset]", "show where the source stands in Kafka, or set it", position_options,
+     position_run},
+    {0},
+};
+
+int main(int argc, char **argv)
+{
+    const struct cli_program program = {
+        "kakehi-producer", "row changes of a MySQL or MariaDB server to Kafka, exactly once", commands, print_versions,
+    };
+
+    return cli_main(&program, argc, argv);
+}

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Showing reads the topic of positions as a take-over does, up to its high watermark, and touches nothing.
+ *
+ * Setting takes the source over first: it fences a producer that is running, which then starts again at the new position. So the
+ * old producer can't commit behind our back, and nothing it has open comes through. The last `__seq` is kept, so that order numbers
+ * go on growing (rule O1). A new position may lose rows, or bring them twice, and no program can know which was meant: a person
+ * says the source's name.
+ */
+#include "producer/position.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buffer.h"
+#include "common/err.h"
+#include "common/log.h"
+#include "common/must.h"
+#include "common/settings.h"
+#include "producer/binlog/gtid_set.h"
+#include "producer/binlog/resume.h"
+#include "producer/positions.h"
+#include "producer/writer.h"
+#include "schemas/value_text.h"
+
+enum { CONFIG, JSON, SET, RESET, SERVER, YES };
+
+const struct cli_option position_options[] = {
+    [CONFIG] = {"config", 'c', "FILE", "the settings file"},
+    [JSON] = {"json", 0, NULL, "print the record as JSON"},
+    [SET] = {"set", 0, "POSITION", "go on behind this GTID set, or at this file:position"},
+    [RESET] = {"reset", 0, NULL, "forget the position: the source begins anew, which needs empty data topics"},
+    [SERVER] = {"server", 0, "ID", "whose files file:position means (server_uuid; MariaDB: server_id), if no record says it"},
+    [YES] = {"yes-i-mean", 0, "NAME", "the source's name, instead of typing it"},
+    {0},
+};
+
+static bool never(void *context)
+{
+    (void)context;
+    return false;
+}
+
+static void ignore_settled(void *context, struct parcel *parcel)
+{
+    (void)context;
+    (void)parcel;
+}
+
+/* ---- show */
+
+static void print_time(const char *label, json_int_t ts_us)
+{
+    struct buffer text = {0};
+
+    if (ts_us > 0) {
+        value_text_datetime(&text, ts_us, ' ');
+        printf("%-12s %s UTC\n", label, buffer_text(&text));
+        buffer_deinit(&text);
+    }
+}
+
+static void print_text(const char *label, const json_t *record, const char *key)
+{
+    const char *text = json_string_value(json_object_get(record, key));
+
+    if (text != NULL) {
+        printf("%-12s %s\n", label, text);
+    }
+}
+
+static void print_record(const json_t *record)
+{
+    const json_t *transaction = json_object_get(record, "transaction");
+
+    print_text("source", record, "source");
+    print_text("server", record, "server");
+    print_text("flavor", record, "flavor");
+    print_text("gtid", record, "gtid");
+    if (json_object_get(record, "file") != NULL) {
+        printf("%-12s %s:%" PRId64 "\n", "file", json_string_value(json_object_get(record, "file")),
+               (int64_t)json_integer_value(json_object_get(record, "position")));
+    }
+    print_time("last commit", json_integer_value(json_object_get(record, "ts")));
+    printf("%-12s %" PRId64 "\n", "last __seq", (int64_t)json_integer_value(json_object_get(record, "seq")));
+    if (transaction != NULL) {
+        printf("%-12s %s, of which %" PRId64 " row images are in\n", "in work", json_string_value(json_object_get(transaction, "txid")),
+               (int64_t)json_integer_value(json_object_get(transaction, "rows")));
+    }
+}
+
+static int show(const struct settings *settings, bool as_json, struct err *err)
+{
+    json_t *record;
+
+    if (positions_read(settings, never, NULL, &record, err) != 0) {
+        return -1;
+    }
+    if (as_json) {
+        char *text = record != NULL ? json_dumps(record, JSON_INDENT(2) | JSON_PRESERVE_ORDER) : NULL;
+
+        printf("%s\n", text != NULL ? text : "null");
+        free(text);
+    } else if (record != NULL) {
+        print_record(record);
+    } else {
+        printf("source %s has no position yet\n", settings->source.name);
+    }
+    json_decref(record);
+    return 0;
+}
+
+/* ---- set */
+
+/* uuid:1-5 is MySQL's, 0-1-100 MariaDB's; each refuses the other's. */
+static const char *flavor_of_set(const char *text, struct err *err)
+{
+    enum binlog_flavor flavors[] = {BINLOG_MYSQL, BINLOG_MARIADB};
+    const char *name = NULL;
+
+    for (size_t i = 0; i < 2 && name == NULL; i++) {
+        struct gtid_set *set = gtid_set_new(flavors[i]);
+
+        if (gtid_set_parse(set, text, err) == 0 && !gtid_set_empty(set)) {
+            name = binlog_flavor_name(flavors[i]);
+        }
+        gtid_set_free(set);
+    }
+    if (name == NULL) {
+        (void)err_set(err, ERR_FATAL, "\"%.100s\" is neither a GTID set of MySQL or MariaDB, nor file:position", text);
+    }
+    return name;
+}
+
+/* Files have a meaning on one server only. */
+static int put_server(json_t *record, const json_t *old, const char *server, struct err *err)
+{
+    const char *flavor;
+
+    if (server != NULL) {
+        flavor = strchr(server, '-') != NULL ? "mysql" : "mariadb";
+    } else if (old != NULL) {
+        server = json_string_value(json_object_get(old, "server"));
+        flavor = json_string_value(json_object_get(old, "flavor"));
+    }
+    if (server == NULL || flavor == NULL) {
+        return err_set(err, ERR_FATAL, "file:position means the files of one server: say which with --server (server_uuid; MariaDB: server_id)");
+    }
+    json_object_set_new(record, "server", json_string(server));
+    json_object_set_new(record, "flavor", json_string(flavor));
+    return 0;
+}
+
+static int put_file(json_t *record, const struct binlog_place *place, const json_t *old, const char *server, struct err *err)
+{
+    if (!binlog_file_is_plain(place->file)) {
+        return err_set(err, ERR_FATAL, "the file's name holds strange letters");
+    }
+    json_object_set_new(record, "file", json_string(place->file));
+    json_object_set_new(record, "position", json_integer((json_int_t)place->position));
+    return put_server(record, old, server, err);
+}
+
+static int put_set(json_t *record, const char *text, const json_t *old, struct err *err)
+{
+    const char *flavor = flavor_of_set(text, err);
+    const char *server = old != NULL ? json_string_value(json_object_get(old, "server")) : NULL;
+
+    if (flavor == NULL) {
+        return -1;
+    }
+    json_object_set_new(record, "gtid", json_string(text));
+    json_object_set_new(record, "flavor", json_string(flavor));
+    json_object_set_new(record, "server", json_string(server != NULL ? server : "")); /* with GTIDs it plays no part (A7) */
+    json_object_set_new(record, "file", json_string(""));
+    json_object_set_new(record, "position", json_integer(0));
+    return 0;
+}
+
+json_t *position_record(const char *text, const json_t *old, const char *server, struct err *err)
+{
+    struct binlog_wish wish;
+    json_t *record = json_object();
+    int status;
+
+    if (binlog_wish_from_text(&wish, text, err) != 0) {
+        json_decref(record);
+        return NULL;
+    }
+    if (wish.kind != WISH_PLACE) {
+        status = err_set(err, ERR_FATAL, "\"%s\" is for a first start (source.start): give a GTID set or file:position", text);
+    } else if (wish.place.gtid != NULL) {
+        status = put_set(record, wish.place.gtid, old, err);
+    } else {
+        status = put_file(record, &wish.place, old, server, err);
+    }
+    binlog_wish_deinit(&wish);
+    json_object_set_new(record, "seq", json_integer(json_integer_value(json_object_get(old, "seq")))); /* O1: it only grows */
+    json_object_set_new(record, "ts", json_integer(json_integer_value(json_object_get(old, "ts"))));
+    if (status != 0) {
+        json_decref(record);
+        return NULL;
+    }
+    return record;
+}
+
+static int confirm(const struct settings *settings, const char *given, struct err *err)
+{
+    const char *name = settings->source.name;
+    char line[256] = "";
+
+    if (given == NULL) {
+        (void)fprintf(stderr,
+                      "This takes source %s over from a producer that is running; it starts again at the new position.\n"
+                      "Rows before that position that are not in Kafka yet are never read; rows behind it that are, come twice.\n"
+                      "Type the name of the source to go on: ",
+                      name);
+        if (fgets(line, sizeof line, stdin) != NULL) {
+            line[strcspn(line, "\n")] = '\0';
+        }
+        given = line;
+    }
+    return strcmp(given, name) == 0 ? 0 : err_set(err, ERR_FATAL, "that is not the name of the source: nothing was changed");
+}
+
+/* text NULL: reset. A record that can't be read is no reason not to replace it. */
+static int change(struct writer *writer, const char *text, const char *server, struct err *err)
+{
+    json_t *old, *record = NULL;
+
+    if (writer_open(writer, true, err) != 0 || writer_fence(writer, err) != 0) {
+        return -1;
+    }
+    if (writer_read_position(writer, &old, err) != 0) {
+        if (err->class != ERR_FATAL) {
+            return -1;
+        }
+        log_warn("old_position", "because=%q then=%q", err->text, "it is replaced; the last __seq is not known");
+        old = NULL;
+    }
+    if (text != NULL) {
+        record = position_record(text, old, server, err);
+    }
+    json_decref(old);
+    return text != NULL && record == NULL ? -1 : writer_cut(writer, record, err);
+}
+
+static int set(const struct settings *settings, const struct cli_arguments *arguments, struct err *err)
+{
+    const struct writer_calls calls = {.cancelled = never, .settled = ignore_settled};
+    const char *text = arguments->values[SET];
+    struct writer *writer;
+    int status;
+
+    if (confirm(settings, arguments->values[YES], err) != 0 || writer_new(settings, &calls, &writer, err) != 0) {
+        return -1;
+    }
+    status = change(writer, text, arguments->values[SERVER], err);
+    writer_free(writer);
+    if (status == 0) {
+        log_info("position_set", "source=%s position=%q", settings->source.name, text != NULL ? text : "none");
+    }
+    return status;
+}
+
+int position_run(const struct cli_arguments *arguments)
+{
+    bool changes = arguments->values[SET] != NULL || arguments->values[RESET] != NULL;
+    struct settings *settings;
+    struct err err = {0};
+    int status;
+
+    if (arguments->values[SET] != NULL && arguments->values[RESET] != NULL) {
+        (void)fprintf(stderr, "kakehi-producer position: give --set or --reset, not both\n");
+        return CLI_USAGE;
+    }
+    settings = settings_load(arguments->values[CONFIG] != NULL ? arguments->values[CONFIG] : "kakehi.yaml", SETTINGS_FOR_PRODUCER, stderr);
+    if (settings == NULL) {
+        return CLI_SETTINGS;
+    }
+    log_setup(settings->log.level, settings->log.format);
+    status = changes ? set(settings, arguments, &err) : show(settings, arguments->values[JSON] != NULL, &err);
+    if (status != 0) {
+        (void)fprintf(stderr, "kakehi-producer position: %s\n", err.text);
+    }
+    settings_free(settings);
+    return status == 0 ? CLI_OK : CLI_FAILED;
+}
