@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * accounting: where every message that was read has gone, per table (promise P5).
+ *
+ *   read = appended + deduplicated + filtered + dead-lettered + already in + in flight          at every moment
+ *
+ * A message counts as read when the partition machine takes it, is in flight until the request that covers it has been answered,
+ * and is settled once. A message that leaves unsettled (the partition went to another worker, or is recovered and read again) is
+ * taken back: `read` falls by it. Prometheus counters must not fall, so kakehi_rows_read_total keeps it, and
+ * kakehi_rows_returned_total says how many were taken back.
+ */
+#ifndef KAKEHI_WORKERS_ACCOUNTING_H
+#define KAKEHI_WORKERS_ACCOUNTING_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum fate { FATE_APPENDED, FATE_DEDUPLICATED, FATE_FILTERED, FATE_DEAD_LETTERED, FATE_ALREADY_IN, FATE_COUNT };
+
+struct accounting;
+struct account; /* of one table; lives as long as the accounting */
+
+struct accounting *accounting_new(void);
+void accounting_free(struct accounting *accounting); /* takes NULL */
+/* Made at first use. table: "db.table". */
+struct account *accounting_table(struct accounting *accounting, const char *table);
+/* {"db.t":{"read":N,...}}: a new reference. */
+json_t *accounting_status(const struct accounting *accounting);
+
+void account_read(struct account *account, uint64_t rows);
+void account_settle(struct account *account, enum fate fate, uint64_t rows);
+void account_return(struct account *account, uint64_t rows);
+/* The newest row that is in now was committed at the source this long ago. */
+void account_freshness(struct account *account, int64_t age_ms);
+
+uint64_t account_rows_read(const struct account *account);
+uint64_t account_rows(const struct account *account, enum fate fate);
+uint64_t account_rows_in_flight(const struct account *account);
+
+#endif

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ *            begin
+ *   IDLE ------------> each step is taken when the one before needs nothing more:
+ *     ^                  BURY    its dead letters are acknowledged (so no offset passes a letter that could be lost)
+ *     |                  ENSURE  the warehouse is ready for the schema of each row
+ *     |                  (plan)  no wait; a row that can't be planned is buried, and the rest planned again
+ *     |                  MARK    the commit that names the request is acknowledged, where the warehouse wants that
+ *     |                  SEND    answered
+ *     |                  REST    a pause before the same step again
+ *     +--landed (IN)--failed (SURPRISE, STOP, given up)
+ *
+ * | state  | waits for            | under way at the lane |
+ * | IDLE   | begin                | nothing               |
+ * | BURY   | on_buried, each      | nothing               |
+ * | ENSURE | the lane             | ensure                |
+ * | MARK   | on_marked            | nothing               |
+ * | SEND   | the lane             | send                  |
+ * | REST   | again_ms             | nothing               |
+ *
+ * F1  A batch and its request exist outside IDLE only.
+ * F2  The request that is sent again is the one that was sent: it is planned once, and only drop_rows changes it (rule C3).
+ * F3  Where the warehouse wants its mark first, nothing is sent before the commit of that mark was acknowledged (section 5, step 4).
+ *
+ * Deliberately absent: a limit on pauses. A disk that is full at night is emptied in the morning; the health check says how long.
+ */
+#include "workers/flight.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/must.h"
+#include "workers/backoff.h"
+
+#define PAUSE_FIRST_MS 500
+#define PAUSE_MAX_MS   30000
+
+enum { IDLE, BURY, ENSURE, MARK, SEND, REST };
+
+#define ONWARD (SM_TO(BURY) | SM_TO(ENSURE) | SM_TO(MARK) | SM_TO(SEND) | SM_TO(IDLE))
+
+static const struct sm_state states[] = {
+    [IDLE] = {"IDLE", ONWARD},
+    [BURY] = {"BURY", ONWARD},
+    [ENSURE] = {"ENSURE", ONWARD | SM_TO(REST)},
+    [MARK] = {"MARK", SM_TO(SEND) | SM_TO(IDLE)},
+    [SEND] = {"SEND", SM_TO(BURY) | SM_TO(REST) | SM_TO(IDLE)},
+    [REST] = {"REST", ONWARD},
+};
+
+static bool invariant(const struct sm *machine)
+{
+    const struct flight *flight = (const struct flight *)((const char *)machine - offsetof(struct flight, sm));
+
+    return sm_at(machine) != IDLE || (flight->_batch == NULL && flight->_request == NULL); /* F1 */
+}
+
+void flight_init(struct flight *flight, const char *id, const struct flight_calls *calls, void *context, const struct warehouse_calls *warehouse,
+                 struct lane *lane)
+{
+    *flight = (struct flight){._calls = calls, ._context = context, ._warehouse = warehouse, ._lane = lane};
+    sm_init(&flight->sm, "flight", id, states, IDLE, invariant);
+}
+
+void flight_deinit(struct flight *flight)
+{
+    must(flight_idle(flight));
+    free(flight->_ready);
+}
+
+bool flight_idle(const struct flight *flight)
+{
+    return sm_at(&flight->sm) == IDLE;
+}
+
+bool flight_is_sent(const struct flight *flight)
+{
+    return sm_at(&flight->sm) == SEND;
+}
+
+const struct batch *flight_batch(const struct flight *flight)
+{
+    return flight->_batch;
+}
+
+/* Back to IDLE; the batch is the caller's again. */
+static struct batch *end(struct flight *flight, const char *why)
+{
+    struct batch *batch = flight->_batch;
+
+    if (flight->_request != NULL) {
+        flight->_warehouse->request_free(flight->_request);
+    }
+    free(flight->_refused);
+    flight->_refused = NULL;
+    flight->_refused_count = 0;
+    flight->_batch = NULL;
+    flight->_request = NULL;
+    flight->_marked = false;
+    flight->_given_up = false;
+    flight->again_ms = 0;
+    sm_move(&flight->sm, IDLE, why);
+    return batch;
+}
+
+static void fail(struct flight *flight, enum flight_failure failure, const struct err *err)
+{
+    static const char *const why[] = {"surprise", "stop", "given up"};
+
+    flight->_calls->failed(flight->_context, end(flight, why[failure]), failure, err);
+}
+
+static void land(struct flight *flight)
+{
+    flight->trouble.class = ERR_NONE;
+    flight->_pauses = 0;
+    flight->_calls->landed(flight->_context, end(flight, "in"));
+}
+
+static void rest(struct flight *flight, const struct err *err)
+{
+    flight->trouble = *err;
+    flight->again_ms = flight->_calls->now_ms(flight->_context) + backoff_ms(++flight->_pauses, PAUSE_FIRST_MS, PAUSE_MAX_MS);
+    sm_move(&flight->sm, REST, "again after a pause");
+}
+
+static bool is_ready(const struct flight *flight, const struct schema *schema)
+{
+    for (size_t i = flight->_ready_count; i > 0; i--) { /* the newest is the likely one */
+        if (flight->_ready[i - 1] == schema) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const struct schema *first_unready(const struct flight *flight)
+{
+    const struct schema *last = NULL;
+
+    for (size_t i = 0; i < flight->_batch->row_count; i++) {
+        const struct schema *schema = flight->_batch->rows[i].schema;
+
+        if (schema != last && !is_ready(flight, schema)) {
+            return schema;
+        }
+        last = schema;
+    }
+    return NULL;
+}
+
+static void advance(struct flight *flight);
+
+static void on_ensured(void *context, const struct err *err)
+{
+    struct flight *flight = context;
+    const struct schema *schema = first_unready(flight);
+
+    must(sm_at(&flight->sm) == ENSURE);
+    if (err == NULL) {
+        flight->_ready = realloc(flight->_ready, (flight->_ready_count + 1) * sizeof(struct schema *));
+        must(flight->_ready != NULL);
+        flight->_ready[flight->_ready_count++] = schema;
+    }
+    if (flight->_given_up) {
+        fail(flight, FLIGHT_GIVEN_UP, NULL);
+    } else if (err == NULL) {
+        advance(flight);
+    } else if (err->class == ERR_RETRY) {
+        rest(flight, err);
+    } else {
+        fail(flight, FLIGHT_STOP, err);
+    }
+}
+
+static void bury_refused(struct flight *flight, const size_t *rows, size_t row_count, const struct err *err)
+{
+    struct batch *batch = flight->_batch;
+
+    flight->_refused = realloc(flight->_refused, row_count * sizeof *flight->_refused);
+    must(flight->_refused != NULL && row_count > 0);
+    memcpy(flight->_refused, rows, row_count * sizeof *flight->_refused);
+    flight->_refused_count = row_count;
+    batch->dead_count += row_count;
+    batch->letters_unacked += row_count;
+    sm_move(&flight->sm, BURY, "rows refused");
+    for (size_t i = 0; i < row_count; i++) {
+        must(flight->_refused[i] < batch->row_count);
+        flight->_calls->bury(flight->_context, batch, flight->_refused[i], err != NULL ? err->text : "refused by the warehouse");
+    }
+}
+
+static void on_sent(void *context, enum lane_answer answer, const size_t *bad_rows, size_t bad_row_count, const struct err *err)
+{
+    struct flight *flight = context;
+
+    must(sm_at(&flight->sm) == SEND);
+    if (answer == LANE_IN) {
+        land(flight);
+    } else if (flight->_given_up) {
+        fail(flight, FLIGHT_GIVEN_UP, err);
+    } else if (answer == LANE_BAD_ROWS) {
+        bury_refused(flight, bad_rows, bad_row_count, err);
+    } else if (answer == LANE_PAUSE) {
+        rest(flight, err);
+    } else {
+        fail(flight, answer == LANE_SURPRISE ? FLIGHT_SURPRISE : FLIGHT_STOP, err);
+    }
+}
+
+static void drop_refused(struct flight *flight)
+{
+    if (flight->_refused_count > 0) {
+        flight->_warehouse->drop_rows(flight->_lane, flight->_request, flight->_refused, flight->_refused_count);
+        flight->_refused_count = 0;
+        flight->_marked = false; /* the request has fewer rows than the mark says */
+    }
+}
+
+/* 0: planned. Else a row was buried instead (ERR_POISON), or the flight has failed. */
+static int plan(struct flight *flight, struct err *err)
+{
+    struct batch *batch = flight->_batch;
+    const struct warehouse_batch rows = {batch->rows, batch->row_count, batch->start, batch->end};
+    size_t bad_row = 0;
+
+    flight->_request = flight->_warehouse->plan(flight->_lane, &rows, &bad_row, err);
+    if (flight->_request != NULL) {
+        return 0;
+    }
+    if (err->class == ERR_POISON) {
+        must(bad_row < batch->row_count);
+        flight->_calls->bury(flight->_context, batch, bad_row, err->text);
+        batch_remove_row(batch, bad_row);
+    }
+    return -1;
+}
+
+/* Takes the next step that is needed; see the picture. */
+static void advance(struct flight *flight)
+{
+    const struct schema *schema;
+    struct err err = {0};
+
+    while (flight->_request == NULL && flight->_batch->letters_unacked == 0 && (schema = first_unready(flight)) == NULL) {
+        if (plan(flight, &err) != 0 && err.class != ERR_POISON) {
+            fail(flight, FLIGHT_STOP, &err);
+            return;
+        }
+    }
+    if (flight->_batch->letters_unacked > 0) {
+        sm_move(&flight->sm, BURY, "dead letters under way");
+    } else if (flight->_request == NULL) {
+        sm_move(&flight->sm, ENSURE, "a schema is new here");
+        flight->_warehouse->ensure(flight->_lane, schema, on_ensured, flight);
+    } else {
+        drop_refused(flight);
+        if (flight->_warehouse->mark_before_send && !flight->_marked) {
+            sm_move(&flight->sm, MARK, "planned");
+            flight->_calls->mark(flight->_context);
+        } else {
+            sm_move(&flight->sm, SEND, "planned");
+            flight->_warehouse->send(flight->_lane, flight->_request, on_sent, flight);
+        }
+    }
+}
+
+void flight_begin(struct flight *flight, struct batch *batch)
+{
+    must(flight_idle(flight) && flight->_batch == NULL);
+    flight->_batch = batch;
+    advance(flight);
+}
+
+void flight_step(struct flight *flight)
+{
+    if (sm_at(&flight->sm) == REST && flight->_calls->now_ms(flight->_context) >= flight->again_ms) {
+        flight->again_ms = 0;
+        advance(flight);
+    }
+}
+
+void flight_give_up(struct flight *flight)
+{
+    int state = sm_at(&flight->sm);
+
+    if (state == ENSURE || state == SEND) {
+        flight->_given_up = true;
+    } else if (state != IDLE) {
+        fail(flight, FLIGHT_GIVEN_UP, NULL);
+    }
+}
+
+void flight_on_buried(struct flight *flight, uint64_t batch_number)
+{
+    if (flight->_batch == NULL || flight->_batch->number != batch_number) {
+        return; /* of a batch that was dropped: it will be read, and buried, again */
+    }
+    must(flight->_batch->letters_unacked > 0);
+    flight->_batch->letters_unacked--;
+    if (sm_at(&flight->sm) == BURY && flight->_batch->letters_unacked == 0) {
+        advance(flight);
+    }
+}
+
+void flight_on_marked(struct flight *flight)
+{
+    if (sm_at(&flight->sm) == MARK) {
+        flight->_marked = true;
+        advance(flight); /* F3 */
+    }
+}
