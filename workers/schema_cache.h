@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * schema_cache: the schemas that stand in <prefix>.schemas, by id; read from its beginning and followed.
+ *
+ * The producer has its schemas acknowledged before the rows that need them (rule A9). So an id that is not here, after the topic
+ * was read up to an end that was asked for when the id was met, is in no producer's hands: that message is a dead letter.
+ */
+#ifndef KAKEHI_WORKERS_SCHEMA_CACHE_H
+#define KAKEHI_WORKERS_SCHEMA_CACHE_H
+
+#include <stdint.h>
+#include <uv.h>
+
+#include "common/err.h"
+#include "common/settings.h"
+#include "schemas/schema.h"
+#include "workers/wake.h"
+
+struct schema_cache;
+
+/* Who asked by schema_cache_read has its answer. */
+typedef void (*schema_cache_answer)(void *context, uint64_t asker);
+
+int schema_cache_new(uv_loop_t *loop, struct wake *wake, const struct settings *settings, schema_cache_answer answer, void *context,
+                     struct schema_cache **ret_cache, struct err *err) MUST_CHECK;
+void schema_cache_close(struct schema_cache *cache, void (*closed)(void *context), void *context); /* asynchronous, last; takes NULL */
+
+const struct schema *schema_cache_find(const struct schema_cache *cache, uint64_t id); /* NULL: not there; lives as long as the cache */
+/* Answers when the topic has been read up to the end that it has from now on. Asks until Kafka says. */
+void schema_cache_read(struct schema_cache *cache, uint64_t asker);
+void schema_cache_poll(struct schema_cache *cache); /* when woken */
+void schema_cache_tick(struct schema_cache *cache); /* once a second or so */
+
+#endif
