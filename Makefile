@@ -46,7 +46,7 @@ unit_tests := $(patsubst tests/unit/%.c,$(out)/unit/%,$(wildcard tests/unit/*_te
 fuzzers    := $(patsubst tests/fuzz/%.c,$(out)/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
 unit_help  := $(filter-out $(wildcard tests/unit/*_test.c),$(wildcard tests/unit/*.c))
 
-.PHONY: all need objects programs install unit fuzzers demo check lint storm model help clean
+.PHONY: all need objects programs install unit fuzzers demo check lint docs storm model help clean
 .DEFAULT_GOAL := all
 
 all: need ## build both programs into build/release (installs missing packages)
@@ -75,6 +75,10 @@ check: ## all tests; the last line is "N passed, N failed"
 
 lint: ## warnings of gcc and clang, clang-tidy, arrows between folders, generated pages
 	@ops/setup/need build lint test && tests/lint/run
+
+docs: ## make docs/settings.md of the table of settings
+	@ops/setup/need build && $(MAKE) --no-print-directory build/release/kakehi-producer
+	@mkdir -p docs && build/release/kakehi-producer --help-settings-markdown >docs/settings.md && echo "made: docs/settings.md"
 
 storm: all ## load with kills at random for SECONDS, by SEED, then the oracle (DATABASE=mysql: on MySQL)
 	@tests/servers/need && /usr/bin/python3 -B -m pytest -p no:cacheprovider -q -s tests/storm --seconds=$(SECONDS) --seed=$(SEED) --database=$(DATABASE)
