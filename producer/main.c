@@ -13,6 +13,7 @@
 #include "common/cli.h"
 #include "common/log.h"
 #include "common/settings.h"
+#include "producer/decode.h"
 #include "producer/position.h"
 #include "producer/run.h"
 
@@ -49,6 +50,7 @@ static const struct cli_command commands[] = {
     {"run", "[-c FILE]", "read the source and publish its changes, until stopped", run_options, run},
     {"position", "[-c FILE] [--json | --set POSITION | --reset]", "show where the source stands in Kafka, or set it", position_options,
      position_run},
+    {"decode", DECODE_USAGE, DECODE_SUMMARY, decode_options, decode_run},
     {0},
 };
 

@@ -40,7 +40,7 @@ struct binlog_stream_options {
     void *context;
     /* decode of an old log: columns without names become c1, c2, ...; a missing sign is taken as signed. Off in the live stream. */
     bool names_optional;
-    size_t row_bytes_max; /* a row above this is refused: 1 GiB by the protocol */
+    size_t row_bytes_max; /* a row above this is refused; 0: 1 GiB, the most that the protocol allows */
 };
 
 /* A table as one TABLE_MAP showed it. Lives as long as the stream, so that a change may be handed on. A later TABLE_MAP with the
@@ -59,7 +59,8 @@ struct binlog_transaction {
 
 struct binlog_row {
     const struct binlog_table *table;
-    char op;                   /* c u d, or t for TRUNCATE TABLE and DROP TABLE of a selected table */
+    char op;                   /* c u d, or t for TRUNCATE, DROP and CREATE OR REPLACE TABLE of a selected table; of one that the
+                                  stream has not seen yet, `table` has no columns and no key */
     const struct cell *before; /* u, d; else NULL. Both borrowed until the next call. */
     const struct cell *after;  /* c, u */
     uint64_t index;            /* of the row image in its transaction, before selection: 0, 1, ...; an update counts once */
@@ -70,8 +71,9 @@ enum binlog_item {
     BINLOG_BEGIN,       /* a transaction begins: `transaction` */
     BINLOG_ROW,         /* `row` */
     BINLOG_COMMIT,      /* the transaction is complete: `transaction`, end file and position in the stream */
-    BINLOG_IDLE,        /* heartbeat or another sign of life between transactions; the position may have moved */
-    BINLOG_ROLLED_BACK, /* the transaction that began ends without effect (its rows, if any, were of non-transactional engines) */
+    BINLOG_IDLE,        /* heartbeat or rotation between transactions; the position may have moved */
+    BINLOG_ROLLED_BACK, /* the transaction that began ends without effect (its rows, if any, were of non-transactional engines); its
+                           GTID counts as executed at the server */
     BINLOG_FAILED,      /* err says why; nothing further comes */
 };
 
@@ -80,24 +82,34 @@ struct binlog_stream;
 struct binlog_stream *binlog_stream_new(const struct binlog_stream_options *options);
 void binlog_stream_free(struct binlog_stream *stream); /* takes NULL */
 
-/* Only after BINLOG_INPUT. The bytes are borrowed until the next BINLOG_INPUT. */
+/* Only after BINLOG_INPUT, or before the first next. The bytes are borrowed until the next BINLOG_INPUT. */
 void binlog_stream_give(struct binlog_stream *stream, const uint8_t *bytes, size_t size);
 /* Tells the name of the file that follows (decode), or of the file asked for (dump); resets framing to the start of a file or of a
- * dump. Tables stay known. */
+ * dump. Tables stay known. A transaction that is under way is forgotten with a new dump, and goes on in the next file. */
 void binlog_stream_open(struct binlog_stream *stream, const char *file, uint64_t position);
-/* No more bytes will come for this file: BINLOG_FAILED if that is in the middle of an event, else 0. In the middle of a transaction
- * is allowed where another file follows. */
+/* No more bytes will come for this file: fails if that is in the middle of an event. In the middle of a transaction is allowed where
+ * another file follows: see binlog_stream_inside. */
 int binlog_stream_end(struct binlog_stream *stream, struct err *err) MUST_CHECK;
 
 enum binlog_item binlog_stream_next(struct binlog_stream *stream, struct err *err);
 
 const struct binlog_row *binlog_stream_row(const struct binlog_stream *stream);
 const struct binlog_transaction *binlog_stream_transaction(const struct binlog_stream *stream);
-/* Where the event in hand begins (for messages), and the position behind the last complete transaction. */
+/* Behind the last complete transaction, and behind what came between transactions since: where to go on reading. */
 const char *binlog_stream_file(const struct binlog_stream *stream);
 uint64_t binlog_stream_position(const struct binlog_stream *stream);
+/* Where the event in hand begins, in the same file. */
+uint64_t binlog_stream_event_position(const struct binlog_stream *stream);
+/* Row images of the transaction in hand so far, selected or not: how many must be passed to go on behind the last one. */
+uint64_t binlog_stream_images(const struct binlog_stream *stream);
+/* Has a transaction begun and not ended? */
+bool binlog_stream_inside(const struct binlog_stream *stream);
 enum binlog_flavor binlog_stream_flavor(const struct binlog_stream *stream);
+/* The version text of the last FORMAT_DESCRIPTION; "" before the first. */
+const char *binlog_stream_server_version(const struct binlog_stream *stream);
 /* May what was yielded so far be committed? False inside a large event that is not verified yet. */
 bool binlog_stream_cuttable(const struct binlog_stream *stream);
+/* The number of the error packet that ended the stream (1236, ...); 0: it was something else. */
+unsigned binlog_stream_server_error(const struct binlog_stream *stream);
 
 #endif

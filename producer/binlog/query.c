@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Comments that MySQL executes (`/ *!80000 ... * /`) are read as what they hold. A statement that changes rows names its table right
+ * behind a few known words; where what follows could bring in other tables (joins, lists), none is named, and the stream must take it
+ * for any table.
+ */
+#include "producer/binlog/query.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/must.h"
+
+#define NAME_BYTES_MAX 1024 /* MySQL: 64 characters */
+
+struct reader {
+    const char *at;
+    const char *end;
+};
+
+static bool looks_at(const struct reader *reader, const char *text)
+{
+    size_t size = strlen(text);
+
+    return (size_t)(reader->end - reader->at) >= size && memcmp(reader->at, text, size) == 0;
+}
+
+static void skip_past(struct reader *reader, const char *text)
+{
+    while (reader->at < reader->end && !looks_at(reader, text)) {
+        reader->at++;
+    }
+    reader->at += reader->at < reader->end ? strlen(text) : 0;
+}
+
+static bool skip_comment(struct reader *reader)
+{
+    if (looks_at(reader, "/*!") || looks_at(reader, "/*M!")) { /* executed: only its marks are passed */
+        skip_past(reader, "!");
+        while (reader->at < reader->end && isdigit((unsigned char)*reader->at)) {
+            reader->at++;
+        }
+    } else if (looks_at(reader, "/*")) {
+        reader->at += 2;
+        skip_past(reader, "*/");
+    } else if (looks_at(reader, "*/")) {
+        reader->at += 2;
+    } else if (looks_at(reader, "#") || looks_at(reader, "-- ") || looks_at(reader, "--\n") || looks_at(reader, "--\t")) {
+        skip_past(reader, "\n");
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static void skip_blanks(struct reader *reader)
+{
+    do {
+        while (reader->at < reader->end && isspace((unsigned char)*reader->at)) {
+            reader->at++;
+        }
+    } while (reader->at < reader->end && skip_comment(reader));
+}
+
+static bool is_name_byte(char byte)
+{
+    return isalnum((unsigned char)byte) || byte == '_' || byte == '$' || (unsigned char)byte >= 0x80;
+}
+
+/* The word at hand, without taking it. */
+static size_t word_size(const struct reader *reader)
+{
+    const char *at = reader->at;
+
+    while (at < reader->end && is_name_byte(*at)) {
+        at++;
+    }
+    return (size_t)(at - reader->at);
+}
+
+/* Takes the word if it is this one. */
+static bool take_word(struct reader *reader, const char *word)
+{
+    size_t size;
+
+    skip_blanks(reader);
+    size = word_size(reader);
+    if (size != strlen(word) || strncasecmp(reader->at, word, size) != 0) {
+        return false;
+    }
+    reader->at += size;
+    return true;
+}
+
+/* Takes any of the words, as often as they come; the list ends with NULL. */
+static void take_any(struct reader *reader, const char *const *words)
+{
+    for (size_t i = 0; words[i] != NULL;) {
+        i = take_word(reader, words[i]) ? 0 : i + 1;
+    }
+}
+
+static bool take_sign(struct reader *reader, char sign)
+{
+    skip_blanks(reader);
+    if (reader->at == reader->end || *reader->at != sign) {
+        return false;
+    }
+    reader->at++;
+    return true;
+}
+
+static bool take_quoted(struct reader *reader, char name[NAME_BYTES_MAX])
+{
+    char quote = *reader->at++;
+    size_t size = 0;
+
+    while (reader->at < reader->end && size < NAME_BYTES_MAX - 1) {
+        char byte = *reader->at++;
+
+        if (byte == quote) {
+            if (reader->at == reader->end || *reader->at != quote) {
+                name[size] = '\0';
+                return size > 0 && memchr(name, 0, size) == NULL;
+            }
+            reader->at++; /* a doubled quote is one */
+        }
+        name[size++] = byte;
+    }
+    return false;
+}
+
+static bool take_name(struct reader *reader, char name[NAME_BYTES_MAX])
+{
+    size_t size;
+
+    skip_blanks(reader);
+    if (reader->at < reader->end && (*reader->at == '`' || *reader->at == '"')) {
+        return take_quoted(reader, name);
+    }
+    size = word_size(reader);
+    if (size == 0 || size >= NAME_BYTES_MAX) {
+        return false;
+    }
+    memcpy(name, reader->at, size);
+    name[size] = '\0';
+    reader->at += size;
+    return true;
+}
+
+static char *copy_text(const char *text)
+{
+    char *copy = strdup(text);
+
+    must(copy != NULL);
+    return copy;
+}
+
+/* [database.]name */
+static bool take_table(struct reader *reader, struct query *query, const char *database)
+{
+    char first[NAME_BYTES_MAX];
+    char second[NAME_BYTES_MAX];
+    bool qualified;
+
+    if (!take_name(reader, first)) {
+        return false;
+    }
+    qualified = take_sign(reader, '.');
+    if (qualified && !take_name(reader, second)) {
+        return false;
+    }
+    query->tables = realloc(query->tables, (query->table_count + 1) * sizeof *query->tables);
+    must(query->tables != NULL);
+    query->tables[query->table_count++] =
+        (struct query_table){copy_text(qualified ? first : database), copy_text(qualified ? second : first)};
+    return true;
+}
+
+void query_deinit(struct query *query)
+{
+    for (size_t i = 0; i < query->table_count; i++) {
+        free(query->tables[i].database);
+        free(query->tables[i].name);
+    }
+    free(query->tables);
+    *query = (struct query){0};
+}
+
+static void forget_tables(struct query *query)
+{
+    enum query_kind kind = query->kind;
+
+    query_deinit(query);
+    query->kind = kind;
+}
+
+static void read_truncate(struct query *query, struct reader *reader, const char *database)
+{
+    (void)take_word(reader, "table");
+    if (take_table(reader, query, database)) {
+        query->kind = QUERY_EMPTIES_TABLES;
+    }
+}
+
+static void read_drop(struct query *query, struct reader *reader, const char *database)
+{
+    if (!take_word(reader, "table") && !take_word(reader, "tables")) {
+        return; /* a temporary table, an index, a view, ... */
+    }
+    if (take_word(reader, "if")) {
+        (void)take_word(reader, "exists");
+    }
+    query->kind = QUERY_EMPTIES_TABLES;
+    while (take_table(reader, query, database) && take_sign(reader, ',')) {
+    }
+}
+
+/* MariaDB's CREATE OR REPLACE TABLE drops the table that is there. */
+static void read_create(struct query *query, struct reader *reader, const char *database)
+{
+    if (take_word(reader, "or") && take_word(reader, "replace") && take_word(reader, "table")) {
+        if (take_word(reader, "if")) {
+            (void)(take_word(reader, "not") && take_word(reader, "exists"));
+        }
+        query->kind = take_table(reader, query, database) ? QUERY_EMPTIES_TABLES : QUERY_OTHER;
+    }
+}
+
+static void read_xa(struct query *query, struct reader *reader)
+{
+    if (take_word(reader, "start") || take_word(reader, "begin")) {
+        query->kind = QUERY_XA_START;
+    } else if (take_word(reader, "commit") || take_word(reader, "rollback")) {
+        query->kind = QUERY_XA_END;
+    }
+}
+
+static void read_insert(struct query *query, struct reader *reader, const char *database)
+{
+    static const char *const words[] = {"low_priority", "delayed", "high_priority", "ignore", "into", NULL};
+
+    take_any(reader, words);
+    (void)take_table(reader, query, database);
+}
+
+/* UPDATE t SET ...; anything between (a comma, a join) may bring in more tables. */
+static void read_update(struct query *query, struct reader *reader, const char *database)
+{
+    static const char *const words[] = {"low_priority", "ignore", NULL};
+
+    take_any(reader, words);
+    if (!take_table(reader, query, database) || !take_word(reader, "set")) {
+        forget_tables(query);
+    }
+}
+
+/* DELETE FROM t [WHERE | ORDER | LIMIT ...] */
+static void read_delete(struct query *query, struct reader *reader, const char *database)
+{
+    static const char *const words[] = {"low_priority", "quick", "ignore", NULL};
+
+    take_any(reader, words);
+    if (!take_word(reader, "from") || !take_table(reader, query, database)) {
+        forget_tables(query);
+        return;
+    }
+    skip_blanks(reader);
+    if (reader->at < reader->end && *reader->at != ';' && !take_word(reader, "where") && !take_word(reader, "order") &&
+        !take_word(reader, "limit") && !take_word(reader, "returning")) {
+        forget_tables(query);
+    }
+}
+
+/* LOAD DATA ... INTO TABLE t: a file's name in quotes stands before it. */
+static void read_load(struct query *query, struct reader *reader, const char *database)
+{
+    while (reader->at < reader->end) {
+        skip_blanks(reader);
+        if (take_word(reader, "into") && take_word(reader, "table")) {
+            (void)take_table(reader, query, database);
+            return;
+        }
+        if (reader->at < reader->end && (*reader->at == '\'' || *reader->at == '"')) {
+            char quote[2] = {*reader->at++, '\0'};
+
+            skip_past(reader, quote);
+        } else if (reader->at < reader->end) {
+            size_t size = word_size(reader);
+
+            reader->at += size > 0 ? size : 1;
+        }
+    }
+}
+
+static bool read_control(struct query *query, struct reader *reader)
+{
+    if (take_word(reader, "begin")) {
+        query->kind = QUERY_BEGIN;
+    } else if (take_word(reader, "start")) {
+        query->kind = take_word(reader, "transaction") ? QUERY_BEGIN : QUERY_OTHER;
+    } else if (take_word(reader, "commit")) {
+        query->kind = QUERY_COMMIT;
+    } else if (take_word(reader, "rollback")) {
+        query->kind = take_word(reader, "to") ? QUERY_OTHER : QUERY_ROLLBACK;
+    } else if (take_word(reader, "xa")) {
+        read_xa(query, reader);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static bool read_emptying(struct query *query, struct reader *reader, const char *database)
+{
+    if (take_word(reader, "truncate")) {
+        read_truncate(query, reader, database);
+    } else if (take_word(reader, "drop")) {
+        read_drop(query, reader, database);
+    } else if (take_word(reader, "create")) {
+        read_create(query, reader, database);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static void read_change(struct query *query, struct reader *reader, const char *database)
+{
+    static const char *const unsure[] = {"with", "select", "do", "call"};
+
+    query->kind = QUERY_CHANGES_ROWS;
+    if (take_word(reader, "insert") || take_word(reader, "replace")) {
+        read_insert(query, reader, database);
+    } else if (take_word(reader, "update")) {
+        read_update(query, reader, database);
+    } else if (take_word(reader, "delete")) {
+        read_delete(query, reader, database);
+    } else if (take_word(reader, "load")) {
+        read_load(query, reader, database);
+    } else {
+        query->kind = QUERY_OTHER;
+        for (size_t i = 0; i < sizeof unsure / sizeof unsure[0]; i++) {
+            query->kind = take_word(reader, unsure[i]) ? QUERY_CHANGES_ROWS : query->kind;
+        }
+    }
+}
+
+void query_read(struct query *ret_query, const char *text, size_t size, const char *database)
+{
+    struct reader reader = {text, text + size};
+
+    *ret_query = (struct query){.kind = QUERY_OTHER};
+    if (take_word(&reader, "set") && take_word(&reader, "statement")) { /* MariaDB: SET STATEMENT variable=value FOR statement */
+        while (reader.at < reader.end && !take_word(&reader, "for")) {
+            size_t word = word_size(&reader);
+
+            reader.at += reader.at < reader.end ? (word > 0 ? word : 1) : 0;
+        }
+    }
+    if (!read_control(ret_query, &reader) && !read_emptying(ret_query, &reader, database)) {
+        read_change(ret_query, &reader, database);
+    }
+}

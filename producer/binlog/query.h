@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * query: what the text of a QUERY event means for a reader of rows.
+ *
+ * No parser of SQL: only the beginning is looked at, behind comments, as far as it decides. Transaction control, TRUNCATE and DROP of
+ * tables (which empty them without row events), and changes of rows that were logged as statements, which a reader of rows would
+ * lose. Everything else is QUERY_OTHER and holds nothing for us: a new shape of a table shows in its next TABLE_MAP.
+ */
+#ifndef KAKEHI_PRODUCER_BINLOG_QUERY_H
+#define KAKEHI_PRODUCER_BINLOG_QUERY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum query_kind {
+    QUERY_OTHER,
+    QUERY_BEGIN,
+    QUERY_COMMIT,
+    QUERY_ROLLBACK, /* of the whole transaction, not to a savepoint */
+    QUERY_XA_START,
+    QUERY_XA_END, /* XA COMMIT or XA ROLLBACK of a transaction that was prepared before */
+    QUERY_EMPTIES_TABLES, /* TRUNCATE, DROP TABLE, CREATE OR REPLACE TABLE of `tables` */
+    QUERY_CHANGES_ROWS, /* INSERT and the like; `tables` names the one it is about, or is empty where that is not sure */
+};
+
+struct query_table {
+    char *database;
+    char *name;
+};
+
+struct query {
+    enum query_kind kind;
+    struct query_table *tables; /* owned */
+    size_t table_count;
+};
+
+/* text need not end with a NUL. database: where unqualified names live. */
+void query_read(struct query *ret_query, const char *text, size_t size, const char *database);
+void query_deinit(struct query *query);
+
+#endif

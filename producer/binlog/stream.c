@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The pull: one item a call. An event may yield several (BEGIN, rows, COMMIT); what it still owes is kept in the stream and given in that
+ * order before the next event is read.
+ *
+ * Positions. In a file the place of an event is counted. In a dump it comes from the header, which has 32 bits and wraps in files
+ * above 4 GiB, and which MariaDB leaves 0 inside transactions since 11.4: so lengths are summed, and corrected by what the header says.
+ * Events that the server made up stand nowhere and move nothing.
+ */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/must.h"
+#include "producer/binlog/stream_parts.h"
+
+#define ROW_BYTES_MAX ((size_t)1 << 30)
+#define FIRST_EVENT   4 /* behind the magic */
+
+struct binlog_stream *binlog_stream_new(const struct binlog_stream_options *options)
+{
+    struct binlog_stream *stream = calloc(1, sizeof *stream);
+
+    must(stream != NULL);
+    stream->options = *options;
+    if (stream->options.row_bytes_max == 0) {
+        stream->options.row_bytes_max = ROW_BYTES_MAX;
+    }
+    assembly_init(&stream->assembly, options->framing);
+    stream->tables = tables_new(&stream->options);
+    stream->end_due = GO_ON;
+    stream->position = FIRST_EVENT;
+    stream_group_init(stream);
+    return stream;
+}
+
+void binlog_stream_free(struct binlog_stream *stream)
+{
+    if (stream == NULL) {
+        return;
+    }
+    assembly_deinit(&stream->assembly);
+    tables_free(stream->tables);
+    query_deinit(&stream->query);
+    scratch_deinit(&stream->scratch);
+    free(stream->before);
+    free(stream->after);
+    free(stream);
+}
+
+void binlog_stream_give(struct binlog_stream *stream, const uint8_t *bytes, size_t size)
+{
+    packet_give(&stream->assembly.packets, bytes, size);
+}
+
+void binlog_stream_open(struct binlog_stream *stream, const char *file, uint64_t position)
+{
+    (void)snprintf(stream->file, sizeof stream->file, "%s", file);
+    stream->position = stream->event_position = stream->event_end = position;
+    stream->failure = (struct err){0};
+    stream->rows_phase = ROWS_NONE;
+    stream->begin_due = false;
+    stream->end_due = GO_ON;
+    query_deinit(&stream->query);
+    tables_unmap(stream->tables);
+    assembly_reset(&stream->assembly);
+    if (stream->options.framing == BINLOG_PACKETS) {
+        stream_group_init(stream);
+    }
+}
+
+int binlog_stream_end(struct binlog_stream *stream, struct err *err)
+{
+    if (stream->failure.class != ERR_NONE) {
+        *err = stream->failure;
+        return -1;
+    }
+    if (!assembly_idle(&stream->assembly)) {
+        (void)stream_refuse(stream, "the %s ends in the middle of an event",
+                            stream->options.framing == BINLOG_FILE ? "file" : "stream");
+        *err = stream->failure;
+        return -1;
+    }
+    return 0;
+}
+
+int stream_failed(struct binlog_stream *stream, const struct err *err)
+{
+    stream->failure = *err;
+    for (char *at = stream->failure.text; *at != '\0'; at++) {
+        *at = (unsigned char)*at < ' ' ? '?' : *at; /* names come from outside; a message is one line */
+    }
+    (void)err_while(&stream->failure, "%s, position %" PRIu64, stream->file, stream->event_position);
+    return BINLOG_FAILED;
+}
+
+int stream_refuse(struct binlog_stream *stream, const char *format, ...)
+{
+    struct err err = {0};
+    char text[sizeof err.text];
+    va_list list;
+
+    va_start(list, format);
+    (void)vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    (void)err_set(&err, ERR_FATAL, "%s", text);
+    return stream_failed(stream, &err);
+}
+
+/* The 64-bit position whose low half is `low`, near `base`. */
+static uint64_t extend_position(uint64_t base, uint32_t low)
+{
+    uint64_t position = (base & ~(uint64_t)UINT32_MAX) | low;
+
+    return position + (UINT32_MAX / 2) < base ? position + UINT32_MAX + 1 : position;
+}
+
+static void place_event(struct binlog_stream *stream)
+{
+    const struct event *event = &stream->assembly.event;
+    const struct event_header *header = &event->header;
+    bool outside = sm_at(&stream->group) == GROUP_OUTSIDE;
+
+    if (stream->options.framing == BINLOG_FILE) {
+        stream->event_position = event->offset;
+        stream->event_end = event->offset + header->size;
+        return;
+    }
+    stream->event_position = stream->event_end;
+    if (header->type == EVENT_HEARTBEAT || (header->flags & EVENT_FLAG_ARTIFICIAL) != 0 || (header->next_position == 0 && outside)) {
+        return;
+    }
+    stream->event_end += header->size;
+    if (header->next_position != 0) {
+        stream->event_end = extend_position(stream->event_end, header->next_position);
+        stream->event_position = stream->event_end - (header->size < stream->event_end ? header->size : stream->event_end);
+    }
+}
+
+static int next_event(struct binlog_stream *stream)
+{
+    struct err err = {0};
+    enum assembly_result result = assembly_next(&stream->assembly, &err);
+
+    if (result == ASSEMBLY_INPUT) {
+        return BINLOG_INPUT;
+    }
+    if (result == ASSEMBLY_FAILED) {
+        stream->event_position = stream->options.framing == BINLOG_FILE ? stream->assembly.offset : stream->event_end;
+        return stream_failed(stream, &err);
+    }
+    place_event(stream);
+    return stream_on_event(stream);
+}
+
+static int step(struct binlog_stream *stream)
+{
+    int item;
+
+    if (stream->failure.class != ERR_NONE) {
+        return BINLOG_FAILED;
+    }
+    if (stream->begin_due) {
+        stream->begin_due = false;
+        return BINLOG_BEGIN;
+    }
+    if (stream->emptied < stream->query.table_count) {
+        return stream_next_emptied(stream);
+    }
+    if (stream->rows_phase != ROWS_NONE) {
+        return stream_next_row(stream);
+    }
+    if (sm_at(&stream->group) == GROUP_OUTSIDE) {
+        stream->position = stream->event_end;
+    }
+    if (stream->end_due != GO_ON) {
+        item = stream->end_due;
+        stream->end_due = GO_ON;
+        return item;
+    }
+    return next_event(stream);
+}
+
+enum binlog_item binlog_stream_next(struct binlog_stream *stream, struct err *err)
+{
+    int item = GO_ON;
+
+    while (item == GO_ON) {
+        item = step(stream);
+    }
+    if (item == BINLOG_FAILED) {
+        *err = stream->failure;
+    }
+    return (enum binlog_item)item;
+}
+
+const struct binlog_row *binlog_stream_row(const struct binlog_stream *stream)
+{
+    return &stream->row;
+}
+
+const struct binlog_transaction *binlog_stream_transaction(const struct binlog_stream *stream)
+{
+    return &stream->transaction;
+}
+
+const char *binlog_stream_file(const struct binlog_stream *stream)
+{
+    return stream->file;
+}
+
+uint64_t binlog_stream_position(const struct binlog_stream *stream)
+{
+    return stream->position;
+}
+
+uint64_t binlog_stream_event_position(const struct binlog_stream *stream)
+{
+    return stream->event_position;
+}
+
+uint64_t binlog_stream_images(const struct binlog_stream *stream)
+{
+    return stream->images;
+}
+
+bool binlog_stream_inside(const struct binlog_stream *stream)
+{
+    return sm_at(&stream->group) != GROUP_OUTSIDE || stream->end_due == BINLOG_COMMIT || stream->end_due == BINLOG_ROLLED_BACK;
+}
+
+enum binlog_flavor binlog_stream_flavor(const struct binlog_stream *stream)
+{
+    return stream->assembly.format.flavor;
+}
+
+const char *binlog_stream_server_version(const struct binlog_stream *stream)
+{
+    return stream->assembly.format.server_version;
+}
+
+bool binlog_stream_cuttable(const struct binlog_stream *stream)
+{
+    return stream->assembly.phase != ASSEMBLY_ROWS || !stream->assembly.format.checksums;
+}
+
+unsigned binlog_stream_server_error(const struct binlog_stream *stream)
+{
+    return stream->assembly.packets.server_error;
+}

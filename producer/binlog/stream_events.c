@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What each event does to the transaction in hand:
+ *
+ *              GTID (MySQL; MariaDB: standalone)                 a statement: COMMIT
+ *   OUTSIDE -----------------------------------------> OPENED -------------------------> OUTSIDE
+ *      | ^ ^                                              | BEGIN, XA START, TABLE_MAP
+ *      | | |   XID, XA PREPARE: COMMIT                    v
+ *      | | +-- COMMIT; ROLLBACK: ROLLED BACK --------- INSIDE <----+
+ *      | +-----the server started anew: ROLLED BACK       ^        |
+ *      |  BEGIN, XA START, GTID (MariaDB: with a closing event) ---+
+ *      |
+ *      |  TABLE_MAP (logs without GTID)
+ *      +-------------------------> IMPLICIT --end of the statement: COMMIT--> OUTSIDE
+ *
+ * | state    | what is due                                                    |
+ * | OUTSIDE  | a transaction's first event, or what stands between them       |
+ * | OPENED   | BEGIN, or the one statement that is the transaction (DDL)      |
+ * | INSIDE   | rows, statements, the closing event                            |
+ * | IMPLICIT | rows of one statement of a table that has no transactions      |
+ *
+ * A statement OUTSIDE (DDL in logs without GTID) is a transaction of its own. XA: rows are logged at PREPARE, before anyone knows
+ * whether they will be committed. So rows of selected tables are refused there; without any, PREPARE ends a transaction without
+ * effect, and so does the later XA COMMIT or ROLLBACK.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/must.h"
+#include "producer/binlog/stream_parts.h"
+
+#define QUERY_POST_HEADER      13
+#define LOAD_QUERY_POST_HEADER 26
+
+static const struct sm_state states[] = {
+    [GROUP_OUTSIDE] = {"OUTSIDE", SM_TO(GROUP_OPENED) | SM_TO(GROUP_INSIDE) | SM_TO(GROUP_IMPLICIT)},
+    [GROUP_OPENED] = {"OPENED", SM_TO(GROUP_INSIDE) | SM_TO(GROUP_OUTSIDE)},
+    [GROUP_INSIDE] = {"INSIDE", SM_TO(GROUP_OUTSIDE)},
+    [GROUP_IMPLICIT] = {"IMPLICIT", SM_TO(GROUP_OUTSIDE)},
+};
+
+static bool invariant(const struct sm *machine)
+{
+    (void)machine;
+    return true;
+}
+
+void stream_group_init(struct binlog_stream *stream)
+{
+    sm_init(&stream->group, "transaction", "binlog", states, GROUP_OUTSIDE, invariant);
+    stream->images = 0;
+    stream->xa = false;
+}
+
+static int refuse_short(struct binlog_stream *stream, const struct cursor *cursor)
+{
+    return stream_refuse(stream, "%s: %s", event_name(stream->assembly.event.header.type), cursor->why);
+}
+
+/* A transaction begins with the event in hand. */
+static void open_group(struct binlog_stream *stream, int state, const char *gtid, int64_t commit_ts_us)
+{
+    struct binlog_transaction *transaction = &stream->transaction;
+
+    sm_move(&stream->group, state, event_name(stream->assembly.event.header.type));
+    (void)snprintf(transaction->gtid, sizeof transaction->gtid, "%s", gtid);
+    memcpy(transaction->file, stream->file, sizeof transaction->file);
+    transaction->position = stream->event_position;
+    transaction->commit_ts_us = commit_ts_us;
+    stream->images = 0;
+    stream->xa = false;
+    stream->begin_due = true;
+}
+
+static void open_without_gtid(struct binlog_stream *stream, int state)
+{
+    open_group(stream, state, "", (int64_t)stream->assembly.event.header.timestamp * 1000000);
+}
+
+static int end_group(struct binlog_stream *stream, enum binlog_item item)
+{
+    sm_move(&stream->group, GROUP_OUTSIDE, event_name(stream->assembly.event.header.type));
+    stream->end_due = item;
+    return GO_ON;
+}
+
+static int on_gtid(struct binlog_stream *stream)
+{
+    const struct event *event = &stream->assembly.event;
+    struct gtid_event gtid;
+    struct err err = {0};
+    bool closed;
+
+    if (gtid_event_read(&gtid, &event->header, event->body, event->size, &err) != 0) {
+        return stream_failed(stream, &err);
+    }
+    if (sm_at(&stream->group) != GROUP_OUTSIDE) {
+        return stream_refuse(stream, "%s: a transaction begins where another (%s) has not ended", event_name(event->header.type),
+                             stream->transaction.gtid);
+    }
+    closed = event->header.type == EVENT_MARIADB_GTID && !gtid.standalone;
+    open_group(stream, closed ? GROUP_INSIDE : GROUP_OPENED, gtid.gtid, gtid.commit_ts_us);
+    stream->xa = gtid.prepared_xa;
+    stream->gtids_seen = true;
+    return GO_ON;
+}
+
+/* A statement changed rows where we read only row events. Of its own heartbeat RDS does so in the schema mysql. */
+static int check_statement(struct binlog_stream *stream, const struct query *query)
+{
+    const struct query_table *table = query->tables;
+
+    if (query->table_count == 0) {
+        return stream_refuse(stream, "a statement changes rows, and of which tables is not sure: set binlog_format=ROW at the source");
+    }
+    if (strcmp(table->database, "mysql") == 0 || !tables_selected(stream->tables, table->database, table->name)) {
+        return GO_ON;
+    }
+    return stream_refuse(stream,
+                         "a statement changes rows of %.64s.%.64s and is not logged as rows: set binlog_format=ROW at the source, and "
+                         "read the table anew",
+                         table->database, table->name);
+}
+
+static int on_control(struct binlog_stream *stream, enum query_kind kind)
+{
+    int state = sm_at(&stream->group);
+
+    switch (kind) {
+    case QUERY_BEGIN:
+    case QUERY_XA_START:
+        if (state == GROUP_INSIDE || state == GROUP_IMPLICIT) {
+            return stream_refuse(stream, "a transaction begins where another has not ended");
+        }
+        if (state == GROUP_OPENED) {
+            sm_move(&stream->group, GROUP_INSIDE, "BEGIN");
+        } else {
+            open_without_gtid(stream, GROUP_INSIDE);
+        }
+        stream->xa = kind == QUERY_XA_START;
+        return GO_ON;
+    case QUERY_COMMIT:
+    case QUERY_ROLLBACK:
+        if (state == GROUP_OUTSIDE) {
+            return GO_ON;
+        }
+        return end_group(stream, kind == QUERY_COMMIT ? BINLOG_COMMIT : BINLOG_ROLLED_BACK);
+    default:
+        must(kind == QUERY_XA_END);
+        if (state == GROUP_OUTSIDE) {
+            open_without_gtid(stream, GROUP_OPENED);
+        }
+        return end_group(stream, BINLOG_COMMIT);
+    }
+}
+
+/* Any other statement: DDL, or one that is judged by what it changes. */
+static int on_statement(struct binlog_stream *stream)
+{
+    struct query *query = &stream->query;
+    int result = GO_ON;
+
+    if (query->kind == QUERY_CHANGES_ROWS) {
+        result = check_statement(stream, query);
+    }
+    if (query->kind != QUERY_EMPTIES_TABLES) {
+        query_deinit(query);
+    }
+    if (result != GO_ON) {
+        return result;
+    }
+    if (sm_at(&stream->group) == GROUP_OUTSIDE) {
+        open_without_gtid(stream, GROUP_OPENED);
+    }
+    if (sm_at(&stream->group) == GROUP_OPENED) {
+        return end_group(stream, BINLOG_COMMIT);
+    }
+    return GO_ON;
+}
+
+/* thread u32, seconds u32, database's size u8, error u16, status variables' size u16, (LOAD: 13 more,) variables, database, NUL, text */
+static int on_query(struct binlog_stream *stream, size_t post_header)
+{
+    const struct event *event = &stream->assembly.event;
+    struct cursor cursor = cursor_over(event->body, event->size);
+    char database[256] = "";
+    const uint8_t *bytes;
+    uint8_t database_size;
+
+    cursor_skip(&cursor, 4 + 4);
+    database_size = cursor_u8(&cursor);
+    cursor_skip(&cursor, 2);
+    cursor_skip(&cursor, cursor_u16(&cursor) + post_header - QUERY_POST_HEADER);
+    bytes = cursor_bytes(&cursor, database_size);
+    cursor_skip(&cursor, 1);
+    if (cursor.why != NULL) {
+        return refuse_short(stream, &cursor);
+    }
+    memcpy(database, bytes, database_size);
+    query_deinit(&stream->query);
+    stream->emptied = 0;
+    query_read(&stream->query, (const char *)cursor.at, cursor_left(&cursor), database);
+    if (stream->query.kind == QUERY_OTHER || stream->query.kind >= QUERY_EMPTIES_TABLES) {
+        return on_statement(stream);
+    }
+    return on_control(stream, stream->query.kind);
+}
+
+static int on_xid(struct binlog_stream *stream)
+{
+    if (sm_at(&stream->group) != GROUP_INSIDE) {
+        return stream_refuse(stream, "XID: a transaction ends that did not begin: was the stream begun inside it?");
+    }
+    return end_group(stream, BINLOG_COMMIT);
+}
+
+/* one phase u8, id */
+static int on_xa_prepare(struct binlog_stream *stream)
+{
+    if (sm_at(&stream->group) != GROUP_INSIDE) {
+        return stream_refuse(stream, "XA_PREPARE: a transaction ends that did not begin: was the stream begun inside it?");
+    }
+    return end_group(stream, BINLOG_COMMIT);
+}
+
+static int on_table_map(struct binlog_stream *stream)
+{
+    const struct event *event = &stream->assembly.event;
+    struct cursor cursor = cursor_over(event->body, event->size);
+    uint64_t table_id = row_read_table_id(&cursor, &stream->assembly.format, event->header.type);
+    struct err err = {0};
+
+    if (cursor.why != NULL) {
+        return refuse_short(stream, &cursor);
+    }
+    if (tables_map(stream->tables, table_id, stream->assembly.format.flavor, cursor.at, cursor_left(&cursor), &err) != 0) {
+        return stream_failed(stream, &err);
+    }
+    if (sm_at(&stream->group) == GROUP_OPENED) {
+        sm_move(&stream->group, GROUP_INSIDE, "TABLE_MAP");
+    } else if (sm_at(&stream->group) == GROUP_OUTSIDE && stream->gtids_seen) {
+        return stream_refuse(stream, "TABLE_MAP: rows outside of a transaction: was the stream begun inside it?");
+    } else if (sm_at(&stream->group) == GROUP_OUTSIDE) {
+        open_without_gtid(stream, GROUP_IMPLICIT);
+    }
+    return GO_ON;
+}
+
+void stream_on_rows_end(struct binlog_stream *stream)
+{
+    stream->rows_phase = ROWS_NONE;
+    if ((stream->rows.flags & ROWS_FLAG_STMT_END) != 0) {
+        tables_unmap(stream->tables);
+        if (sm_at(&stream->group) == GROUP_IMPLICIT) {
+            (void)end_group(stream, BINLOG_COMMIT);
+        }
+    }
+}
+
+static int on_rows(struct binlog_stream *stream)
+{
+    if (sm_at(&stream->group) == GROUP_OUTSIDE || sm_at(&stream->group) == GROUP_OPENED) {
+        return stream_refuse(stream, "%s: rows outside of a transaction: was the stream begun inside it?",
+                             event_name(stream->assembly.event.header.type));
+    }
+    stream->rows_phase = ROWS_HEAD;
+    return GO_ON;
+}
+
+/* position u64, name. In a file (a relay log) it tells of another server's file. */
+static int on_rotate(struct binlog_stream *stream)
+{
+    const struct event *event = &stream->assembly.event;
+    struct cursor cursor = cursor_over(event->body, event->size);
+    uint64_t position = cursor_u64(&cursor);
+    size_t size = cursor_left(&cursor);
+
+    if (stream->options.framing == BINLOG_FILE) {
+        return GO_ON;
+    }
+    if (cursor.why != NULL || size == 0 || size >= sizeof stream->file || memchr(cursor.at, 0, size) != NULL) {
+        return stream_refuse(stream, "ROTATE: it does not name a file");
+    }
+    memcpy(stream->file, cursor.at, size);
+    stream->file[size] = '\0';
+    stream->event_position = stream->event_end = position;
+    stream->end_due = sm_at(&stream->group) == GROUP_OUTSIDE ? BINLOG_IDLE : GO_ON;
+    return GO_ON;
+}
+
+/* A description with a creation time says that the server has just started: nothing that was open has been committed. */
+static int on_format(struct binlog_stream *stream)
+{
+    stream->gtids_seen = false;
+    tables_unmap(stream->tables);
+    if (stream->assembly.format.created != 0 && sm_at(&stream->group) != GROUP_OUTSIDE) {
+        return end_group(stream, BINLOG_ROLLED_BACK);
+    }
+    return GO_ON;
+}
+
+/* Comes while the server has nothing to send, and behind transactions that it left out because we have them. */
+static int on_heartbeat(struct binlog_stream *stream)
+{
+    const struct event_header *header = &stream->assembly.event.header;
+
+    if (sm_at(&stream->group) != GROUP_OUTSIDE) {
+        return GO_ON;
+    }
+    if (header->type == EVENT_HEARTBEAT && stream->options.framing == BINLOG_PACKETS && header->next_position > stream->event_end) {
+        stream->event_end = header->next_position;
+    }
+    stream->end_due = BINLOG_IDLE;
+    return GO_ON;
+}
+
+static int take_event(struct binlog_stream *stream)
+{
+    uint8_t type = stream->assembly.event.header.type;
+
+    switch (type) {
+    case EVENT_QUERY:
+        return on_query(stream, QUERY_POST_HEADER);
+    case EVENT_EXECUTE_LOAD_QUERY:
+        return on_query(stream, LOAD_QUERY_POST_HEADER);
+    case EVENT_ROTATE:
+        return on_rotate(stream);
+    case EVENT_FORMAT_DESCRIPTION:
+        return on_format(stream);
+    case EVENT_XID:
+        return on_xid(stream);
+    case EVENT_XA_PREPARE:
+        return on_xa_prepare(stream);
+    case EVENT_TABLE_MAP:
+        return on_table_map(stream);
+    case EVENT_HEARTBEAT:
+    case EVENT_HEARTBEAT_V2:
+        return on_heartbeat(stream);
+    case EVENT_GTID:
+    case EVENT_ANONYMOUS_GTID:
+    case EVENT_GTID_TAGGED:
+    case EVENT_MARIADB_GTID:
+        return on_gtid(stream);
+    default:
+        must(event_is_rows(type));
+        return on_rows(stream);
+    }
+}
+
+int stream_on_event(struct binlog_stream *stream)
+{
+    const struct event_header *header = &stream->assembly.event.header;
+
+    switch (event_action(header)) {
+    case EVENT_PASS:
+        return GO_ON;
+    case EVENT_TAKE:
+        return take_event(stream);
+    default:
+        return stream_refuse(stream, "event %u (%s): %s", header->type, event_name(header->type), event_refusal(header->type));
+    }
+}

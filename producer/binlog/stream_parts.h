@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* stream_parts: what stream.c, stream_events.c and stream_rows.c share. Nobody else includes it. */
+#ifndef KAKEHI_PRODUCER_BINLOG_STREAM_PARTS_H
+#define KAKEHI_PRODUCER_BINLOG_STREAM_PARTS_H
+
+#include "common/sm.h"
+#include "producer/binlog/assembly.h"
+#include "producer/binlog/gtid_event.h"
+#include "producer/binlog/query.h"
+#include "producer/binlog/row.h"
+#include "producer/binlog/scratch.h"
+#include "producer/binlog/stream.h"
+#include "producer/binlog/tables.h"
+
+/* Which part of a transaction comes next; the picture is in stream_events.c. */
+enum { GROUP_OUTSIDE, GROUP_OPENED, GROUP_INSIDE, GROUP_IMPLICIT };
+
+enum rows_phase { ROWS_NONE, ROWS_HEAD, ROWS_IMAGES };
+
+/* What a step came to: an item, or nothing that is seen outside. */
+#define GO_ON (-1)
+
+struct binlog_stream {
+    struct binlog_stream_options options;
+    struct assembly assembly;
+    struct tables *tables;
+
+    /* where */
+    char file[sizeof((struct binlog_transaction *)0)->file];
+    uint64_t event_position; /* where the event in hand begins */
+    uint64_t event_end;      /* behind it */
+    uint64_t position;       /* binlog_stream_position */
+
+    /* the transaction in hand */
+    struct sm group;
+    struct binlog_transaction transaction;
+    uint64_t images;
+    bool xa;         /* its rows are prepared, not committed */
+    bool gtids_seen; /* in this file: then no transaction is without one */
+
+    /* what the event in hand still has to yield, in this order */
+    bool begin_due;
+    struct query query; /* whose emptied tables are yielded one by one */
+    size_t emptied;     /* how many are */
+    enum rows_phase rows_phase;
+    struct rows_head rows;
+    const struct tables_entry *rows_table;
+    int end_due; /* BINLOG_COMMIT, BINLOG_ROLLED_BACK or BINLOG_IDLE; GO_ON: none */
+
+    struct binlog_row row;
+    struct scratch scratch;
+    struct cell *before; /* cells_capacity each */
+    struct cell *after;
+    size_t cells_capacity;
+    struct err failure; /* ERR_NONE: none yet */
+};
+
+/* stream.c: remembers the failure, with file and position in front. Returns BINLOG_FAILED. */
+int stream_failed(struct binlog_stream *stream, const struct err *err);
+__attribute__((format(printf, 2, 3))) int stream_refuse(struct binlog_stream *stream, const char *format, ...);
+
+/* stream_events.c */
+void stream_group_init(struct binlog_stream *stream);
+/* The event in hand, which is whole or of rows. */
+int stream_on_event(struct binlog_stream *stream);
+/* The rows event in hand is behind us. */
+void stream_on_rows_end(struct binlog_stream *stream);
+
+/* stream_rows.c */
+/* The next row of the rows event in hand. */
+int stream_next_row(struct binlog_stream *stream);
+/* The next table that TRUNCATE or DROP emptied. */
+int stream_next_emptied(struct binlog_stream *stream);
+
+#endif
