@@ -46,7 +46,7 @@ unit_tests := $(patsubst tests/unit/%.c,$(out)/unit/%,$(wildcard tests/unit/*_te
 fuzzers    := $(patsubst tests/fuzz/%.c,$(out)/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
 unit_help  := $(filter-out $(wildcard tests/unit/*_test.c),$(wildcard tests/unit/*.c))
 
-.PHONY: all need objects programs install unit fuzzers demo check lint docs storm model help clean
+.PHONY: all need objects programs install unit fuzzers bench demo check lint docs storm model help clean
 .DEFAULT_GOAL := all
 
 all: need ## build both programs into build/release (installs missing packages)
@@ -134,6 +134,12 @@ $(out)/fuzz/%: $(out)/tests/fuzz/%.o $(out)/libproducer.a $(out)/libworkers.a $(
 	$(link) -fsanitize=fuzzer -o $@ $^ $(pkg_libs)
 
 fuzzers: $(fuzzers)
+
+$(out)/bench/%: $(out)/tests/bench/%.o $(out)/libproducer.a $(out)/libworkers.a $(out)/libschemas.a $(out)/libcommon.a
+	@mkdir -p $(@D)
+	$(link) -o $@ $^ $(pkg_libs)
+
+bench: $(patsubst tests/bench/%.c,$(out)/bench/%,$(wildcard tests/bench/*.c)) ## build the benchmark programs of tests/bench
 
 .SECONDARY:
 -include $(shell find $(out) -name '*.d' 2>/dev/null)
