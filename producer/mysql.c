@@ -2,14 +2,13 @@
 /*
  * What libmariadb 3.3 does not do by itself, and is done here:
  *
- * - "Enforce TLS" enforces nothing: towards a server that says it has no TLS, the login goes on in clear text. Only the option that
- *   verifies the certificate refuses. So `verify` sets it. It also checks the host name, which `verify_ca` must not; there the
- *   chain is checked because an authority is given, and a connection that turned out plain is refused after the login. What such a
- *   login could have told a false server is kept to a salted digest: see the next two.
+ * - "Enforce TLS" enforces nothing: towards a server that says it has no TLS the login goes on in clear text, and caching_sha2_password
+ *   then sends the password itself, because TLS was *asked for*. Only two options make it refuse: the one that verifies chain and host
+ *   name (`verify`), and a fingerprint. `verify_ca` takes the latter: mysql_probe.h.
  * - A server may ask for the password in clear (mysql_clear_password, dialog) on any connection: only methods that never send it so
  *   over plain TCP are allowed.
- * - caching_sha2_password on plain TCP asks the server for an RSA key and trusts any. A key file that holds no such key makes it fail
- *   instead; `verify_ca` names the authority's file for it. With `tls: off` the operator has said that the network is trusted.
+ * - With `tls: off` caching_sha2_password asks the server for an RSA key and trusts it: the operator has said that the network is
+ *   trusted.
  * - "localhost" silently means a unix socket: the protocol is always named.
  * - A server may ask for local files: switched off.
  *
@@ -45,6 +44,7 @@ typedef unsigned char uchar;
 
 #include "common/must.h"
 #include "producer/mysql_error.h"
+#include "producer/mysql_probe.h"
 
 _Static_assert(MARIADB_PACKAGE_VERSION_ID / 100 == 303, "the layouts below were read in libmariadb 3.3: check them in this one");
 _Static_assert(offsetof(struct st_ma_pvio, ctls) > offsetof(struct st_ma_pvio, ssl_type), "struct st_ma_pvio has changed");
@@ -100,6 +100,7 @@ static bool wants_tls(const struct settings_source *settings)
 
 static int set_tls(MYSQL *mysql, const struct settings_source *settings, struct err *err)
 {
+    char fingerprint[MYSQL_FINGERPRINT_SIZE];
     my_bool yes = 1;
 
     if (!wants_tls(settings)) {
@@ -119,9 +120,12 @@ static int set_tls(MYSQL *mysql, const struct settings_source *settings, struct 
     }
     if (settings->tls == TLS_VERIFY) {
         (void)mysql_optionsv(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes);
-    } else {
-        (void)mysql_optionsv(mysql, MYSQL_SERVER_PUBLIC_KEY, settings->tls_ca); /* holds no such key, and is meant to */
+        return 0;
     }
+    if (mysql_probe_fingerprint(settings, fingerprint, err) != 0) {
+        return -1;
+    }
+    (void)mysql_optionsv(mysql, MARIADB_OPT_TLS_PEER_FP, fingerprint);
     return 0;
 }
 
@@ -213,7 +217,6 @@ int mysql_session_open(const struct settings_source *settings, struct mysql_sess
 void mysql_session_close(struct mysql_session *session)
 {
     if (session != NULL) {
-        (void)mysql_optionsv(session->mysql, MYSQL_SERVER_PUBLIC_KEY, NULL); /* the one option that it would not free */
         mysql_close(session->mysql);
         free(session);
     }

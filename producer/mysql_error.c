@@ -36,6 +36,9 @@ static const struct meaning meanings[] = {
     {2026, NULL, ERR_RETRY, NULL},
     {2059, NULL, ERR_FATAL, "the user's authentication plugin is not one that keeps the password: use caching_sha2_password, "
                             "mysql_native_password or ed25519, and see that libmariadb's plugins are installed"},
+    {2061, NULL, ERR_RETRY, NULL},
+    {5010, NULL, ERR_FATAL, "the user's authentication plugin is not one that keeps the password: use caching_sha2_password, "
+                            "mysql_native_password or ed25519"},
     {1040, NULL, ERR_RETRY, NULL},
     {1044, NULL, ERR_FATAL, "grant the user what is missing"},
     {1045, NULL, ERR_FATAL, "source.user or its password is wrong, or this host may not connect"},
@@ -92,13 +95,27 @@ static const struct meaning *meaning_of(unsigned number, const char *text)
     return NULL;
 }
 
+/* Servers, and libmariadb, put anything into their texts. */
+static void copy_printable(char *to, size_t size, const char *from)
+{
+    size_t used = 0;
+
+    while (used + 1 < size && from[used] != '\0') {
+        to[used] = from[used] >= ' ' && from[used] <= '~' ? from[used] : '?';
+        used++;
+    }
+    to[used] = '\0';
+}
+
 int mysql_error_set(struct err *err, unsigned number, const char *text)
 {
+    char printable[300];
     const struct meaning *meaning = meaning_of(number, text);
     enum err_class class = meaning != NULL ? meaning->class : ERR_RETRY;
     const char *remedy = meaning != NULL ? meaning->remedy : NULL;
 
-    return err_set(err, class, "error %u: %.300s%s%s", number, text, remedy != NULL ? "; " : "", remedy != NULL ? remedy : "");
+    copy_printable(printable, sizeof printable, text);
+    return err_set(err, class, "error %u: %s%s%s", number, printable, remedy != NULL ? "; " : "", remedy != NULL ? remedy : "");
 }
 
 bool mysql_error_is_rival(unsigned number, const char *text)
