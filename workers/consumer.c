@@ -10,7 +10,7 @@
  *
  * Holding: librdkafka's pause throws away what it has fetched, which would be fetched again. So a partition that can't take more first
  * closes the tap for all (they share the queue), which costs nothing and is over in milliseconds when a batch is written; only who
- * holds for longer than HOLD_MS is paused, and the tap opens for the others. Rebalances come by librdkafka's own queue, which is
+ * holds for longer than HOLD_MS, or knows that it will, is paused, and the tap opens for the others. Rebalances come by librdkafka's own queue, which is
  * always emptied.
  *
  * Commits: wishes are gathered in a turn of the loop and go as one request; each partition's own answer counts (K5).
@@ -83,6 +83,7 @@ struct consumer {
     struct consumer_calls calls;
     char *group;
     rd_kafka_t *handle;
+    rd_kafka_t *asker;          /* borrowed */
     rd_kafka_queue_t *messages; /* every owned partition's */
     rd_kafka_queue_t *answers;  /* to commits and location requests */
     rd_kafka_queue_t *group_queue;
@@ -207,7 +208,7 @@ static void job_run(uv_work_t *work)
 
     switch (job->kind) {
     case JOB_RANGE:
-        job->code = rd_kafka_query_watermark_offsets(handle, job->topic, job->partition, &job->low, &job->high, CALL_MS);
+        job->code = rd_kafka_query_watermark_offsets(job->consumer->asker, job->topic, job->partition, &job->low, &job->high, CALL_MS);
         break;
     case JOB_SEEK:
         list = list_of(job->topic, job->partition, job->offset);
@@ -450,19 +451,19 @@ void consumer_read_from(struct consumer *consumer, uint64_t assignment, int64_t 
     }
 }
 
-void consumer_hold(struct consumer *consumer, uint64_t assignment, bool hold)
+void consumer_hold(struct consumer *consumer, uint64_t assignment, enum partition_hold hold)
 {
     struct owned *owned = owned_by_assignment(consumer, assignment);
 
-    if (owned == NULL || owned->held == hold) {
+    if (owned == NULL) {
         return;
     }
-    owned->held = hold;
-    owned->held_since_ms = uv_now(consumer->loop);
-    if (!hold) {
-        set_paused(consumer, owned, false);
-        wake_again(consumer->wake); /* the tap may be open again */
+    owned->held_since_ms = owned->held ? owned->held_since_ms : uv_now(consumer->loop);
+    owned->held = hold != HOLD_NOT;
+    if (hold != HOLD_BRIEFLY) {
+        set_paused(consumer, owned, hold == HOLD_LONG);
     }
+    wake_again(consumer->wake); /* the tap may be open again */
 }
 
 /* C2: the wish goes into the table of owned partitions, or nowhere. */
@@ -850,8 +851,8 @@ static int make_handle(struct consumer *consumer, struct err *err)
     return 0;
 }
 
-int consumer_new(uv_loop_t *loop, struct wake *wake, const struct settings *settings, const char *group, const struct consumer_calls *calls,
-                 struct consumer **ret_consumer, struct err *err)
+int consumer_new(uv_loop_t *loop, struct wake *wake, const struct settings *settings, const char *group, rd_kafka_t *asker,
+                 const struct consumer_calls *calls, struct consumer **ret_consumer, struct err *err)
 {
     struct consumer *consumer = calloc(1, sizeof *consumer);
 
@@ -859,6 +860,7 @@ int consumer_new(uv_loop_t *loop, struct wake *wake, const struct settings *sett
     consumer->loop = loop;
     consumer->wake = wake;
     consumer->settings = settings;
+    consumer->asker = asker;
     consumer->calls = *calls;
     consumer->group = strdup(group);
     must(consumer->group != NULL);

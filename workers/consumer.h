@@ -39,9 +39,10 @@ struct consumer_calls {
     void (*committed)(void *owner, enum commit_answer answer, const struct err *err);
 };
 
-/* group: the whole group id. wake calls consumer_poll. Everything is borrowed until closed. */
-int consumer_new(uv_loop_t *loop, struct wake *wake, const struct settings *settings, const char *group, const struct consumer_calls *calls,
-                 struct consumer **ret_consumer, struct err *err) MUST_CHECK;
+/* group: the whole group id. asker: a handle that reads nothing: on this consumer's connection a question waits behind the fetch
+ * that waits for rows. wake calls consumer_poll. Everything is borrowed until closed. */
+int consumer_new(uv_loop_t *loop, struct wake *wake, const struct settings *settings, const char *group, rd_kafka_t *asker,
+                 const struct consumer_calls *calls, struct consumer **ret_consumer, struct err *err) MUST_CHECK;
 int consumer_subscribe(struct consumer *consumer, struct err *err) MUST_CHECK;
 /* Gives everything back (revoked, for each partition), leaves the group, then closed. Asynchronous, last. Takes NULL. */
 void consumer_close(struct consumer *consumer, void (*closed)(void *context), void *context);
@@ -54,7 +55,7 @@ void consumer_tick(struct consumer *consumer);
 void consumer_locate(struct consumer *consumer, uint64_t assignment);
 void consumer_range(struct consumer *consumer, uint64_t assignment);
 void consumer_read_from(struct consumer *consumer, uint64_t assignment, int64_t offset);
-void consumer_hold(struct consumer *consumer, uint64_t assignment, bool hold);
+void consumer_hold(struct consumer *consumer, uint64_t assignment, enum partition_hold hold);
 void consumer_commit(struct consumer *consumer, uint64_t assignment, int64_t offset, const char *mark);
 void consumer_release(struct consumer *consumer, uint64_t assignment);
 

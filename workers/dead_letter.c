@@ -155,6 +155,11 @@ static void on_report(rd_kafka_t *handle, const rd_kafka_message_t *message, voi
     }
 }
 
+rd_kafka_t *dead_letters_handle(const struct dead_letters *letters)
+{
+    return letters->handle;
+}
+
 void dead_letters_give(struct dead_letters *letters, const struct dead_letter *from)
 {
     struct letter *letter = letter_new(from);
@@ -194,6 +199,7 @@ static int make_handle(struct dead_letters *letters, const struct settings *sett
 
     text_pairs_set(&defaults, "client.id", "kakehi-worker-dead");
     text_pairs_set(&fixed, "enable.idempotence", "true");
+    text_pairs_set(&fixed, "isolation.level", "read_uncommitted"); /* of the questions asked by this handle: the real end (K7) */
     text_pairs_set(&fixed, "message.max.bytes", "1000000000"); /* the topic decides what is too large, not the client */
     status = kafka_conf_new(lists, &conf, err);
     text_pairs_deinit(&defaults);

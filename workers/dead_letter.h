@@ -10,6 +10,7 @@
 #ifndef KAKEHI_WORKERS_DEAD_LETTER_H
 #define KAKEHI_WORKERS_DEAD_LETTER_H
 
+#include <librdkafka/rdkafka.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +37,8 @@ struct dead_letter {
 int dead_letters_new(struct wake *wake, const struct settings *settings, struct budget *budget, dead_letter_answer answer, void *context,
                      struct dead_letters **ret_letters, struct err *err) MUST_CHECK;
 void dead_letters_free(struct dead_letters *letters); /* takes NULL; what is not acknowledged is forgotten: its offset has not passed */
+/* The producer's handle, for questions that must not wait behind a fetch on a consumer's connection. */
+rd_kafka_t *dead_letters_handle(const struct dead_letters *letters);
 void dead_letters_give(struct dead_letters *letters, const struct dead_letter *letter); /* copies */
 void dead_letters_poll(struct dead_letters *letters); /* when woken */
 void dead_letters_tick(struct dead_letters *letters); /* once a second or so: those that failed go again */

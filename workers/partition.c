@@ -160,11 +160,11 @@ static void drop_held(struct partition *partition)
     }
 }
 
-static void hold(struct partition *partition)
+static void hold(struct partition *partition, enum partition_hold how)
 {
-    if (partition->reading) {
+    if (partition->reading || how == HOLD_LONG) {
         partition->reading = false;
-        partition->shared->calls->hold(partition->shared->context, partition, true);
+        partition->shared->calls->hold(partition->shared->context, partition, how);
     }
 }
 
@@ -174,7 +174,7 @@ static void leave(struct partition *partition)
     struct batch *batch = partition->filling;
 
     partition->leaving = true;
-    hold(partition);
+    hold(partition, HOLD_LONG);
     partition->filling = NULL;
     drop_batch(partition, batch);
     drop_held(partition);
@@ -289,7 +289,7 @@ static void on_recovered(void *context, int64_t start, const struct err *err)
 
 static void seek(struct partition *partition, int64_t offset, const char *why)
 {
-    hold(partition);
+    hold(partition, HOLD_LONG);
     partition->position = offset;
     sm_move(&partition->sm, SEEK, why);
     partition->shared->calls->read_from(partition->shared->context, partition, offset);
@@ -447,7 +447,7 @@ static void keep(struct partition *partition, const struct message *message)
     held->message.value = memcpy(held->bytes + message->key_size, message->value, message->value_size);
     budget_take(partition->shared->budget, message->key_size + message->value_size);
     partition->held = held;
-    hold(partition);
+    hold(partition, HOLD_BRIEFLY);
     partition->shared->calls->read_schemas(partition->shared->context, partition);
 }
 
@@ -736,7 +736,7 @@ static void step_run(struct partition *partition)
     }
     if (state(partition) == RUN && wants_messages(partition) != partition->reading) {
         partition->reading = !partition->reading;
-        shared->calls->hold(shared->context, partition, !partition->reading);
+        shared->calls->hold(shared->context, partition, partition->reading ? HOLD_NOT : HOLD_BRIEFLY);
     }
     commit_if_due(partition);
 }

@@ -33,6 +33,12 @@ enum commit_answer {
     COMMIT_NEVER,  /* this commit can't work (too large, not allowed): a person must act */
 };
 
+enum partition_hold {
+    HOLD_NOT,
+    HOLD_BRIEFLY, /* until a batch is written or a schema found: milliseconds, as a rule */
+    HOLD_LONG,
+};
+
 struct partition_calls {
     uint64_t (*now_ms)(void *context);  /* monotonic */
     int64_t (*wall_us)(void *context);  /* time of day, for freshness only */
@@ -42,8 +48,8 @@ struct partition_calls {
     void (*range)(void *context, struct partition *partition);
     /* From the answer on, messages come, from this offset. */
     void (*read_from)(void *context, struct partition *partition, int64_t offset);
-    /* true: no message comes any more, from now on. false: they go on behind the last one. */
-    void (*hold)(void *context, struct partition *partition, bool hold);
+    /* No message comes any more from now on; or they go on behind the last one. */
+    void (*hold)(void *context, struct partition *partition, enum partition_hold hold);
     void (*commit)(void *context, struct partition *partition, int64_t offset, const char *mark);
     /* To the dead letters; copies the message. */
     void (*bury)(void *context, struct partition *partition, uint64_t batch_number, const struct message *message, const char *reason);

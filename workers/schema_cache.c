@@ -9,7 +9,6 @@
  */
 #include "workers/schema_cache.h"
 
-#include <inttypes.h>
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,6 +44,7 @@ struct schema_cache {
     void *context;
     char *topic;
     rd_kafka_t *handle;
+    rd_kafka_t *asker;
     rd_kafka_topic_t *reader;
     rd_kafka_queue_t *queue;
     rd_kafka_queue_t *main_queue;
@@ -102,11 +102,11 @@ static void take(struct schema_cache *cache, const rd_kafka_message_t *message)
         return;
     }
     if (schema_parse(message->payload, message->len, &schema, &err) != 0) {
-        log_debug("schema_skipped", "id=%016" PRIx64 " reason=%q", id, err.text); /* a key's, or not ours: who needs it says so */
+        log_debug("schema_skipped", "topic=%s offset=%lld reason=%q", cache->topic, (long long)message->offset, err.text); /* a key's, or not ours: who needs it says so */
         return;
     }
     remember(cache, id, schema);
-    log_debug("schema", "id=%016" PRIx64 " table=%q", id, schema->table->name);
+    log_debug("schema", "topic=%s offset=%lld table=%q", cache->topic, (long long)message->offset, schema->table->name);
 }
 
 /* ---- askers */
@@ -118,7 +118,7 @@ static void ask_end(uv_work_t *work)
     struct schema_cache *cache = work->data;
     int64_t low;
 
-    cache->end_code = rd_kafka_query_watermark_offsets(cache->handle, cache->topic, 0, &low, &cache->end, CALL_MS);
+    cache->end_code = rd_kafka_query_watermark_offsets(cache->asker, cache->topic, 0, &low, &cache->end, CALL_MS);
 }
 
 static void ask_if_needed(struct schema_cache *cache)
@@ -239,7 +239,7 @@ static int make_handle(struct schema_cache *cache, const struct settings *settin
     text_pairs_set(&fixed, "queued.max.messages.kbytes", "1024");
     text_pairs_set(&fixed, "auto.offset.reset", "earliest"); /* read again what is there: harmless, see the head */
     text_pairs_set(&fixed, "enable.partition.eof", "true");
-    text_pairs_set(&fixed, "isolation.level", "read_uncommitted"); /* K7: else the end is where an open transaction began */
+    text_pairs_set(&fixed, "isolation.level", "read_uncommitted"); /* as the asker: its end must be reached */
     status = kafka_conf_new(lists, &conf, err);
     text_pairs_deinit(&defaults);
     text_pairs_deinit(&fixed);
@@ -274,14 +274,15 @@ static void free_all(struct schema_cache *cache)
     free(cache);
 }
 
-int schema_cache_new(uv_loop_t *loop, struct wake *wake, const struct settings *settings, schema_cache_answer answer, void *context,
-                     struct schema_cache **ret_cache, struct err *err)
+int schema_cache_new(uv_loop_t *loop, struct wake *wake, const struct settings *settings, rd_kafka_t *asker, schema_cache_answer answer,
+                     void *context, struct schema_cache **ret_cache, struct err *err)
 {
     struct schema_cache *cache = calloc(1, sizeof *cache);
 
     must(cache != NULL);
     cache->loop = loop;
     cache->wake = wake;
+    cache->asker = asker;
     cache->answer = answer;
     cache->context = context;
     cache->work.data = cache;
