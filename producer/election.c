@@ -197,7 +197,7 @@ static int new_consumer(struct election *election, const struct settings *settin
         "heartbeat.interval.ms", "1000", NULL,
     };
     const char *const fixed[] = {
-        "group.id", group, "enable.auto.commit", "false", "enable.auto.offset.store", "false", "allow.auto.create.topics", "false", NULL,
+        "group.id", group, "enable.auto.commit", "false", "enable.auto.offset.store", "false", NULL,
     };
     rd_kafka_conf_t *conf;
 

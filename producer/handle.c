@@ -50,7 +50,6 @@ int handle_reader(const struct settings *settings, const char *isolation, rd_kaf
         "isolation.level", isolation,
         "enable.partition.eof", "true",
         "enable.auto.commit", "false",
-        "allow.auto.create.topics", "false",
         "queued.max.messages.kbytes", "1024", /* positions are small; memory is for rows */
         NULL,
     };
