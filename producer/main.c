@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "common/settings.h"
 #include "producer/decode.h"
+#include "producer/decode.h"
 #include "producer/position.h"
 #include "producer/run.h"
 
