@@ -64,6 +64,7 @@ void parcel_add(struct parcel *parcel, const struct message *message)
     struct parcel_entry *entry = &parcel->entries[parcel->count];
 
     must(parcel_fits(parcel, message));
+    must(message->key != NULL || message->key_size == 0);
     if (size > parcel->capacity) {
         resize(parcel, size);
     }

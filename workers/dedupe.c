@@ -42,6 +42,7 @@ struct dedupe {
 
 static void allocate(struct dedupe *dedupe, size_t capacity)
 {
+    must(capacity > 0);
     dedupe->capacity = capacity;
     dedupe->oldest = 0;
     dedupe->count = 0;

@@ -240,7 +240,7 @@ static int plan(struct flight *flight, struct err *err)
 /* Takes the next step that is needed; see the picture. */
 static void advance(struct flight *flight)
 {
-    const struct schema *schema;
+    const struct schema *schema = NULL;
     struct err err = {0};
 
     while (flight->_request == NULL && flight->_batch->letters_unacked == 0 && (schema = first_unready(flight)) == NULL) {

@@ -50,7 +50,7 @@ static struct cell text_of(const char *text)
 static void check_bytes(avro_value_t *value, const struct cell *cell)
 {
     const void *bytes;
-    size_t size;
+    size_t size = 0;
 
     assert_int_equal(avro_value_get_bytes(value, &bytes, &size), 0);
     assert_int_equal(size, cell->size);
@@ -60,7 +60,7 @@ static void check_bytes(avro_value_t *value, const struct cell *cell)
 static void check_string(avro_value_t *value, const char *text, size_t text_size)
 {
     const char *string;
-    size_t size;
+    size_t size = 0;
 
     assert_int_equal(avro_value_get_string(value, &string, &size), 0);
     assert_int_equal(size, text_size + 1);
@@ -70,7 +70,7 @@ static void check_string(avro_value_t *value, const char *text, size_t text_size
 static void check_ulong(avro_value_t *value, const struct cell *cell)
 {
     const void *bytes;
-    size_t size;
+    size_t size = 0;
     char text[DECIMAL_TEXT_MAX];
     char expected[DECIMAL_TEXT_MAX];
     struct err err;
@@ -83,11 +83,11 @@ static void check_ulong(avro_value_t *value, const struct cell *cell)
 
 static void check_value(avro_value_t *value, enum column_type type, const struct cell *cell)
 {
-    int32_t narrow;
-    int64_t wide;
-    float single;
-    double twice;
-    int truth;
+    int32_t narrow = 0;
+    int64_t wide = 0;
+    float single = 0;
+    double twice = 0;
+    int truth = 0;
 
     switch (type) {
     case COLUMN_LONG:
@@ -176,8 +176,8 @@ static void field(avro_value_t *record, const char *name, avro_value_t *ret_valu
 static void check_meta(avro_value_t *record, const struct record_meta *meta)
 {
     avro_value_t value;
-    int64_t wide;
-    int op;
+    int64_t wide = 0;
+    int op = 0;
 
     field(record, "__op", &value);
     assert_int_equal(avro_value_get_enum(&value, &op), 0);
@@ -242,7 +242,7 @@ static void generic_read(avro_value_t *record, const struct buffer *bytes)
 
 static void generic_write(avro_value_t *record, struct buffer *out)
 {
-    size_t size;
+    size_t size = 0;
     avro_writer_t writer;
 
     assert_int_equal(avro_value_sizeof(record, &size), 0);
@@ -263,7 +263,7 @@ static void avro_reads(const struct schema *schema, const struct buffer *bytes, 
     for (size_t i = 0; i < schema->table->column_count; i++) {
         avro_value_t value;
         avro_value_t branch;
-        int chosen;
+        int chosen = 0;
 
         assert_int_equal(avro_value_get_by_index(&record, i, &value, NULL), 0);
         assert_int_equal(avro_value_get_discriminant(&value, &chosen), 0);
