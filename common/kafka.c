@@ -55,6 +55,7 @@ static const struct fixed fixed_properties[] = {
     {"auto.commit.enable", offsets_why},
     {"enable.auto.offset.store", offsets_why},
     {"auto.offset.reset", "a position that is gone is an error, never a jump"},
+    {"enable.partition.eof", "the programs must see where a partition ends"},
     {"isolation.level", "rows of aborted transactions must not be seen"},
     {"transactional.id", fixed_names_why},
     {"group.id", fixed_names_why},

@@ -41,8 +41,8 @@ LOCAL = re.compile(r"^(localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|example\.(com|org
 MACHINE = re.compile(r"(?<![\w.$)}{/-])/(wo[r]k|root|home/\w+|Users/\w+|var/tmp/\w+)(?=/)")
 
 FUNCTION_LINES_MAX = 100  # "almost none over 70": what is longer than this, nobody reads
-FILE_LINES_MAX = 900
-PARAMETERS_MAX = 6
+FILE_LINES_MAX = 1000
+PARAMETERS_MAX = 6  # that go in; the last ones, ret_... and err, are the same everywhere
 
 findings = 0
 
@@ -186,9 +186,9 @@ def check_sizes():
         lines = int(end or start) - int(start) + 1
         if lines > FUNCTION_LINES_MAX and name != "main":
             report(path, start, f"{name} has {lines} lines (at most {FUNCTION_LINES_MAX})")
-        flat = re.sub(r"\([^()]*\)", "", signature[1:-1])
-        if flat.count(",") + 1 > PARAMETERS_MAX and not name.startswith("on_"):
-            report(path, start, f"{name} has {flat.count(',') + 1} parameters (at most {PARAMETERS_MAX})")
+        parameters = [one for one in re.sub(r"\([^()]*\)", "", signature[1:-1]).split(",") if not re.search(r"\b(ret_\w+|err)$", one)]
+        if len(parameters) > PARAMETERS_MAX and not name.startswith("on_"):
+            report(path, start, f"{name} has {len(parameters)} parameters (at most {PARAMETERS_MAX})")
 
 
 def main():
