@@ -75,14 +75,14 @@ static void print_text(const char *label, const json_t *record, const char *key)
 static void print_record(const json_t *record)
 {
     const json_t *transaction = json_object_get(record, "transaction");
+    const char *file = json_string_value(json_object_get(record, "file"));
 
     print_text("source", record, "source");
     print_text("server", record, "server");
     print_text("flavor", record, "flavor");
     print_text("gtid", record, "gtid");
-    if (json_object_get(record, "file") != NULL) {
-        printf("%-12s %s:%" PRId64 "\n", "file", json_string_value(json_object_get(record, "file")),
-               (int64_t)json_integer_value(json_object_get(record, "position")));
+    if (file != NULL && file[0] != '\0') {
+        printf("%-12s %s:%" PRId64 "\n", "file", file, (int64_t)json_integer_value(json_object_get(record, "position")));
     }
     print_time("last commit", json_integer_value(json_object_get(record, "ts")));
     printf("%-12s %" PRId64 "\n", "last __seq", (int64_t)json_integer_value(json_object_get(record, "seq")));
@@ -180,23 +180,28 @@ static int put_set(json_t *record, const char *text, const json_t *old, struct e
     return 0;
 }
 
+/* What a person may name: the others are for a first start. */
+static int parse(struct binlog_wish *wish, const char *text, struct err *err)
+{
+    if (binlog_wish_from_text(wish, text, err) != 0) {
+        return -1;
+    }
+    return wish->kind == WISH_PLACE
+               ? 0
+               : err_set(err, ERR_FATAL, "\"%s\" is for a first start (source.start): give a GTID set or file:position", text);
+}
+
 json_t *position_record(const char *text, const json_t *old, const char *server, struct err *err)
 {
     struct binlog_wish wish;
-    json_t *record = json_object();
+    json_t *record;
     int status;
 
-    if (binlog_wish_from_text(&wish, text, err) != 0) {
-        json_decref(record);
+    if (parse(&wish, text, err) != 0) {
         return NULL;
     }
-    if (wish.kind != WISH_PLACE) {
-        status = err_set(err, ERR_FATAL, "\"%s\" is for a first start (source.start): give a GTID set or file:position", text);
-    } else if (wish.place.gtid != NULL) {
-        status = put_set(record, wish.place.gtid, old, err);
-    } else {
-        status = put_file(record, &wish.place, old, server, err);
-    }
+    record = json_object();
+    status = wish.place.gtid != NULL ? put_set(record, wish.place.gtid, old, err) : put_file(record, &wish.place, old, server, err);
     binlog_wish_deinit(&wish);
     json_object_set_new(record, "seq", json_integer(json_integer_value(json_object_get(old, "seq")))); /* O1: it only grows */
     json_object_set_new(record, "ts", json_integer(json_integer_value(json_object_get(old, "ts"))));
@@ -207,6 +212,20 @@ json_t *position_record(const char *text, const json_t *old, const char *server,
     return record;
 }
 
+/* Before anybody is fenced for a slip of the pen. */
+static int check_text(const char *text, struct err *err)
+{
+    struct binlog_wish wish;
+    int status;
+
+    if (parse(&wish, text, err) != 0) {
+        return -1;
+    }
+    status = wish.place.gtid == NULL || flavor_of_set(wish.place.gtid, err) != NULL ? 0 : -1;
+    binlog_wish_deinit(&wish);
+    return status;
+}
+
 static int confirm(const struct settings *settings, const char *given, struct err *err)
 {
     const char *name = settings->source.name;
@@ -214,7 +233,8 @@ static int confirm(const struct settings *settings, const char *given, struct er
 
     if (given == NULL) {
         (void)fprintf(stderr,
-                      "This takes source %s over from a producer that is running; it starts again at the new position.\n"
+                      "This takes source %s over from a producer that is running: with its next commit it finds out, and starts again\n"
+                      "at the new position.\n"
                       "Rows before that position that are not in Kafka yet are never read; rows behind it that are, come twice.\n"
                       "Type the name of the source to go on: ",
                       name);
@@ -255,6 +275,9 @@ static int set(const struct settings *settings, const struct cli_arguments *argu
     struct writer *writer;
     int status;
 
+    if (text != NULL && check_text(text, err) != 0) {
+        return -1;
+    }
     if (confirm(settings, arguments->values[YES], err) != 0 || writer_new(settings, &calls, &writer, err) != 0) {
         return -1;
     }

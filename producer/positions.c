@@ -65,6 +65,9 @@ static int high_watermark(const struct settings *settings, const char *topic, in
     }
     code = rd_kafka_query_watermark_offsets(reader, topic, 0, &begin, ret_end, ASK_MS);
     rd_kafka_destroy(reader);
+    if (code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC || code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) {
+        return err_set(err, ERR_RETRY, "there is no topic %s: no producer has run with this prefix", topic);
+    }
     return code == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : kafka_err_set(err, code, "asking for the high watermark of positions");
 }
 
