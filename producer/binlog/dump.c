@@ -254,7 +254,8 @@ static void settings_of_mysql(struct dump *dump, struct buffer *sql)
     char uuid[40];
 
     reader_uuid(dump, uuid, sizeof uuid);
-    buffer_printf(sql, ", @source_binlog_checksum=@@GLOBAL.binlog_checksum, @source_heartbeat_period=@master_heartbeat_period");
+    buffer_printf(sql, ", @source_binlog_checksum=@@GLOBAL.binlog_checksum, @source_heartbeat_period=%lld000000",
+                  (long long)dump->settings->heartbeat_ms);
     buffer_printf(sql, ", @slave_uuid='%s', @replica_uuid='%s'", uuid, uuid);
 }
 
