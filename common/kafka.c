@@ -5,8 +5,9 @@
  *
  * Budgets: librdkafka's own defaults are 1 GB of queued rows a producer, 64 MB of fetched rows a consumer and 50 MB a broker.
  * Ours are ceilings; a user may go lower. fetch.max.bytes has a back door: librdkafka raises it to message.max.bytes of the
- * same handle, which people set for large rows. A consumer does not need that (a broker sends the first batch whole, whatever
- * its size), so settings_check refuses message.max.bytes above the fetch ceiling wherever a worker would read it.
+ * same handle, which people set for large rows. A consumer does not need that: a broker sends the first batch whole, whatever
+ * its size (12 MB were read with these budgets). So settings_check refuses message.max.bytes above the fetch ceiling wherever a
+ * worker would read it.
  */
 #include "common/kafka.h"
 

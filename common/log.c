@@ -19,6 +19,7 @@
 
 #include "common/buffer.h"
 #include "common/must.h"
+#include "common/utf8.h"
 
 #define VALUE_BYTES_MAX 4096
 
@@ -49,34 +50,15 @@ enum log_level log_level_get(void)
     return level_now;
 }
 
-/* How many bytes the UTF-8 character at `text` takes; 0 if it is none. */
-static size_t utf8_size(const unsigned char *text, size_t left)
-{
-    size_t size = text[0] < 0x80 ? 1 : text[0] < 0xc2 ? 0 : text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : text[0] < 0xf5 ? 4 : 0;
-
-    if (size == 0 || size > left) {
-        return 0;
-    }
-    for (size_t index = 1; index < size; index++) {
-        if ((text[index] & 0xc0) != 0x80) {
-            return 0;
-        }
-    }
-    if ((text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xed && text[1] > 0x9f) || (text[0] == 0xf0 && text[1] < 0x90) ||
-        (text[0] == 0xf4 && text[1] > 0x8f)) {
-        return 0; /* overlong, a surrogate, beyond U+10FFFF */
-    }
-    return size;
-}
-
 /* A quoted string, escaped as JSON wants it; logfmt readers take the same. */
 static void append_quoted(struct buffer *out, const uint8_t *text, size_t size)
 {
     size_t index = 0;
+    uint32_t ignored;
 
     buffer_append_byte(out, '"');
     while (index < size) {
-        size_t character = utf8_size(text + index, size - index);
+        size_t character = utf8_decode((const char *)text + index, size - index, &ignored);
 
         if (character == 0) {
             buffer_append_text(out, "\xef\xbf\xbd");

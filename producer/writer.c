@@ -179,8 +179,7 @@ static void note_refused(struct writer *writer, rd_kafka_resp_err_t code, const 
     if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
         (void)err_set(&writer->refused, ERR_FATAL,
                       "a change of %s (__seq %lld, __idx %lld) makes a message of %zu bytes, too large for topic %s: raise "
-                      "`producer.kafka.message.max.bytes` in the settings, max.message.bytes of the topic, and fetch.max.bytes and "
-                      "max.partition.fetch.bytes of the workers",
+                      "`producer.kafka.message.max.bytes` in the settings and max.message.bytes of the topic",
                       topic->table, (long long)entry->seq, (long long)entry->idx, entry->key_size + entry->value_size, topic->name);
     } else {
         (void)kafka_err_set(&writer->refused, code, "producing");

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "schemas/utf8.h"
+#include "common/utf8.h"
 
 static bool is_digit(char c)
 {

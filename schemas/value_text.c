@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "schemas/decimal.h"
-#include "schemas/utf8.h"
+#include "common/utf8.h"
 
 #define SECOND_US INT64_C(1000000)
 #define DAY_US    (INT64_C(86400) * SECOND_US)

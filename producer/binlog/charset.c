@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "schemas/utf8.h"
+#include "common/utf8.h"
 
 #define MARIADB_NOPAD   1024
 #define MARIADB_UCA1400 2048

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* utf8: one character at a time, strictly: no overlong forms, no surrogates, nothing above U+10FFFF. */
-#ifndef KAKEHI_SCHEMAS_UTF8_H
-#define KAKEHI_SCHEMAS_UTF8_H
+#ifndef KAKEHI_COMMON_UTF8_H
+#define KAKEHI_COMMON_UTF8_H
 
 #include <stdbool.h>
 #include <stddef.h>
