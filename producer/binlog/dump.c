@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Order of events: connect; facts (server, GTIDs, requirements); place (resume.h, rule A7); session settings; the dump command;
- * bytes. What is refused is refused before the dump begins, with the statement that mends it; that includes gtid_mode
+ * its first bytes, which mean that the server agrees; bytes. What is refused is refused before the dump begins, with the statement that mends it; that includes gtid_mode
  * *_PERMISSIVE, where transactions with and without a GTID stand in one log and no GTID set says where one is.
  *
  * The session settings, each because of what happens without it:
@@ -34,6 +34,7 @@
 #define COM_BINLOG_DUMP_GTID 0x1e
 #define DUMP_THROUGH_GTID 4
 #define NET_WRITE_TIMEOUT_S 600
+#define FIRST_BYTES_MAX 512
 
 struct dump {
     struct binlog_connection connection; /* first */
@@ -42,6 +43,8 @@ struct dump {
     uint32_t server_id;
     struct dump_frames frames;
     int timeout_ms;
+    uint8_t first[FIRST_BYTES_MAX]; /* the beginning of the answer, which `open` waits for */
+    size_t first_size;              /* of it, not given yet */
     pthread_mutex_t lock; /* of the two below, between the thread and interrupt */
     struct mysql_session *session;
     bool stopped;
@@ -347,6 +350,36 @@ static int show_session(struct dump *dump, struct mysql_session *session, struct
     return stopped ? err_set(err, ERR_CANCELED, "told to stop") : 0;
 }
 
+/* Bytes of the log; or -1, also when the server has ended the dump. */
+static ssize_t read_log(struct dump *dump, uint8_t *bytes, size_t size, struct err *err)
+{
+    while (!dump_frames_ended(&dump->frames)) {
+        ssize_t count = mysql_session_read(dump->session, bytes, size, dump->timeout_ms, err);
+        size_t good;
+
+        if (count < 0) {
+            return -1;
+        }
+        good = dump_frames_scan(&dump->frames, bytes, (size_t)count);
+        if (good > 0) {
+            return (ssize_t)good;
+        }
+    }
+    return dump_frames_error(&dump->frames, &dump->connection.rival, err);
+}
+
+/* A server that does not grant the dump, or can't begin there, says so at once: then nobody must believe that we know our place. */
+static int wait_for_first(struct dump *dump, struct err *err)
+{
+    ssize_t count = read_log(dump, dump->first, sizeof dump->first, err);
+
+    if (count < 0) {
+        return -1;
+    }
+    dump->first_size = (size_t)count;
+    return 0;
+}
+
 static int dump_open(struct binlog_connection *connection, struct err *err)
 {
     struct dump *dump = (struct dump *)connection;
@@ -361,7 +394,7 @@ static int dump_open(struct binlog_connection *connection, struct err *err)
     if (binlog_place_find(&connection->place, &dump->wish, &connection->facts, err) != 0) {
         return -1;
     }
-    if (set_session(dump, err) != 0 || ask_for_log(dump, err) != 0) {
+    if (set_session(dump, err) != 0 || ask_for_log(dump, err) != 0 || wait_for_first(dump, err) != 0) {
         return err_while(err, "asking %s for its log", connection->facts.description);
     }
     return 0;
@@ -370,20 +403,15 @@ static int dump_open(struct binlog_connection *connection, struct err *err)
 static ssize_t dump_read(struct binlog_connection *connection, uint8_t *bytes, size_t size, struct err *err)
 {
     struct dump *dump = (struct dump *)connection;
+    size_t count = size < dump->first_size ? size : dump->first_size;
 
-    while (!dump_frames_ended(&dump->frames)) {
-        ssize_t count = mysql_session_read(dump->session, bytes, size, dump->timeout_ms, err);
-        size_t good;
-
-        if (count < 0) {
-            return -1;
-        }
-        good = dump_frames_scan(&dump->frames, bytes, (size_t)count);
-        if (good > 0) {
-            return (ssize_t)good;
-        }
+    if (count == 0) {
+        return read_log(dump, bytes, size, err);
     }
-    return dump_frames_error(&dump->frames, &connection->rival, err);
+    memcpy(bytes, dump->first, count);
+    memmove(dump->first, dump->first + count, dump->first_size - count);
+    dump->first_size -= count;
+    return (ssize_t)count;
 }
 
 static void dump_close(struct binlog_connection *connection)
