@@ -17,6 +17,17 @@
 #define SECOND_US INT64_C(1000000)
 #define DAY_US    (INT64_C(86400) * SECOND_US)
 
+/* Exactly `width` digits. By hand: a worker prints two or three times a row. */
+static void append_digits(struct buffer *out, uint64_t value, size_t width)
+{
+    uint8_t *to = buffer_reserve(out, width);
+
+    for (size_t i = width; i-- > 0; value /= 10) {
+        to[i] = (uint8_t)('0' + value % 10);
+    }
+    out->size += width;
+}
+
 /* The proleptic Gregorian date of a day. An era is 400 years, 146,097 days, and begins on a 1st of March, so that the day that
  * may be missing is the last one of its year. */
 void value_text_date(struct buffer *out, int64_t days)
@@ -29,16 +40,34 @@ void value_text_date(struct buffer *out, int64_t days)
     int64_t month_from_march = (5 * day_of_year + 2) / 153;
     int64_t day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
     int64_t month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
+    int64_t year = era * 400 + year_of_era + (month <= 2);
 
-    buffer_printf(out, "%04" PRId64 "-%02" PRId64 "-%02" PRId64, era * 400 + year_of_era + (month <= 2), month, day);
+    if (year >= 0 && year <= 9999) {
+        append_digits(out, (uint64_t)year, 4);
+    } else {
+        buffer_printf(out, "%" PRId64, year);
+    }
+    buffer_append_byte(out, '-');
+    append_digits(out, (uint64_t)month, 2);
+    buffer_append_byte(out, '-');
+    append_digits(out, (uint64_t)day, 2);
 }
 
 static void append_clock(struct buffer *out, uint64_t microseconds)
 {
     uint64_t seconds = microseconds / SECOND_US;
 
-    buffer_printf(out, "%02" PRIu64 ":%02" PRIu64 ":%02" PRIu64 ".%06" PRIu64, seconds / 3600, seconds / 60 % 60, seconds % 60,
-                  microseconds % SECOND_US);
+    if (seconds < UINT64_C(100) * 3600) {
+        append_digits(out, seconds / 3600, 2);
+    } else {
+        buffer_printf(out, "%" PRIu64, seconds / 3600);
+    }
+    buffer_append_byte(out, ':');
+    append_digits(out, seconds / 60 % 60, 2);
+    buffer_append_byte(out, ':');
+    append_digits(out, seconds % 60, 2);
+    buffer_append_byte(out, '.');
+    append_digits(out, microseconds % SECOND_US, 6);
 }
 
 void value_text_datetime(struct buffer *out, int64_t microseconds, char separator)

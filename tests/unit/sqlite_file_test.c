@@ -88,6 +88,18 @@ static void test_file__in_a_folder_that_is_not_there_is_fatal(void **state)
     sqlite_file_deinit(&file);
 }
 
+static void test_file__that_cannot_have_a_wal_is_fatal(void **state)
+{
+    struct sqlite_file file;
+    struct err err = {0};
+
+    (void)state;
+    sqlite_file_init(&file, ":memory:");
+    assert_int_equal(sqlite_file_open(&file, &err), -1);
+    assert_says(&err, ERR_FATAL, "journal mode memory");
+    sqlite_file_deinit(&file);
+}
+
 static void test_file__that_is_damaged_is_fatal(void **state)
 {
     struct sqlite_file file;
@@ -138,11 +150,12 @@ static void test_file__that_is_locked_is_waited_for_and_the_holder_named(void **
     (void)state;
     open_file(&one);
     open_file(&other);
-    (void)sqlite3_busy_timeout(other.db, 0);
+    sqlite_file_patience(&other, false);
     assert_int_equal(sqlite_file_begin(&one, &err), 0);
     assert_int_equal(sqlite_file_begin(&other, &err), -1);
     (void)snprintf(holder, sizeof holder, "held by process %d", getpid());
     assert_says(&err, ERR_RETRY, holder);
+    assert_true(other.was_locked);
     assert_int_equal(sqlite_file_commit(&one, &err), 0);
     assert_int_equal(sqlite_file_begin(&other, &err), 0);
     assert_int_equal(sqlite_file_commit(&other, &err), 0);
@@ -194,6 +207,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_file__that_is_no_database_is_fatal),
         TEST(test_file__in_a_folder_that_is_not_there_is_fatal),
+        TEST(test_file__that_cannot_have_a_wal_is_fatal),
         TEST(test_file__that_is_damaged_is_fatal),
         TEST(test_file__that_is_full_is_waited_for),
         TEST(test_file__that_is_locked_is_waited_for_and_the_holder_named),

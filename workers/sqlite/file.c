@@ -87,6 +87,7 @@ int sqlite_file_err(struct sqlite_file *file, const char *doing, struct err *err
     char because[160] = "";
 
     if ((code & 0xff) == SQLITE_BUSY) {
+        file->was_locked = true;
         lock_holder_describe(file->path, because, sizeof because);
     } else if (system_error != 0) {
         (void)snprintf(because, sizeof because, " (%s)", strerror(system_error));
@@ -106,11 +107,41 @@ int sqlite_file_prepare(struct sqlite_file *file, const char *sql, const char *d
     return sqlite3_prepare_v2(file->db, sql, -1, ret_statement, NULL) == SQLITE_OK ? 0 : sqlite_file_err(file, doing, err);
 }
 
+void sqlite_file_patience(struct sqlite_file *file, bool patient)
+{
+    file->was_locked = false;
+    if (file->db != NULL) {
+        (void)sqlite3_busy_timeout(file->db, patient ? SQLITE_FILE_BUSY_MS : 0);
+    }
+}
+
+/* SQLite does not fail where the mode can't be had, it answers with the mode that is. */
+static int set_wal(struct sqlite_file *file, struct err *err)
+{
+    static const char doing[] = "setting WAL mode";
+    sqlite3_stmt *statement;
+    const char *mode;
+    int result = 0;
+
+    if (sqlite_file_prepare(file, "PRAGMA journal_mode = WAL", doing, &statement, err) != 0) {
+        return -1;
+    }
+    mode = sqlite3_step(statement) == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 0) : NULL;
+    if (mode == NULL) {
+        result = sqlite_file_err(file, doing, err);
+    } else if (strcmp(mode, "wal") != 0) {
+        result = err_set(err, ERR_FATAL, "%s stays in journal mode %s: put sqlite.file on a volume of this machine", file->path,
+                         mode);
+    }
+    (void)sqlite3_finalize(statement);
+    return result;
+}
+
 static int set_up(struct sqlite_file *file, struct err *err)
 {
-    (void)sqlite3_busy_timeout(file->db, SQLITE_FILE_BUSY_MS);
-    if (sqlite_file_run(file, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 67108864",
-                        "setting up", err) != 0 ||
+    sqlite_file_patience(file, true);
+    if (set_wal(file, err) != 0 ||
+        sqlite_file_run(file, "PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 67108864", "setting up", err) != 0 ||
         sqlite_file_begin(file, err) != 0) {
         return -1;
     }

@@ -23,6 +23,7 @@
 struct sqlite_file {
     sqlite3 *db; /* NULL: not open */
     char *path;
+    bool was_locked; /* set when a statement waited in vain; sqlite_file_patience takes it back */
 };
 
 void sqlite_file_init(struct sqlite_file *file, const char *path);
@@ -30,6 +31,9 @@ void sqlite_file_deinit(struct sqlite_file *file);
 
 /* Opens it and makes our internal tables; nothing to do if it is open. ERR_RETRY: may be called again. */
 int sqlite_file_open(struct sqlite_file *file, struct err *err) MUST_CHECK;
+
+/* How long the next statements wait for another process's lock: as long as they may, or not at all. */
+void sqlite_file_patience(struct sqlite_file *file, bool patient);
 
 /* Sets err from what SQLite said last, with "doing" in front; returns -1. */
 int sqlite_file_err(struct sqlite_file *file, const char *doing, struct err *err);

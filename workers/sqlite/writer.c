@@ -15,6 +15,9 @@
  *     of a replaced owner (C1), or one repeated after an unclear commit, can't add rows.
  * I3  IN is answered only behind a successful COMMIT.
  *
+ * A locked file is waited for once for all that was taken from the queue; what comes behind is tried without waiting, so that no
+ * number of lanes can hold up a stop.
+ *
  * What can go wrong, and who pays: a row that is refused (ERR_POISON) rolls back its own request, after the other rows of it were
  * tried too, so that all bad ones are named at once. A request that can't work (ERR_FATAL: its table is gone) is rolled back
  * alone. Anything that will pass (locked, full, I/O) ends the transaction: its requests are answered PAUSE and come again. If even
@@ -283,8 +286,12 @@ static void run(void *argument)
     struct sqlite_command *first;
 
     while ((first = take_queue(writer)) != NULL) {
+        sqlite_file_patience(&writer->file, true);
         while (first != NULL) {
             first = give_back(writer, first, carry_out(writer, first));
+            if (writer->file.was_locked) {
+                sqlite_file_patience(&writer->file, false);
+            }
         }
     }
     uv_mutex_lock(&writer->mutex);
