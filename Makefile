@@ -64,7 +64,7 @@ install: all ## install both programs under $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(programs) $(DESTDIR)$(PREFIX)/bin/
 
-demo: need ## run the whole path on this machine (BROKER=kafka: a real Kafka; KEEP=1: leave it running)
+demo: ## run the whole path on this machine (BROKER=kafka: a real Kafka; KEEP=1: leave it running)
 	@ops/demo/run $(BROKER) $(KEEP)
 
 .PHONY: demo-programs

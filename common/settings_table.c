@@ -94,8 +94,8 @@ const struct setting settings_table[] = {
      .min = HOUR,
      .max = 3650 * DAY,
      .sentence =
-         "How long Kafka keeps the rows of a data topic: a worker that stands still for longer loses them, and a replay "
-         "reaches back no further. State topics and dead letters are kept for ever."},
+         "How long Kafka keeps the rows of a data topic: a worker that stood still for longer finds them gone and stops, and a "
+         "replay reaches back no further. State topics and dead letters are kept for ever."},
 
     {.path = "source.name",
      .type = SETTING_NAME,
