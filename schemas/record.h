@@ -26,8 +26,8 @@ struct record_meta {
     size_t txid_size;
 };
 
-/* Appends the value record. cells: one a column, or NULL = all null (op t). A CELL_UNREPRESENTABLE: ERR_POISON that names the
- * column. */
+/* Appends the value record. cells: one a column, or NULL = all null (op t). ERR_POISON on a CELL_UNREPRESENTABLE: the text
+ * names the column. On an error nothing is appended; so with the keys. */
 int record_encode_value(struct buffer *out, const struct table *table, const struct cell *cells, const struct record_meta *meta,
                         struct err *err) MUST_CHECK;
 /* Appends the key record of a table with a key. ERR_POISON on a null in the key. */
@@ -37,8 +37,8 @@ int record_encode_hash_key(struct buffer *out, const struct table *table, const 
 /* Are the key columns of two rows of the table the same? */
 bool record_key_same(const struct table *table, const struct cell *one, const struct cell *other);
 
-/* Reads a value record; cells (table->column_count) and texts borrow from bytes. ERR_POISON on anything but exactly one record.
- */
+/* Reads a value record; cells (table->column_count) and texts borrow from bytes. ERR_POISON on anything but exactly one record;
+ * whether a text is UTF-8 is not asked. */
 int record_decode_value(const struct table *table, const uint8_t *bytes, size_t size, struct cell *cells,
                         struct record_meta *ret_meta, struct err *err) MUST_CHECK;
 

@@ -16,10 +16,9 @@
 
 /* What a column holds on its way, not what MySQL calls it. types.h says how each is written in Avro, SQLite and BigQuery. */
 enum column_type {
-    COLUMN_LONG,    /* integers but BIGINT UNSIGNED; cell.integer */
-    COLUMN_ULONG,   /* BIGINT UNSIGNED; cell.integer holds the bits of the uint64_t; Avro decimal(20,0) */
-    COLUMN_DECIMAL, /* DECIMAL(precision, scale) that a destination can hold; cell.bytes: unscaled, big-endian two's complement
-                     */
+    COLUMN_LONG,         /* integers but BIGINT UNSIGNED; cell.integer */
+    COLUMN_ULONG,        /* BIGINT UNSIGNED; cell.integer holds the bits of the uint64_t; Avro decimal(20,0) */
+    COLUMN_DECIMAL,      /* DECIMAL(precision, scale) that a destination can hold; cell.bytes: decimal.h */
     COLUMN_DECIMAL_TEXT, /* a wider DECIMAL; cell.bytes: "-123.4500", as MySQL prints it */
     COLUMN_FLOAT,        /* cell.real, exactly a float */
     COLUMN_DOUBLE,       /* cell.real */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names that must not meet come first, then how tables grow, then the view. The rows of the view's tests are written by plain SQL, so
- * that only the layout is on trial.
+ * Names that must not meet come first, then how tables grow, then the view. The rows of the view's tests are written by plain
+ * SQL, so that only the layout is on trial.
  */
 #include <setjmp.h>
 #include <stdarg.h>

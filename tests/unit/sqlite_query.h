@@ -3,7 +3,7 @@
 #ifndef KAKEHI_TESTS_UNIT_SQLITE_QUERY_H
 #define KAKEHI_TESTS_UNIT_SQLITE_QUERY_H
 
-/* The answer as text: columns by '|', rows by ';', NULL as "null"; "error: ..." if there is none. Borrowed until the next call. */
+/* The answer as text: columns by '|', rows by ';', NULL as "null"; "error: ..." if there is none. Borrowed until the next one. */
 const char *sqlite_query(const char *path, const char *sql);
 
 /* A new temporary folder, and the path of a file in it that is not there yet; remove takes the folder and what is in it. */

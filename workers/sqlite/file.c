@@ -3,11 +3,11 @@
  * WAL: readers never wait for the writer, nor the writer for them; so people may query the file while rows flow in.
  *
  * synchronous=NORMAL: in WAL mode a power cut may roll the file back to an earlier commit, but never to half of one. Rows and
- * offsets stand in one transaction, so both are rolled back together, and Kafka still holds the messages between: they come again.
- * FULL would buy nothing but an fsync a batch.
+ * offsets stand in one transaction, so both are rolled back together, and Kafka still holds the messages between: they come
+ * again. FULL would buy nothing but an fsync a batch.
  *
- * The journal mode is changed when the file is new, and SQLite may answer "busy" without waiting when two processes do it at once.
- * So opening is a step that can be repeated: the writer tries again with its next command.
+ * The journal mode is changed when the file is new, and SQLite may answer "busy" without waiting when two processes do it at
+ * once. So opening is a step that can be repeated: the writer tries again with its next command.
  */
 #include "workers/sqlite/file.h"
 

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * All of it happens under BEGIN IMMEDIATE: what is there is read again when nobody else can change it, so several workers that meet
- * a new schema at once add each column once.
+ * All of it happens under BEGIN IMMEDIATE: what is there is read again when nobody else can change it, so several workers that
+ * meet a new schema at once add each column once.
  *
- * Columns have no declared type, only a comment that says what they hold. A declared type would be an affinity, and SQLite would
- * change values to fit it: '007' to 7 and 18446744073709551615 to 1.8e19 in an INTEGER column whose source became a text or a
- * BIGINT UNSIGNED, -0.0 to 0.0 in a REAL one. Without it each value stays as it was bound, whatever the column held before; so a
- * column whose type changes at the source just goes on, and old rows keep their old form.
+ * Columns have no declared type, only a comment that says what they hold. A declared type would be an affinity, and SQLite
+ * would change values to fit it: '007' to 7 and 18446744073709551615 to 1.8e19 in an INTEGER column whose source became a text
+ * or a BIGINT UNSIGNED, -0.0 to 0.0 in a REAL one. Without it each value stays as it was bound, whatever the column held
+ * before; so a column whose type changes at the source just goes on, and old rows keep their old form.
  *
- * Columns only grow: the view shows every column that the history has, a dropped one as NULL. What it shows must not depend on which
- * worker comes last, and workers may be at different versions of a table.
+ * Columns only grow: the view shows every column that the history has, also one that the source has dropped since (NULL in newer
+ * rows). What it shows must not depend on which worker comes last, and workers may be at different versions of a table.
  *
- * The view: a row is the latest of its key if no row of that key is newer by (__seq, __idx) (by rowid if even these are the same,
- * which needs a log that was written twice), if it is no delete, and if no truncate has a higher __seq. A truncate has no key, so
- * it is found by an index of its own. A row with a NULL in a key column is from before that column was in the key, and is
- * not shown. A table without a key has no view.
+ * The view: a row is the latest of its key if no row of that key is newer by (__seq, __idx) (by rowid if even these are the
+ * same, which needs a log that was written twice), if it is no delete, and if no truncate has a higher __seq. A truncate has no
+ * key, so it is found by an index of its own. A row with a NULL in a key column is from before that column was in the key, and
+ * is not shown. A table without a key has no view.
  *
- * A name in the file belongs to the source table that came first; kakehi_tables remembers it. Another owner, another case, a changed
- * sqlite.table, a history that somebody dropped: all are stops with a text that says what to do, never a second table beside
- * the first.
+ * A name in the file belongs to the source table that came first; kakehi_tables remembers it. Another owner, another case, a
+ * changed sqlite.table, a history that somebody dropped: all are stops with a text that says what to do, never a second table
+ * beside the first.
  */
 #include "workers/sqlite/layout.h"
 
@@ -317,7 +317,7 @@ static int ensure_history(struct layout *layout, bool history_new, struct err *e
 
 /* ---- indexes and view */
 
-/* What SQLite remembers of it is the text that made it: if that is not `wanted`, it is dropped and made again. NULL: there is none. */
+/* SQLite remembers the text that made it: if that is not `wanted`, it is dropped and made again. NULL: there is to be none. */
 static int ensure_object(struct layout *layout, const char *kind, const char *name, const char *wanted, struct err *err)
 {
     sqlite3_stmt *statement;

@@ -2,8 +2,8 @@
 /*
  * names: what tables and columns are called in the file.
  *
- * They keep their original names, quoted. One exception: a column whose name begins with `__`, which is how our metadata begins, is
- * called by its mapped form (schemas/name.h): `__op` of the source is `_x005F__op` in the file.
+ * They keep their original names, quoted. One exception: a column whose name begins with `__`, which is how our metadata
+ * begins, is called by its mapped form (schemas/name.h): `__op` of the source is `_x005F__op` in the file.
  */
 #ifndef KAKEHI_WORKERS_SQLITE_NAMES_H
 #define KAKEHI_WORKERS_SQLITE_NAMES_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * rows: messages into history rows. One prepared INSERT a schema; values go from the Avro bytes to SQLite without a copy between,
- * but for what SQLite keeps as text (dates, decimals).
+ * rows: messages into history rows. One prepared INSERT a schema; values go from the Avro bytes to SQLite without a copy
+ * between, but for what SQLite keeps as text (dates, decimals).
  */
 #ifndef KAKEHI_WORKERS_SQLITE_ROWS_H
 #define KAKEHI_WORKERS_SQLITE_ROWS_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The loop's side: each call becomes a command for the writer thread, and each answer finds the callback that waits for it. Nothing
- * here touches the file, so nothing here blocks.
+ * The loop's side: each call becomes a command for the writer thread, and each answer finds the callback that waits for it.
+ * Nothing here touches the file, so nothing here blocks.
  *
  * A lane closes by a command that comes back behind all others of it; until then it stays, so that their answers find it.
  */

@@ -2,12 +2,12 @@
 /*
  * sqlite_warehouse: the embedded warehouse: a single SQLite file behind the seam workers/warehouse.h.
  *
- * The file is the record: it holds the rows and, in the same transactions, the next offset of each partition. So recover ignores
- * what Kafka has committed; the Kafka commit comes after the answer and serves lag tools only, and its mark is empty. Several
- * worker processes may share the file; each has one writer thread (writer.h).
+ * The file is the record: it holds the rows and, in the same transactions, the next offset of each partition. So recover
+ * ignores what Kafka has committed; the Kafka commit comes after the answer and serves lag tools only, and its mark is empty.
+ * Several worker processes may share the file; each has one writer thread (writer.h).
  *
- * What a caller should know: sends of one lane are written in order, but a request behind one that was not IN is a SURPRISE, because
- * it no longer starts where the last one ended. A schema given to ensure is borrowed until the answer.
+ * What a caller should know: sends of one lane are written in order, but a request behind one that was not IN is a SURPRISE,
+ * because it no longer starts where the last one ended. A schema given to ensure is borrowed until the answer.
  */
 #ifndef KAKEHI_WORKERS_SQLITE_SQLITE_WAREHOUSE_H
 #define KAKEHI_WORKERS_SQLITE_SQLITE_WAREHOUSE_H

@@ -9,19 +9,19 @@
  * Group commit: while one transaction is written, requests of other partitions gather; they share the next one. A commit
  * costs the same for one request and for fifty.
  *
- * I1  A request's rows and its new offset are in one transaction, or neither is in.
- * I2  The offset moves only from the request's start, under the epoch of its lane (offsets.h): it is checked before the rows are
+ * I1  A request's rows and its new offset are in one transaction, or neither is in. I2  The offset moves only from the
+ * request's start, under the epoch of its lane (offsets.h): it is checked before the rows are
  *     touched. Not moved: another owner, or a request out of turn; nothing is written, the answer is SURPRISE. So a late request
  *     of a replaced owner (C1), or one repeated after an unclear commit, can't add rows.
  * I3  IN is answered only behind a successful COMMIT.
  *
- * A locked file is waited for once for all that was taken from the queue; what comes behind is tried without waiting, so that no
- * number of lanes can hold up a stop.
+ * A locked file is waited for once for all that was taken from the queue; what comes behind is tried without waiting, so that
+ * no number of lanes can hold up a stop.
  *
- * What can go wrong, and who pays: a row that is refused (ERR_POISON) rolls back its own request, after the other rows of it were
- * tried too, so that all bad ones are named at once. A request that can't work (ERR_FATAL: its table is gone) is rolled back
- * alone. Anything that will pass (locked, full, I/O) ends the transaction: its requests are answered PAUSE and come again. If even
- * that COMMIT had reached the disk, I2 turns the repeated request into a SURPRISE, and recovery reads what is in.
+ * What can go wrong, and who pays: a row that is refused (ERR_POISON) rolls back its own request, after the other rows of it
+ * were tried too, so that all bad ones are named at once. A request that can't work (ERR_FATAL: its table is gone) is rolled
+ * back alone. Anything that will pass (locked, full, I/O) ends the transaction: its requests are answered PAUSE and come again.
+ * If even that COMMIT had reached the disk, I2 turns the repeated request into a SURPRISE, and recovery reads what is in.
  */
 #include "workers/sqlite/writer.h"
 

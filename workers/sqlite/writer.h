@@ -2,8 +2,8 @@
 /*
  * writer: the one thread of the process that touches the database file.
  *
- * Commands go to it over a bounded queue, in order, and come back on the loop's thread, in order, each exactly once and never inside
- * sqlite_writer_give. All calls but the thread's own are made on the loop's thread.
+ * Commands go to it over a bounded queue, in order, and come back on the loop's thread, in order, each exactly once and never
+ * inside sqlite_writer_give. All calls but the thread's own are made on the loop's thread.
  */
 #ifndef KAKEHI_WORKERS_SQLITE_WRITER_H
 #define KAKEHI_WORKERS_SQLITE_WRITER_H
