@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "producer/messages.h"
+#include "schemas/framing.h"
+#include "schemas/record.h"
+#include "tests/unit/make_table.h"
+
+struct world {
+    struct schema *keyed, *keyless;
+    struct messages messages;
+    struct cell before[2], after[2];
+    struct change change;
+};
+
+/* What a reader makes of a message. */
+struct read {
+    struct record_meta meta;
+    struct cell cells[2];
+};
+
+static struct cell integer(int64_t value)
+{
+    return (struct cell){.state = CELL_VALUE, .integer = value};
+}
+
+static int set_up(void **state)
+{
+    static struct world world;
+
+    world = (struct world){
+        .keyed = make_schema("d", "t", "id", "id long, n long"),
+        .keyless = make_schema("d", "u", "", "id long, n long"),
+        .before = {integer(1), integer(10)},
+        .after = {integer(1), integer(11)},
+    };
+    world.change = (struct change){.op = 'u', .before = world.before, .after = world.after, .ts_us = 5, .seq = 6, .idx = 8, .txid = "0-1-2"};
+    *state = &world;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *world = *state;
+
+    messages_deinit(&world->messages);
+    schema_free(world->keyed);
+    schema_free(world->keyless);
+    return 0;
+}
+
+static void make(struct world *world, const struct schema *schema, char op)
+{
+    struct err err;
+
+    world->change.op = op;
+    assert_int_equal(messages_make(&world->messages, schema, &world->change, "shop", &err), 0);
+}
+
+static struct read read_back(struct world *world, const struct schema *schema, size_t index)
+{
+    struct message message = messages_get(&world->messages, index, 3);
+    const uint8_t *bytes = message.value;
+    struct read read;
+    struct err err;
+    uint64_t schema_id;
+    size_t frame;
+
+    assert_int_equal(message.topic_id, 3);
+    assert_int_equal(framing_read(FRAMING_SINGLE_OBJECT, bytes, message.value_size, &schema_id, &frame, &err), 0);
+    assert_int_equal(schema_id, schema->value_id);
+    assert_int_equal(record_decode_value(schema->table, bytes + frame, message.value_size - frame, read.cells, &read.meta, &err), 0);
+    assert_int_equal(message.seq, read.meta.seq);
+    assert_int_equal(message.idx, read.meta.idx);
+    return read;
+}
+
+static bool same_key(struct world *world, size_t one, size_t other)
+{
+    struct message a = messages_get(&world->messages, one, 0), b = messages_get(&world->messages, other, 0);
+
+    return a.key_size == b.key_size && memcmp(a.key, b.key, a.key_size) == 0;
+}
+
+static void test_messages__an_update_of_the_key_is_a_delete_and_an_insert_with_two_idx_O3(void **state)
+{
+    struct world *world = *state;
+    struct read first, second;
+
+    world->after[0] = integer(2);
+    make(world, world->keyed, 'u');
+    assert_int_equal(world->messages.count, 2);
+    first = read_back(world, world->keyed, 0);
+    second = read_back(world, world->keyed, 1);
+    assert_int_equal(first.meta.op, 'd');
+    assert_int_equal(first.meta.idx, 8);
+    assert_int_equal(first.cells[0].integer, 1);
+    assert_int_equal(second.meta.op, 'c');
+    assert_int_equal(second.meta.idx, 9);
+    assert_int_equal(second.cells[0].integer, 2);
+    assert_false(same_key(world, 0, 1));
+}
+
+static void test_messages__an_update_of_another_column_is_one(void **state)
+{
+    struct world *world = *state;
+    struct read read;
+
+    make(world, world->keyed, 'u');
+    assert_int_equal(world->messages.count, 1);
+    read = read_back(world, world->keyed, 0);
+    assert_int_equal(read.meta.op, 'u');
+    assert_int_equal(read.cells[1].integer, 11);
+}
+
+static void test_messages__an_update_without_a_key_is_a_pair_that_pairs_with_its_insert(void **state)
+{
+    struct world *world = *state;
+    struct message insert, delete;
+    uint8_t key[64];
+    size_t key_size;
+
+    make(world, world->keyless, 'c');
+    insert = messages_get(&world->messages, 0, 0);
+    key_size = insert.key_size;
+    assert_in_range(key_size, 1, sizeof key);
+    memcpy(key, insert.key, key_size);
+    world->before[1] = world->after[1]; /* the row as it was inserted ... */
+    world->after[1] = integer(12);      /* ... becomes another */
+    make(world, world->keyless, 'u');
+    assert_int_equal(world->messages.count, 2);
+    delete = messages_get(&world->messages, 0, 0);
+    assert_int_equal(delete.key_size, key_size);
+    assert_memory_equal(delete.key, key, key_size);
+    assert_false(same_key(world, 0, 1));
+    assert_int_equal(read_back(world, world->keyless, 1).meta.idx, 9);
+}
+
+static void test_messages__a_delete_carries_the_old_row(void **state)
+{
+    struct world *world = *state;
+
+    world->change.after = NULL;
+    make(world, world->keyed, 'd');
+    assert_int_equal(read_back(world, world->keyed, 0).cells[1].integer, 10);
+}
+
+static void test_messages__a_truncate_has_a_null_key_and_goes_to_partition_0(void **state)
+{
+    struct world *world = *state;
+    struct message message;
+
+    world->change.before = world->change.after = NULL;
+    make(world, world->keyed, 't');
+    message = messages_get(&world->messages, 0, 0);
+    assert_null(message.key);
+    assert_int_equal(message.key_size, 0);
+    assert_int_equal(message.partition, 0);
+    assert_int_equal(read_back(world, world->keyed, 0).cells[0].state, CELL_NULL);
+}
+
+static void test_messages__rows_go_where_their_key_says(void **state)
+{
+    struct world *world = *state;
+
+    make(world, world->keyed, 'c');
+    assert_int_equal(messages_get(&world->messages, 0, 0).partition, PARTITION_BY_KEY);
+    assert_non_null(messages_get(&world->messages, 0, 0).key);
+}
+
+static void test_messages__half_a_pair_is_none(void **state)
+{
+    struct world *world = *state;
+    struct err err;
+
+    world->after[0].state = CELL_NULL; /* a null in the key of the second half */
+    world->change.op = 'u';
+    assert_int_equal(messages_make(&world->messages, world->keyed, &world->change, "shop", &err), -1);
+    assert_int_equal(err.class, ERR_POISON);
+    assert_int_equal(world->messages.count, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(test_messages__##name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(an_update_of_the_key_is_a_delete_and_an_insert_with_two_idx_O3),
+        TEST(an_update_of_another_column_is_one),
+        TEST(an_update_without_a_key_is_a_pair_that_pairs_with_its_insert),
+        TEST(a_delete_carries_the_old_row),
+        TEST(a_truncate_has_a_null_key_and_goes_to_partition_0),
+        TEST(rows_go_where_their_key_says),
+        TEST(half_a_pair_is_none),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
