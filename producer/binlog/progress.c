@@ -163,8 +163,13 @@ bool progress_row(struct progress *progress, uint64_t index)
     return true;
 }
 
-int progress_end(struct progress *progress, const struct binlog_transaction *transaction, const char *file, uint64_t position, struct err *err)
+int progress_end(struct progress *progress, const struct binlog_transaction *transaction, uint64_t images, const char *file, uint64_t position,
+                 struct err *err)
 {
+    if (images < progress->rows) {
+        return err_set(err, ERR_FATAL, "transaction %.100s has %" PRIu64 " row images, and %" PRIu64 " of it are in Kafka: this is another log; "
+                       "compare, then " SET_POSITION, progress->txid, images, progress->rows);
+    }
     if (progress->executed != NULL && gtid_set_add(progress->executed, transaction->gtid, err) != 0) {
         return err_while(err, "at %s:%" PRIu64, file, position);
     }

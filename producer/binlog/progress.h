@@ -46,8 +46,10 @@ void progress_deinit(struct progress *progress); /* {0} is fine */
 int progress_begin(struct progress *progress, const struct binlog_transaction *transaction, struct err *err) MUST_CHECK;
 /* Is this row image new? One that an earlier life has yielded is not. */
 bool progress_row(struct progress *progress, uint64_t index);
-/* The transaction is over, with or without effect: its GTID is used up either way. */
-int progress_end(struct progress *progress, const struct binlog_transaction *transaction, const char *file, uint64_t position, struct err *err) MUST_CHECK;
+/* The transaction is over, with or without effect: its GTID is used up either way. `images`: how many it held. ERR_FATAL if an earlier
+ * life has seen more of them. */
+int progress_end(struct progress *progress, const struct binlog_transaction *transaction, uint64_t images, const char *file, uint64_t position,
+                 struct err *err) MUST_CHECK;
 /* The log goes on at another place, between transactions. */
 void progress_idle(struct progress *progress, const char *file, uint64_t position);
 

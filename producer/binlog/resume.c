@@ -117,18 +117,10 @@ static int take_text(const json_t *record, const char *key, char *ret_text, size
     return 0;
 }
 
-static int take_place(struct binlog_wish *wish, const json_t *record, struct err *err)
+static int take_file(struct binlog_wish *wish, const json_t *record, struct err *err)
 {
-    const json_t *gtid = json_object_get(record, "gtid");
     json_int_t position = json_integer_value(json_object_get(record, "position"));
 
-    if (gtid != NULL) {
-        if (!json_is_string(gtid)) {
-            return bad_record(err, "\"gtid\" is not a text");
-        }
-        wish->place.gtid = copy_text(json_string_value(gtid));
-        return 0;
-    }
     if (position < 4) {
         return bad_record(err, "\"position\" is missing or too low");
     }
@@ -137,6 +129,25 @@ static int take_place(struct binlog_wish *wish, const json_t *record, struct err
         return -1;
     }
     return binlog_file_is_plain(wish->place.file) ? 0 : bad_record(err, "\"file\" holds strange letters");
+}
+
+/* With a GTID set, file and position are for people: taken if they are good. */
+static int take_place(struct binlog_wish *wish, const json_t *record, struct err *err)
+{
+    const json_t *gtid = json_object_get(record, "gtid");
+    bool taken = take_file(wish, record, err) == 0;
+
+    if (gtid == NULL) {
+        return taken ? 0 : -1;
+    }
+    if (!taken) {
+        wish->place = (struct binlog_place){0};
+    }
+    if (!json_is_string(gtid)) {
+        return bad_record(err, "\"gtid\" is not a text");
+    }
+    wish->place.gtid = copy_text(json_string_value(gtid));
+    return 0;
 }
 
 int binlog_wish_from_record(struct binlog_wish *wish, const json_t *record, struct err *err)

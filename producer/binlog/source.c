@@ -368,9 +368,11 @@ static int begin(struct binlog_source *source, struct err *err)
 
 static int end(struct binlog_source *source, struct err *err)
 {
-    source->figures.row_images += (int64_t)source->progress.rows;
+    uint64_t images = binlog_stream_images(source->stream);
+
+    source->figures.row_images += (int64_t)images;
     source->figures.transactions++;
-    return progress_end(&source->progress, binlog_stream_transaction(source->stream), binlog_stream_file(source->stream),
+    return progress_end(&source->progress, binlog_stream_transaction(source->stream), images, binlog_stream_file(source->stream),
                         binlog_stream_position(source->stream), err);
 }
 
