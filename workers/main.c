@@ -8,7 +8,6 @@
 #include "common/cli.h"
 #include "common/log.h"
 #include "common/settings.h"
-#include "common/version.h"
 #include "workers/worker.h"
 
 enum { OPTION_CONFIG };
@@ -35,7 +34,7 @@ static int run(const struct cli_arguments *arguments)
 
 static void print_versions(void)
 {
-    (void)printf("kakehi-worker %s\nlibrdkafka %s\nlibuv %s\nSQLite %s\n", version_text(), rd_kafka_version_str(), uv_version_string(),
+    (void)printf("librdkafka %s\nlibuv %s\nSQLite %s\n", rd_kafka_version_str(), uv_version_string(),
                  sqlite3_libversion());
 }
 

@@ -690,7 +690,7 @@ void partition_on_committed(struct partition *partition, enum commit_answer answ
         }
     } else if (answer == COMMIT_LATER) {
         partition->commit_pause_ms = now(partition) + COMMIT_INTERVAL_MS;
-        partition->flight_wants_mark = for_flight && !flight_idle(&partition->flight);
+        partition->flight_wants_mark = partition->flight_wants_mark || (for_flight && !flight_idle(&partition->flight));
     } else if (answer == COMMIT_LOST) {
         become_lost(partition, err);
     } else {
