@@ -39,8 +39,9 @@ class Demo:
         self.folder, self.kafka = folder, kafka
         self.screen = Screen()
         self.sqlite = folder / "shop.db"
-        self.children, self.producers, self.workers, self.retired = [], [], [], []
+        self.children, self.producers, self.workers = [], [], []
         self.shop = None
+        self.awaited = []  # (time of the kill, condition, what to say once it holds)
 
     def keep_child(self, child):
         self.children.append(child)
@@ -82,7 +83,7 @@ class Demo:
         if self.kafka:
             self.program("producer 2", "kakehi-producer", self.producers)
         for worker in workers:
-            worker.wait_for(lambda worker=worker: worker.find_address() and worker.ask(), f"{worker.name} to answer", 30)
+            worker.wait_for(worker.ask, f"{worker.name} to answer", 30)
         self.screen.news("both workers run")
 
     # -- what is shown --------------------------------------------------------------------------------------------------------------
@@ -95,7 +96,9 @@ class Demo:
             program.ask()
 
     def freshness_ms(self, name):
-        known = [worker.table(name).get("freshness_ms") for worker in self.workers if worker.running()]
+        """The worst of the workers that have partitions of the table; None while nobody has."""
+        known = [worker.table(name).get("freshness_ms") for worker in self.workers if worker.running()
+                 and any(partition["topic"].endswith("." + name) for partition in worker.status.get("partitions", []))]
         return max((value for value in known if value is not None), default=None)
 
     def row(self, name):
@@ -121,10 +124,24 @@ class Demo:
         lines = table([self.row(name) for name in shop.TABLES])
         lines.append("  " + "   ".join(self.state(program) for program in self.producers + self.workers))
         lines.append(f"  the shop: {self.shop.transactions:,} transactions, {self.shop.rolled_back:,} rolled back, "
-                     f"{self.shop.key_changes:,} keys changed")
+                     f"{self.shop.key_changes:,} keys changed (one change read, two rows appended)")
         self.screen.draw(lines)
 
     # -- the story ------------------------------------------------------------------------------------------------------------------
+    def assigned(self):
+        return sum(len(worker.status.get("partitions", [])) for worker in self.workers if worker.running())
+
+    def first_rows(self):
+        """Kafka's topics come with the first rows, and the workers find them within seconds: then the shop can open."""
+        self.shop = shop.Shop(self.server.connect(), SEED, TRANSACTIONS_PER_S)
+        self.shop.first_rows()
+
+        def through():
+            self.refresh()
+            return self.assigned() == PARTITIONS * len(shop.TABLES) and self.histories_are_full()
+        wait_for(through, "the first rows", 60)
+        self.screen.news("the first rows are through, both workers have their partitions")
+
     def add_column(self):
         self.shop.wants_notes = True
         self.screen.news("a column is added: ALTER TABLE orders ADD COLUMN gift_note VARCHAR(60) NULL")
@@ -132,16 +149,27 @@ class Demo:
     def kill_worker(self):
         victim = self.workers[1]
         victim.kill()
-        self.screen.news(f"kill -9 worker 2 (process {victim.pid}); the group notices after six seconds; worker 3 takes its place")
+        self.screen.news(f"kill -9 worker 2 (process {victim.pid}); worker 3 is started in its place")
         self.program("worker 3", "kakehi-worker", self.workers)
+        self.tell_when(lambda: self.assigned() == PARTITIONS * len(shop.TABLES), "all partitions are worked on again")
 
     def kill_producer(self):
         victim = self.producers[0]
         victim.kill()
         self.screen.news(f"kill -9 producer 1 (process {victim.pid}); producer 2 stands by, and will ask Kafka where it was")
+        self.tell_when(lambda: self.producers[1].status.get("state") == "STREAM", "producer 2 streams")
+
+    def tell_when(self, condition, text):
+        self.awaited.append((time.monotonic(), condition, text))
+
+    def tell(self):
+        for entry in list(self.awaited):
+            killed, condition, text = entry
+            if condition():
+                self.awaited.remove(entry)
+                self.screen.news(f"{text}, {time.monotonic() - killed:.1f} s after the kill")
 
     def run(self):
-        self.shop = shop.Shop(self.server.connect(), SEED, TRANSACTIONS_PER_S)
         todo = [(NEW_COLUMN_S, self.add_column), (KILL_WORKER_S, self.kill_worker)]
         todo += [(KILL_PRODUCER_S, self.kill_producer)] if self.kafka else []
         closes_s = CLOSE_KAFKA_S if self.kafka else CLOSE_EMBEDDED_S
@@ -152,21 +180,28 @@ class Demo:
             while todo and time.monotonic() - opened > todo[0][0]:
                 todo.pop(0)[1]()
             self.draw()
+            self.tell()
             time.sleep(0.4)
         self.shop.stop()
         self.refresh()
         self.screen.news("the shop is closed; waiting until everything is through")
 
+    def histories_are_full(self):
+        """They hold what was committed, or more."""
+        return all(warehouse.count(self.sqlite, f"{name}_history") >= self.shop.committed[name] for name in shop.TABLES)
+
     def drain(self):
-        """Until the histories hold what was committed, or more."""
         def through():
             self.draw()
-            return all(warehouse.count(self.sqlite, f"{name}_history") >= self.shop.committed[name] for name in shop.TABLES)
+            self.tell()
+            return self.histories_are_full()
         try:
             wait_for(through, "the last rows", DRAIN_S)
+            self.screen.news("everything is through")
         except Failed:
-            self.screen.news(f"not everything came through within {DRAIN_S} s")
-        self.screen.news("everything is through" if through() else "comparing what is there")
+            if not all(child.killed or child.running() for child in self.children):
+                raise
+            self.screen.news(f"not everything came through within {DRAIN_S} s; comparing what is there")
 
     # -- the verdict ----------------------------------------------------------------------------------------------------------------
     def verdict(self):
@@ -183,8 +218,8 @@ class Demo:
             self.screen.say("NOT EQUAL:\n  " + "\n  ".join(differences))
             return False
         kills = "a worker and the producer were killed" if self.kafka else "a worker was killed"
-        self.screen.say(f"All equal, although {kills}: each committed change is in the history exactly once, and the latest view is the\n"
-                        f"source, every column of {sum(len(c.source) for c in compared):,} rows.")
+        self.screen.say(f"ALL EQUAL, although {kills}: each committed change stands in the history exactly once,\n"
+                        f"and the latest view is the source, in every column of {sum(len(c.source) for c in compared):,} rows.")
         return True
 
     def how_to_look(self):
@@ -240,6 +275,7 @@ def interrupted(number, _frame):
 def run(demo, keep):
     try:
         demo.start()
+        demo.first_rows()
         demo.run()
         demo.drain()
         equal = demo.verdict()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the demo shows: news, one line each, and below them a table that is redrawn in place on a terminal, or printed now and then
 where the output goes to a file or a pipe."""
+import shutil
 import sys
 import time
 
@@ -43,7 +44,8 @@ class Screen:
     def draw(self, lines):
         if self.live:
             self._erase()
-            print("\n" + "\n".join(lines), flush=True)
+            width = shutil.get_terminal_size().columns - 1  # a line that wraps would be two to erase
+            print("\n" + "\n".join(line[:width] for line in lines), flush=True)
             self.drawn = len(lines) + 1
         elif time.monotonic() - self.last_plain >= PLAIN_EVERY_S:
             self.last_plain = time.monotonic()

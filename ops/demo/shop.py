@@ -7,7 +7,6 @@ two for a row whose primary key was changed (the old key goes, the new one comes
 """
 import random
 import threading
-import time
 
 DATABASE = "shop"
 TABLES = ("customers", "orders", "items")
@@ -80,7 +79,7 @@ class Shop(threading.Thread):
             self.customers += ids
 
     def order(self):
-        number, customer = self.last_order + 1, self.random.choice(self.customers)
+        number, customer = self.last_order + 1, self.random.choice(self.customers or [0])
         lines = [(number, line, self.random.choice(PRODUCTS), self.random.randrange(1, 9), self.money(90),
                   self.random.choice((None, self.random.uniform(0, 30)))) for line in range(1, self.random.randrange(2, 6))]
         self.last_order = number
@@ -129,6 +128,12 @@ class Shop(threading.Thread):
             self.customers[self.customers.index(old)] = old + MOVED
             self.key_changes += 1
 
+    def first_rows(self):
+        self.connection.select_db(DATABASE)
+        while not all(self.committed.values()):
+            self.sign_up()
+            self.order()
+
     def day(self):
         if len(self.customers) < 20:
             self.sign_up()
@@ -140,7 +145,6 @@ class Shop(threading.Thread):
 
     def run(self):
         try:
-            self.connection.select_db(DATABASE)
             while not self.stopping.wait(self.pause_s):
                 if self.wants_notes and not self.has_notes:
                     self.connection.cursor().execute(NEW_COLUMN)
