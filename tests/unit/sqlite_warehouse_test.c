@@ -415,7 +415,7 @@ static void test_sqlite__ft_c1_rows_and_offset_are_one_when_killed(void **state)
         assert_int_equal(waitpid(child, &status, 0), child);
         assert_true(WIFSIGNALED(status));
         close(told[0]);
-        count = atoll(sqlite_query(world->path, "SELECT count(*) FROM orders_history"));
+        count = strtoll(sqlite_query(world->path, "SELECT count(*) FROM orders_history"), NULL, 10);
         assert_true(count >= 30 * round);
         (void)snprintf(expected, sizeof expected, "%lld|%lld|0|%lld|%d", (long long)count, (long long)count,
                        (long long)count - 1, round);
