@@ -614,6 +614,74 @@ static void test_record__every_type_and_every_null(void **state)
     schema_free(schema);
 }
 
+/* 64 random bits, of random length: all sizes of numbers come up. */
+static int64_t random_integer(void)
+{
+    uint64_t bits = (uint64_t)random() << 42 ^ (uint64_t)random() << 21 ^ (uint64_t)random();
+
+    return (int64_t)bits >> random() % 64;
+}
+
+static struct cell random_cell(enum column_type type, const uint8_t *bytes, size_t size)
+{
+    struct cell cell = {.state = random() % 4 == 0 ? CELL_NULL : CELL_VALUE};
+
+    switch (type) {
+    case COLUMN_FLOAT:
+    case COLUMN_DOUBLE:
+        cell.real = ldexp((double)(random() - (1 << 30)), (int)(random() % 100) - 50);
+        cell.real = type == COLUMN_FLOAT ? (double)(float)cell.real : cell.real;
+        break;
+    case COLUMN_BOOLEAN:
+        cell.integer = random() % 2;
+        break;
+    case COLUMN_DATE:
+    case COLUMN_YEAR:
+        cell.integer = (int32_t)random_integer();
+        break;
+    case COLUMN_DECIMAL:
+        cell.bytes = bytes;
+        cell.size = 1 + (size_t)random() % DECIMAL_BYTES_MAX;
+        break;
+    case COLUMN_DECIMAL_TEXT:
+    case COLUMN_BYTES:
+    case COLUMN_TEXT:
+    case COLUMN_JSON:
+        cell.bytes = bytes;
+        cell.size = (size_t)random() % size;
+        break;
+    default:
+        cell.integer = random_integer();
+        break;
+    }
+    return cell;
+}
+
+static void test_record__random_rows(void **state)
+{
+    struct schema *schema = make_schema("shop", "types", "a_long", EVERY_TYPE);
+    uint8_t bytes[300];
+
+    (void)state;
+    srandom(17);
+    for (int round = 0; round < 500; round++) {
+        struct cell cells[COLUMN_TYPE_COUNT];
+        struct record_meta meta = meta_plain;
+
+        for (size_t i = 0; i < sizeof bytes; i++) {
+            bytes[i] = (uint8_t)('a' + random() % 26);
+        }
+        for (int type = 0; type < COLUMN_TYPE_COUNT; type++) {
+            cells[type] = random_cell((enum column_type)type, bytes, sizeof bytes);
+        }
+        meta.op = "cudr"[random() % 4];
+        meta.seq = random_integer();
+        meta.idx = random_integer();
+        assert_both_ways(schema, cells, &meta);
+    }
+    schema_free(schema);
+}
+
 static void test_record__metadata_at_its_limits(void **state)
 {
     struct schema *schema = make_schema("shop", "t", "", "c long");
@@ -775,6 +843,7 @@ int main(void)
         cmocka_unit_test(test_record__decimals_of_every_size),
         cmocka_unit_test(test_record__strings_empty_and_huge),
         cmocka_unit_test(test_record__every_type_and_every_null),
+        cmocka_unit_test(test_record__random_rows),
         cmocka_unit_test(test_record__metadata_at_its_limits),
         cmocka_unit_test(test_record__truncate_has_null_columns),
         cmocka_unit_test(test_record__without_columns),

@@ -129,6 +129,36 @@ static void test_schema__that_contradicts_itself_is_refused(void **state)
     schema_free(schema);
 }
 
+/* Any text: refused, or a table that has the same layout again. */
+static void test_schema__random_changes_are_survived(void **state)
+{
+    struct schema *schema = make_schema("shop", "types", "a_long", EVERY_TYPE);
+    size_t size = strlen(schema->value_text);
+    int refused = 0;
+
+    (void)state;
+    srandom(5);
+    for (int round = 0; round < 3000; round++) {
+        char *text = strdup(schema->value_text);
+        struct schema *read = NULL;
+        struct err err = {0};
+
+        for (int change = (int)(random() % 3); change >= 0; change--) {
+            text[(size_t)random() % size] = schema->value_text[(size_t)random() % size];
+        }
+        if (schema_parse(text, size, &read, &err) == 0) {
+            assert_reads_back(read);
+        } else {
+            assert_int_equal(err.class, ERR_POISON);
+            refused++;
+        }
+        schema_free(read);
+        free(text);
+    }
+    assert_in_range(refused, 1, 2999);
+    schema_free(schema);
+}
+
 static void test_schema__property_of_a_later_release_is_let_through(void **state)
 {
     struct schema *schema = make_schema("shop", "orders", "id", "id long");
@@ -314,6 +344,7 @@ int main(void)
         cmocka_unit_test(test_schema__every_shorter_text_is_refused),
         cmocka_unit_test(test_schema__foreign_texts_are_refused),
         cmocka_unit_test(test_schema__that_contradicts_itself_is_refused),
+        cmocka_unit_test(test_schema__random_changes_are_survived),
         cmocka_unit_test(test_schema__property_of_a_later_release_is_let_through),
         cmocka_unit_test(test_schema__names_that_cannot_be_mapped_are_refused),
         cmocka_unit_test(test_schema__two_columns_of_one_name_are_refused),

@@ -138,6 +138,8 @@ static void test_layout__history_that_is_gone_is_not_begun_anew(void **state)
     ensure(world, "id", "id long");
     assert_query(world, "DROP VIEW orders; DROP TABLE orders_history", "");
     assert_refused(world, "{table}", make_table("shop", "orders", "id", "id long"), "orders_history is gone");
+    assert_query(world, "DELETE FROM kakehi_tables WHERE name IN ('orders', 'orders_history')", ""); /* the advice works */
+    ensure(world, "id", "id long");
 }
 
 static void test_layout__changed_pattern_is_no_second_history(void **state)

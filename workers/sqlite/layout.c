@@ -177,11 +177,14 @@ static int claim_names(struct layout *layout, bool *ret_new, struct err *err)
     }
     there = *ret_new ? 1 : exists(layout, buffer_text(&layout->history), err);
     if (there == 0) {
+        const char *view = buffer_text(&layout->view);
+        const char *history = buffer_text(&layout->history);
+
         return err_set(
             err, ERR_FATAL,
-            "%s is gone from %s, but rows were written to it: restore the file from a backup; to begin again without them, "
-            "DELETE FROM kakehi_tables WHERE source_table = '%s'",
-            buffer_text(&layout->history), layout->file->path, layout->table->name);
+            "%s is gone from %s, but rows were written to it: restore the file from a backup; or, to begin again without "
+            "them, drop the view %s if it is there and DELETE FROM kakehi_tables WHERE name IN ('%s', '%s')",
+            history, layout->file->path, view, view, history);
     }
     return there < 0 ? -1 : 0;
 }
