@@ -173,11 +173,12 @@ def check_log():
 
 
 def check_sizes():
-    """Functions, files and parameter lists that one can read. Foreign callbacks (on_...) have the parameters that they have."""
-    paths = files(".c", ".h")
+    """Functions, files and parameter lists that one can read. Foreign callbacks (on_...) have the parameters that they have, and a
+    test reads like a table: what it spells out may be long."""
+    paths = [path for path in files(".c", ".h") if not path.startswith("tests/")]
     for path in paths:
         lines = read(path).count("\n")
-        if lines > FILE_LINES_MAX and not path.startswith("tests/"):
+        if lines > FILE_LINES_MAX:
             report(path, 1, f"{lines} lines; split it (at most {FILE_LINES_MAX})")
     options = ["ctags", "-x", "--c-kinds=f", "--fields=+neS", "--_xformat=%F\t%N\t%n\t%{end}\t%S", "-L", "-"]
     listed = subprocess.run(options, check=True, capture_output=True, text=True, input="\n".join(paths)).stdout
