@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * librdkafka's queue for the consumer makes an eventfd readable; the loop then serves what is in it. A timer serves it too, because
- * a consumer that is not polled for max.poll.interval.ms is put out of the group, and because the end of closing makes no event.
+ * librdkafka's queue for the consumer makes an eventfd readable; the loop then serves what is in it. A timer serves it too,
+ * because a consumer that is not polled for max.poll.interval.ms is put out of the group, and because the end of closing
+ * makes no event.
  *
- * Assignor: cooperative-sticky, so that a standby that joins does not take the partition from the active one. The settings may name
- * another (the embedded broker wants range); both protocols are answered. A cooperative member whose close is not preceded by
- * unsubscribe does not leave the group (librdkafka 2.0.2), and the standby would wait for the session to end.
+ * Assignor: cooperative-sticky, so that a standby that joins does not take the partition from the active one. The settings
+ * may name another (the embedded broker wants range); both protocols are answered. A cooperative member whose close is not
+ * preceded by unsubscribe does not leave the group (librdkafka 2.0.2), and the standby would wait for the session to end.
  *
  * E1  `owned` and `lost` are called in turn, beginning with owned.
  */
@@ -192,12 +193,18 @@ static int new_consumer(struct election *election, const struct settings *settin
 {
     char group[TOPIC_NAME_SIZE];
     const char *const parts[] = {settings->prefix, settings->source.name, "election", NULL};
-    const char *const defaults[] = {
-        "client.id", "kakehi-producer", "partition.assignment.strategy", "cooperative-sticky", "session.timeout.ms", "10000",
-        "heartbeat.interval.ms", "1000", NULL,
+    const struct handle_property defaults[] = {
+        {"client.id", "kakehi-producer"},
+        {"partition.assignment.strategy", "cooperative-sticky"},
+        {"session.timeout.ms", "10000"},
+        {"heartbeat.interval.ms", "1000"},
+        {0},
     };
-    const char *const fixed[] = {
-        "group.id", group, "enable.auto.commit", "false", "enable.auto.offset.store", "false", NULL,
+    const struct handle_property fixed[] = {
+        {"group.id", group},
+        {"enable.auto.commit", "false"},
+        {"enable.auto.offset.store", "false"},
+        {0},
     };
     rd_kafka_conf_t *conf;
 
@@ -211,8 +218,8 @@ static int new_consumer(struct election *election, const struct settings *settin
     return handle_new(RD_KAFKA_CONSUMER, conf, &election->consumer, err);
 }
 
-int election_new(uv_loop_t *loop, const struct settings *settings, const struct election_calls *calls, struct election **ret_election,
-                 struct err *err)
+int election_new(uv_loop_t *loop, const struct settings *settings, const struct election_calls *calls,
+                 struct election **ret_election, struct err *err)
 {
     static const uint64_t one = 1;
     struct election *election = calloc(1, sizeof *election);

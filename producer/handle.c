@@ -3,15 +3,15 @@
 
 #include "common/kafka.h"
 
-static void add_all(struct text_pairs *pairs, const char *const *texts)
+static void add_all(struct text_pairs *pairs, const struct handle_property *property)
 {
-    for (; *texts != NULL; texts += 2) {
-        text_pairs_set(pairs, texts[0], texts[1]);
+    for (; property->name != NULL; property++) {
+        text_pairs_set(pairs, property->name, property->value);
     }
 }
 
-int handle_conf(rd_kafka_type_t type, const struct settings *settings, const char *const *defaults, const char *const *fixed,
-                rd_kafka_conf_t **ret_conf, struct err *err)
+int handle_conf(rd_kafka_type_t type, const struct settings *settings, const struct handle_property *defaults,
+                const struct handle_property *fixed, rd_kafka_conf_t **ret_conf, struct err *err)
 {
     struct text_pairs ours = {0}, must_be = {0};
     const struct text_pairs *budget = type == RD_KAFKA_PRODUCER ? &kafka_producer_budget : &kafka_consumer_budget;
@@ -44,14 +44,14 @@ int handle_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **ret_han
 
 int handle_reader(const struct settings *settings, const char *isolation, rd_kafka_t **ret_handle, struct err *err)
 {
-    const char *const defaults[] = {"client.id", "kakehi-producer", "fetch.wait.max.ms", "100", NULL};
-    const char *const fixed[] = {
-        "group.id", "kakehi-none", /* librdkafka wants one to assign; nothing is ever committed with it */
-        "isolation.level", isolation,
-        "enable.partition.eof", "true",
-        "enable.auto.commit", "false",
-        "queued.max.messages.kbytes", "1024", /* positions are small; memory is for rows */
-        NULL,
+    const struct handle_property defaults[] = {{"client.id", "kakehi-producer"}, {"fetch.wait.max.ms", "100"}, {0}};
+    const struct handle_property fixed[] = {
+        {"group.id", "kakehi-none"}, /* librdkafka wants one to assign; nothing is ever committed with it */
+        {"isolation.level", isolation},
+        {"enable.partition.eof", "true"},
+        {"enable.auto.commit", "false"},
+        {"queued.max.messages.kbytes", "1024"}, /* positions are small; memory is for rows */
+        {0},
     };
     rd_kafka_conf_t *conf;
 

@@ -49,8 +49,8 @@ static void print_versions(void)
 
 static const struct cli_command commands[] = {
     {"run", "[-c FILE]", "read the source and publish its changes, until stopped", run_options, run},
-    {"position", "[-c FILE] [--json | --set POSITION | --reset]", "show where the source stands in Kafka, or set it", position_options,
-     position_run},
+    {"position", "[-c FILE] [--json | --set POSITION | --reset]", "show where the source stands in Kafka, or set it",
+     position_options, position_run},
     {"decode", DECODE_USAGE, DECODE_SUMMARY, decode_options, decode_run},
     {0},
 };
@@ -58,7 +58,10 @@ static const struct cli_command commands[] = {
 int main(int argc, char **argv)
 {
     const struct cli_program program = {
-        "kakehi-producer", "row changes of a MySQL or MariaDB server to Kafka, exactly once", commands, print_versions,
+        "kakehi-producer",
+        "row changes of a MySQL or MariaDB server to Kafka, exactly once",
+        commands,
+        print_versions,
     };
 
     return cli_main(&program, argc, argv);

@@ -34,14 +34,16 @@ static int add_key(struct buffer *out, const struct schema *schema, const struct
     return record_encode_key(out, schema->table, cells, err);
 }
 
-static int add_value(struct buffer *out, const struct schema *schema, const struct cell *cells, const struct record_meta *meta, struct err *err)
+static int add_value(struct buffer *out, const struct schema *schema, const struct cell *cells, const struct record_meta *meta,
+                     struct err *err)
 {
     framing_write(out, FRAMING_SINGLE_OBJECT, schema->value_id);
     return record_encode_value(out, schema->table, cells, meta, err);
 }
 
 /* cells NULL: op t. */
-static int add(struct messages *messages, const struct schema *schema, const struct cell *cells, const struct record_meta *meta, struct err *err)
+static int add(struct messages *messages, const struct schema *schema, const struct cell *cells, const struct record_meta *meta,
+               struct err *err)
 {
     struct buffer *out = &messages->_bytes;
     size_t begin = out->size, key_size;
@@ -63,7 +65,8 @@ static int add(struct messages *messages, const struct schema *schema, const str
     return 0;
 }
 
-static int add_pair(struct messages *messages, const struct schema *schema, const struct change *change, struct record_meta *meta, struct err *err)
+static int add_pair(struct messages *messages, const struct schema *schema, const struct change *change,
+                    struct record_meta *meta, struct err *err)
 {
     meta->op = 'd';
     if (add(messages, schema, change->before, meta, err) != 0) {
@@ -74,7 +77,8 @@ static int add_pair(struct messages *messages, const struct schema *schema, cons
     return add(messages, schema, change->after, meta, err);
 }
 
-static int add_all(struct messages *messages, const struct schema *schema, const struct change *change, struct record_meta *meta, struct err *err)
+static int add_all(struct messages *messages, const struct schema *schema, const struct change *change,
+                   struct record_meta *meta, struct err *err)
 {
     const struct table *table = schema->table;
 
@@ -93,7 +97,8 @@ static int add_all(struct messages *messages, const struct schema *schema, const
     }
 }
 
-int messages_make(struct messages *messages, const struct schema *schema, const struct change *change, const char *source, struct err *err)
+int messages_make(struct messages *messages, const struct schema *schema, const struct change *change, const char *source,
+                  struct err *err)
 {
     struct record_meta meta = {
         .op = change->op,

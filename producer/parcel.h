@@ -2,10 +2,10 @@
 /*
  * parcel: a bounded lump of encoded messages, filled on the loop, produced on the publisher's thread.
  *
- * Payload is not copied for librdkafka: while messages of a parcel are under way (`unsettled`), its memory stays where it is. All
- * parcels are made at start; together they are the queue between loop and thread, and its bound. Only a message larger than a
- * parcel makes one grow, and only until the parcel is cleared: that is the "plus the largest single row" of the ceiling.
- * No locks: a parcel has one owner at a time.
+ * Payload is not copied for librdkafka: while messages of a parcel are under way (`unsettled`), its memory stays where it is.
+ * All parcels are made at start; together they are the queue between loop and thread, and its bound. Only a message larger
+ * than a parcel makes one grow, and only until the parcel is cleared: that is the "plus the largest single row" of the
+ * ceiling. No locks: a parcel has one owner at a time.
  */
 #ifndef KAKEHI_PRODUCER_PARCEL_H
 #define KAKEHI_PRODUCER_PARCEL_H

@@ -10,7 +10,7 @@
  *                                +----------------------  HALT  <----+     from OPEN and FENCE too
  *                            to STANDBY when lost ------/   |
  *                                                           v stop, or nothing mends it
- *                                                        CLOSING, from STANDBY and BACKOFF too
+ *                                                        CLOSING; STANDBY and BACKOFF get there by HALT, too
  *
  * | state   | under way                                             | waits for                  |
  * | OPEN    | publisher_open                                        | opened                     |
@@ -22,15 +22,15 @@
  * | BACKOFF | nothing                                               | its time                   |
  * | CLOSING | publisher_close, election_close                       | both                       |
  *
- * Whatever goes wrong, in any state, has one way: throw away what is open, HALT, pause, FENCE, and begin at what Kafka holds (A4).
- * It is run often enough to be trusted.
+ * Whatever goes wrong, in any state, has one way: throw away what is open, HALT, pause, FENCE, and begin at what Kafka holds
+ * (A4). It is run often enough to be trusted.
  *
- * I1  Nothing is cut while something that the source has yielded is not in a parcel that was given: the state would cover it (A4).
- *     So a change that waits for its table (`held`) or for room (`messages`) holds up the cut, and no table is prepared by cutting
- *     first: its schemas go another way than the transaction (A9).
+ * I1  Nothing is cut while something that the source has yielded is not in a parcel that was given: the state would cover it
+ *     (A4). So a change that waits for its table (`held`) or for room (`messages`) holds up the cut, and no table is prepared
+ *     by cutting first: its schemas go another way than the transaction (A9).
  * I2  At most one cut is under way; meanwhile the next transaction is filled (A3).
- * I3  The first transaction of a source without a record holds the position alone, and nothing is asked of the source before it is
- *     committed (A8).
+ * I3  The first transaction of a source without a record holds the position alone, and nothing is asked of the source before
+ *     it is committed (A8).
  * I4  Rows are cut only where the source says so (`cuttable`).
  *
  * A cut is due when the source has nothing more at the moment, or by size, or by age (A3); without rows every position_interval
@@ -55,14 +55,14 @@
 #include "producer/routes.h"
 #include "schemas/value_text.h"
 
-#define TURN_STEPS       512   /* of the source in one turn of the loop: timers and the admin port must stay alive */
+#define TURN_STEPS       512 /* of the source in one turn of the loop: timers and the admin port must stay alive */
 #define BACKOFF_FIRST_MS 500
 #define BACKOFF_MAX_MS   30000
 #define DRAIN_MS         5000  /* of the ten seconds that a stop may take */
 #define STALL_MS         60000 /* without progress for this long: not healthy */
 #define HEARTBEAT_MS     60000
-#define WAKE_MS          1000  /* figures are renewed this often */
-#define WAKE_SOON_MS     10    /* something is due but can't be done yet */
+#define WAKE_MS          1000 /* figures are renewed this often */
+#define WAKE_SOON_MS     10   /* something is due but can't be done yet */
 
 enum { OPEN, STANDBY, FENCE, STREAM, DRAIN, HALT, BACKOFF, CLOSING };
 
@@ -103,31 +103,31 @@ struct pipeline {
     bool owned;  /* what the election said last */
     bool stopping;
     int exit_code;
-    struct err trouble;   /* the last one; class ERR_NONE when all is well */
-    uint32_t failures;    /* in a row, without a commit between */
-    uint64_t until_ms;    /* BACKOFF, DRAIN */
-    int closing;          /* CLOSING: answers that are missing */
+    struct err trouble; /* the last one; class ERR_NONE when all is well */
+    uint32_t failures;  /* in a row, without a commit between */
+    uint64_t until_ms;  /* BACKOFF, DRAIN */
+    int closing;        /* CLOSING: answers that are missing */
 
     /* STREAM and DRAIN */
-    bool started;          /* the source */
-    bool first;            /* its position alone is to be committed first (I3) */
-    bool idle;             /* the source had nothing more when it was last asked */
-    bool holding;          /* `held` is yielded, not encoded */
+    bool started; /* the source */
+    bool first;   /* its position alone is to be committed first (I3) */
+    bool idle;    /* the source had nothing more when it was last asked */
+    bool holding; /* `held` is yielded, not encoded */
     struct change held;
-    struct route *route;   /* of held */
+    struct route *route; /* of held */
     bool preparing;
     struct messages messages;
     size_t messages_given; /* of messages, into parcels */
     struct parcel *parcel; /* being filled; NULL: none */
     bool cutting;
-    size_t open_count;     /* messages of the transaction that is being filled */
+    size_t open_count; /* messages of the transaction that is being filled */
     size_t open_bytes;
     uint64_t open_since_ms;
-    uint64_t cut_ms;       /* the last one */
+    uint64_t cut_ms; /* the last one */
 
     struct routes routes;
     uint64_t transactions;
-    uint64_t progress_ms;  /* when all was last well, or went forward */
+    uint64_t progress_ms; /* when all was last well, or went forward */
     uint64_t heartbeat_ms;
     uint64_t heartbeat_changes;
     struct metric *transactions_metric;
@@ -236,7 +236,8 @@ static void enter_standby(struct pipeline *pipeline, const char *why)
     if (pipeline->owned) {
         enter_fence(pipeline);
     } else {
-        log_info("standby", "source=%s then=%q", pipeline->settings->source.name, "taking over when the active producer is gone");
+        log_info("standby", "source=%s then=%q", pipeline->settings->source.name,
+                 "taking over when the active producer is gone");
     }
 }
 
@@ -291,7 +292,8 @@ static void on_trouble(struct pipeline *pipeline, const struct err *err)
 
     pipeline->trouble = *err;
     if (err->class == ERR_FATAL || err->class == ERR_POISON) {
-        log_error("stopped", "source=%s state=%s because=%q then=%q", name, sm_name(&pipeline->sm), err->text, "leaving the group and ending");
+        log_error("stopped", "source=%s state=%s because=%q then=%q", name, sm_name(&pipeline->sm), err->text,
+                  "leaving the group and ending");
         pipeline->stopping = true;
         pipeline->exit_code = CLI_FAILED;
     } else {
@@ -339,12 +341,14 @@ static bool is_due(const struct pipeline *pipeline)
         return pipeline->idle || is_at(pipeline, DRAIN) || pipeline->open_bytes >= (size_t)settings->transaction_bytes ||
                now - pipeline->open_since_ms >= (uint64_t)settings->transaction_age_ms; /* A3 */
     }
-    return now - pipeline->cut_ms >= (uint64_t)settings->position_interval_ms && pipeline->source->calls->moved(pipeline->source); /* A6 */
+    return now - pipeline->cut_ms >= (uint64_t)settings->position_interval_ms &&
+           pipeline->source->calls->moved(pipeline->source); /* A6 */
 }
 
 static bool may_cut(const struct pipeline *pipeline)
 {
-    return !pipeline->first && !pipeline->cutting && all_handed_over(pipeline) && pipeline->source->calls->cuttable(pipeline->source);
+    return !pipeline->first && !pipeline->cutting && all_handed_over(pipeline) &&
+           pipeline->source->calls->cuttable(pipeline->source);
 }
 
 static void consider_cut(struct pipeline *pipeline)
@@ -402,7 +406,7 @@ static bool step_messages(struct pipeline *pipeline)
 static void on_table_error(struct pipeline *pipeline, struct err *err)
 {
     err->class = ERR_FATAL;
-    (void)err_while(err, "table %s can't go on (mend it, or leave it out by `source.exclude`)", pipeline->held.table->table->name);
+    (void)err_while(err, "a table can't go on (mend it, or leave it out by `source.exclude`)");
     on_trouble(pipeline, err);
 }
 
@@ -417,7 +421,8 @@ static bool step_held(struct pipeline *pipeline)
         }
         return false; /* `prepared` goes on */
     }
-    if (messages_make(&pipeline->messages, pipeline->route->schema, &pipeline->held, pipeline->settings->source.name, &err) != 0) {
+    if (messages_make(&pipeline->messages, pipeline->route->schema, &pipeline->held, pipeline->settings->source.name, &err) !=
+        0) {
         on_table_error(pipeline, &err);
         return false;
     }
@@ -638,17 +643,20 @@ static void heartbeat(struct pipeline *pipeline)
         return;
     }
     pipeline->source->calls->figures(pipeline->source, &figures);
-    log_info("heartbeat", "source=%s state=%s changes=%llu changes_per_s=%.1f kafka_transactions=%llu behind_s=%.1f open=%zu position=%q",
+    log_info("heartbeat",
+             "source=%s state=%s changes=%llu changes_per_s=%.1f kafka_transactions=%llu behind_s=%.1f open=%zu position=%q",
              pipeline->settings->source.name, sm_name(&pipeline->sm), (unsigned long long)changes,
              (double)(changes - pipeline->heartbeat_changes) * 1000 / (double)(now - pipeline->heartbeat_ms),
-             (unsigned long long)pipeline->transactions, metric_get(pipeline->behind_metric), pipeline->open_count, figures.position);
+             (unsigned long long)pipeline->transactions, metric_get(pipeline->behind_metric), pipeline->open_count,
+             figures.position);
     pipeline->heartbeat_ms = now;
     pipeline->heartbeat_changes = changes;
 }
 
 static bool is_at_rest(const struct pipeline *pipeline)
 {
-    return is_at(pipeline, STANDBY) || (is_at(pipeline, STREAM) && !pipeline->first && pipeline->idle && !pipeline->cutting && pipeline->open_count == 0);
+    return is_at(pipeline, STANDBY) ||
+           (is_at(pipeline, STREAM) && !pipeline->first && pipeline->idle && !pipeline->cutting && pipeline->open_count == 0);
 }
 
 static void renew_figures(struct pipeline *pipeline)
@@ -701,7 +709,8 @@ bool pipeline_ready(const struct pipeline *pipeline, char *text, size_t size)
 {
     bool ready = is_at(pipeline, STANDBY) || (is_at(pipeline, STREAM) && !pipeline->first);
 
-    (void)snprintf(text, size, "%s%s%s", sm_name(&pipeline->sm), pipeline->trouble.class != ERR_NONE ? ": " : "", pipeline->trouble.text);
+    (void)snprintf(text, size, "%s%s%s", sm_name(&pipeline->sm), pipeline->trouble.class != ERR_NONE ? ": " : "",
+                   pipeline->trouble.text);
     return ready;
 }
 
@@ -713,7 +722,8 @@ bool pipeline_healthy(const struct pipeline *pipeline, char *text, size_t size)
         (void)snprintf(text, size, "%s", sm_name(&pipeline->sm));
         return true;
     }
-    (void)snprintf(text, size, "no progress for %llu s in state %s: %s", (unsigned long long)(still_ms / 1000), sm_name(&pipeline->sm),
+    (void)snprintf(text, size, "no progress for %llu s in state %s: %s", (unsigned long long)(still_ms / 1000),
+                   sm_name(&pipeline->sm),
                    pipeline->trouble.class != ERR_NONE ? pipeline->trouble.text : "rows wait and nothing is committed");
     return false;
 }
@@ -746,23 +756,26 @@ static json_t *source_status(const struct pipeline *pipeline)
     struct source_figures figures = {0};
 
     pipeline->source->calls->figures(pipeline->source, &figures);
-    return json_pack("{s:o, s:o, s:o, s:I, s:I, s:o}", "name", any_text(pipeline->settings->source.name), "server", any_text(figures.server),
-                     "position", any_text(figures.position), "row_images", (json_int_t)figures.row_images, "transactions",
-                     (json_int_t)figures.transactions, "last_commit", time_text(figures.last_ts_us));
+    return json_pack("{s:o, s:o, s:o, s:I, s:I, s:o}", "name", any_text(pipeline->settings->source.name), "server",
+                     any_text(figures.server), "position", any_text(figures.position), "row_images",
+                     (json_int_t)figures.row_images, "transactions", (json_int_t)figures.transactions, "last_commit",
+                     time_text(figures.last_ts_us));
 }
 
 json_t *pipeline_status(const struct pipeline *pipeline)
 {
     return json_pack("{s:s, s:s, s:s, s:o, s:I, s:o, s:o}", "program", "kakehi-producer", "version", version_text(), "state",
-                     sm_name(&pipeline->sm), "source", source_status(pipeline), "kafka_transactions", (json_int_t)pipeline->transactions, "tables",
-                     routes_status(&pipeline->routes), "trouble", any_text(pipeline->trouble.text));
+                     sm_name(&pipeline->sm), "source", source_status(pipeline), "kafka_transactions",
+                     (json_int_t)pipeline->transactions, "tables", routes_status(&pipeline->routes), "trouble",
+                     any_text(pipeline->trouble.text));
 }
 
 /* ---- making one */
 
 static int join_parts(struct pipeline *pipeline, struct err *err)
 {
-    const struct publisher_calls publisher_calls = {pipeline, on_opened, on_fenced, on_prepared, on_committed, on_room, on_failed};
+    const struct publisher_calls publisher_calls = {pipeline,     on_opened, on_fenced, on_prepared,
+                                                    on_committed, on_room,   on_failed};
     const struct election_calls election_calls = {pipeline, on_owned, on_lost, on_election_failed};
 
     if (election_new(pipeline->world->loop, pipeline->settings, &election_calls, &pipeline->election, err) != 0) {
@@ -771,8 +784,8 @@ static int join_parts(struct pipeline *pipeline, struct err *err)
     return publisher_new(pipeline->world->loop, pipeline->settings, &publisher_calls, &pipeline->publisher, err);
 }
 
-int pipeline_new(const struct settings *settings, const struct pipeline_world *world, struct source *source, struct pipeline **ret_pipeline,
-                 struct err *err)
+int pipeline_new(const struct settings *settings, const struct pipeline_world *world, struct source *source,
+                 struct pipeline **ret_pipeline, struct err *err)
 {
     struct pipeline *pipeline = calloc(1, sizeof *pipeline);
     const char *const labels[] = {settings->source.name};

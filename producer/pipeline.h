@@ -2,8 +2,8 @@
 /*
  * pipeline: one source to Kafka: election, fencing, position, rows, commits, and what to do when any of it fails.
  *
- * It joins the source (producer/source.h), the publisher and the election; it decides, they do. Loop thread only. Time, the loop's
- * turns and the end come in through a world, so that tests can inject them.
+ * It joins the source (producer/source.h), the publisher and the election; it decides, they do. Loop thread only. Time, the
+ * loop's turns and the end come in through a world, so that tests can inject them.
  */
 #ifndef KAKEHI_PRODUCER_PIPELINE_H
 #define KAKEHI_PRODUCER_PIPELINE_H
@@ -22,17 +22,17 @@ struct pipeline;
 
 struct pipeline_world {
     void *context;
-    uv_loop_t *loop; /* for publisher and election */
-    uint64_t (*now_ms)(void *context);                 /* monotonic */
-    int64_t (*clock_us)(void *context);                /* wall clock, UTC */
-    void (*wake_at)(void *context, uint64_t when_ms);  /* then pipeline_wake; replaces an earlier wish */
-    void (*soon)(void *context);                       /* pipeline_turn in the next round of the loop; many wishes are one */
-    void (*ended)(void *context, int exit_code);       /* the last call; then pipeline_free */
+    uv_loop_t *loop;                                  /* for publisher and election */
+    uint64_t (*now_ms)(void *context);                /* monotonic */
+    int64_t (*clock_us)(void *context);               /* wall clock, UTC */
+    void (*wake_at)(void *context, uint64_t when_ms); /* then pipeline_wake; replaces an earlier wish */
+    void (*soon)(void *context);                      /* pipeline_turn in the next round of the loop; many wishes are one */
+    void (*ended)(void *context, int exit_code);      /* the last call; then pipeline_free */
 };
 
 /* Borrows settings and world until freed; takes the source, also when it fails. */
-int pipeline_new(const struct settings *settings, const struct pipeline_world *world, struct source *source, struct pipeline **ret_pipeline,
-                 struct err *err) MUST_CHECK;
+int pipeline_new(const struct settings *settings, const struct pipeline_world *world, struct source *source,
+                 struct pipeline **ret_pipeline, struct err *err) MUST_CHECK;
 void pipeline_free(struct pipeline *pipeline); /* only when ended, or never started */
 
 void pipeline_start(struct pipeline *pipeline);

@@ -2,10 +2,10 @@
 /*
  * Showing reads the topic of positions as a take-over does, up to its high watermark, and touches nothing.
  *
- * Setting takes the source over first: it fences a producer that is running, which then starts again at the new position. So the
- * old producer can't commit behind our back, and nothing it has open comes through. The last `__seq` is kept, so that order numbers
- * go on growing (rule O1). A new position may lose rows, or bring them twice, and no program can know which was meant: a person
- * says the source's name.
+ * Setting takes the source over first: it fences a producer that is running, which then starts again at the new position. So
+ * the old producer can't commit behind our back, and nothing it has open comes through. The last `__seq` is kept, so that
+ * order numbers go on growing (rule O1). A new position may lose rows, or bring them twice, and no program can know which was
+ * meant: a person says the source's name.
  */
 #include "producer/position.h"
 
@@ -87,7 +87,8 @@ static void print_record(const json_t *record)
     print_time("last commit", json_integer_value(json_object_get(record, "ts")));
     printf("%-12s %" PRId64 "\n", "last __seq", (int64_t)json_integer_value(json_object_get(record, "seq")));
     if (transaction != NULL) {
-        printf("%-12s %s, of which %" PRId64 " row images are in\n", "in work", json_string_value(json_object_get(transaction, "txid")),
+        printf("%-12s %s, of which %" PRId64 " row images are in\n", "in work",
+               json_string_value(json_object_get(transaction, "txid")),
                (int64_t)json_integer_value(json_object_get(transaction, "rows")));
     }
 }
@@ -147,7 +148,9 @@ static int put_server(json_t *record, const json_t *old, const char *server, str
         flavor = json_string_value(json_object_get(old, "flavor"));
     }
     if (server == NULL || flavor == NULL) {
-        return err_set(err, ERR_FATAL, "file:position means the files of one server: say which with --server (server_uuid; MariaDB: server_id)");
+        return err_set(
+            err, ERR_FATAL,
+            "file:position means the files of one server: say which with --server (server_uuid; MariaDB: server_id)");
     }
     json_object_set_new(record, "server", json_string(server));
     json_object_set_new(record, "flavor", json_string(flavor));
@@ -201,7 +204,8 @@ json_t *position_record(const char *text, const json_t *old, const char *server,
         return NULL;
     }
     record = json_object();
-    status = wish.place.gtid != NULL ? put_set(record, wish.place.gtid, old, err) : put_file(record, &wish.place, old, server, err);
+    status =
+        wish.place.gtid != NULL ? put_set(record, wish.place.gtid, old, err) : put_file(record, &wish.place, old, server, err);
     binlog_wish_deinit(&wish);
     json_object_set_new(record, "seq", json_integer(json_integer_value(json_object_get(old, "seq")))); /* O1: it only grows */
     json_object_set_new(record, "ts", json_integer(json_integer_value(json_object_get(old, "ts"))));
@@ -232,12 +236,13 @@ static int confirm(const struct settings *settings, const char *given, struct er
     char line[256] = "";
 
     if (given == NULL) {
-        (void)fprintf(stderr,
-                      "This takes source %s over from a producer that is running: with its next commit it finds out, and starts again\n"
-                      "at the new position.\n"
-                      "Rows before that position that are not in Kafka yet are never read; rows behind it that are, come twice.\n"
-                      "Type the name of the source to go on: ",
-                      name);
+        (void)fprintf(
+            stderr,
+            "This takes source %s over from a producer that is running: with its next commit it finds out, and starts again\n"
+            "at the new position.\n"
+            "Rows before that position that are not in Kafka yet are never read; rows behind it that are, come twice.\n"
+            "Type the name of the source to go on: ",
+            name);
         if (fgets(line, sizeof line, stdin) != NULL) {
             line[strcspn(line, "\n")] = '\0';
         }
@@ -300,7 +305,8 @@ int position_run(const struct cli_arguments *arguments)
         (void)fprintf(stderr, "kakehi-producer position: give --set or --reset, not both\n");
         return CLI_USAGE;
     }
-    settings = settings_load(arguments->values[CONFIG] != NULL ? arguments->values[CONFIG] : "kakehi.yaml", SETTINGS_FOR_PRODUCER, stderr);
+    settings = settings_load(arguments->values[CONFIG] != NULL ? arguments->values[CONFIG] : "kakehi.yaml",
+                             SETTINGS_FOR_PRODUCER, stderr);
     if (settings == NULL) {
         return CLI_SETTINGS;
     }

@@ -42,13 +42,16 @@ int positions_parse(const void *bytes, size_t size, json_t **ret_record, struct 
     record = json_loadb(bytes, size, JSON_REJECT_DUPLICATES, &error);
     if (!json_is_object(record)) {
         json_decref(record);
-        return err_set(err, ERR_FATAL, "the position record is not a JSON object; set it with `kakehi-producer position --set`");
+        return err_set(err, ERR_FATAL,
+                       "the position record is not a JSON object; set it with `kakehi-producer position --set`");
     }
     layout = json_integer_value(json_object_get(record, "layout"));
     if (layout != POSITION_LAYOUT) {
         json_decref(record);
-        return err_set(err, ERR_FATAL, "the position record has layout %lld, this version reads %d: run the version that wrote it, or a newer one",
-                       (long long)layout, POSITION_LAYOUT);
+        return err_set(
+            err, ERR_FATAL,
+            "the position record has layout %lld, this version reads %d: run the version that wrote it, or a newer one",
+            (long long)layout, POSITION_LAYOUT);
     }
     *ret_record = record;
     return 0;
@@ -65,7 +68,8 @@ static int high_watermark(const struct settings *settings, const char *topic, in
     }
     code = rd_kafka_query_watermark_offsets(reader, topic, 0, &begin, ret_end, ASK_MS);
     rd_kafka_destroy(reader);
-    if (code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC || code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) {
+    if (code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+        code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) {
         return err_set(err, ERR_RETRY, "there is no topic %s: no producer has run with this prefix", topic);
     }
     return code == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : kafka_err_set(err, code, "asking for the high watermark of positions");
@@ -74,10 +78,10 @@ static int high_watermark(const struct settings *settings, const char *topic, in
 /* One reading of the topic. */
 struct reading {
     const struct settings *settings;
-    int64_t end;        /* the high watermark */
-    bool there;         /* all below it was read */
-    json_t *record;     /* the newest so far */
-    time_t told;        /* when the log last heard that we wait */
+    int64_t end;    /* the high watermark */
+    bool there;     /* all below it was read */
+    json_t *record; /* the newest so far */
+    time_t told;    /* when the log last heard that we wait */
 };
 
 static void tell_waiting(struct reading *reading, int64_t at)
@@ -118,7 +122,8 @@ static int take(struct reading *reading, const rd_kafka_message_t *message, stru
     return 0;
 }
 
-static int read_up_to(struct reading *reading, rd_kafka_t *reader, bool (*cancelled)(void *context), void *context, struct err *err)
+static int read_up_to(struct reading *reading, rd_kafka_t *reader, bool (*cancelled)(void *context), void *context,
+                      struct err *err)
 {
     while (!reading->there) {
         rd_kafka_message_t *message = rd_kafka_consumer_poll(reader, POLL_MS);
@@ -149,7 +154,8 @@ static int assign_from_beginning(rd_kafka_t *reader, const char *topic, struct e
     return code == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : kafka_err_set(err, code, "reading positions");
 }
 
-int positions_read(const struct settings *settings, bool (*cancelled)(void *context), void *context, json_t **ret_record, struct err *err)
+int positions_read(const struct settings *settings, bool (*cancelled)(void *context), void *context, json_t **ret_record,
+                   struct err *err)
 {
     char topic[TOPIC_NAME_SIZE];
     struct reading reading = {.settings = settings, .told = time(NULL)};

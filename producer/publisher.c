@@ -2,11 +2,11 @@
 /*
  * Two queues and a thread: commands go one way in order, answers come back the same way and are read on the loop (uv_async).
  *
- * `round` makes commands void: each fence, abandon and close begins a new one on the loop. A command carries the round it was given
- * in, and so does its answer. The thread skips commands of a round that has failed or is over; the loop drops answers of a round
- * that is over.
- * So a `committed` that crosses an abandon is never seen, and nothing given after a failure is carried out, however the two threads
- * meet. The thread looks at the loop's round also inside a blocking call, at least once a second: that is how an abandon interrupts.
+ * `round` makes commands void: each fence, abandon and close begins a new one on the loop. A command carries the round it was
+ * given in, and so does its answer. The thread skips commands of a round that has failed or is over; the loop drops answers
+ * of a round that is over. So a `committed` that crosses an abandon is never seen, and nothing given after a failure is
+ * carried out, however the two threads meet. The thread looks at the loop's round also inside a blocking call, at least once
+ * a second: that is how an abandon interrupts.
  *
  * P1  A parcel is in one place: free, with the loop, in a command, or in flight with the writer.
  * P2  The parcels exist before the first command; nothing but the largest message makes more memory.
@@ -53,10 +53,10 @@ struct publisher {
     struct writer *writer; /* the thread's */
     uv_thread_t thread;
     uv_async_t answered;
-    uint64_t round;         /* the loop's */
+    uint64_t round;          /* the loop's */
     _Atomic uint64_t wanted; /* the same, for the thread to see in the middle of a call */
-    uint64_t working;       /* the thread's: round of the command in hand */
-    uint64_t failed;        /* the thread's: the newest round that failed; 0: none */
+    uint64_t working;        /* the thread's: round of the command in hand */
+    uint64_t failed;         /* the thread's: the newest round that failed; 0: none */
 
     uv_mutex_t mutex; /* guards what follows */
     uv_cond_t wake;
@@ -388,8 +388,8 @@ static void make_parcels(struct publisher *publisher)
     }
 }
 
-int publisher_new(uv_loop_t *loop, const struct settings *settings, const struct publisher_calls *calls, struct publisher **ret_publisher,
-                  struct err *err)
+int publisher_new(uv_loop_t *loop, const struct settings *settings, const struct publisher_calls *calls,
+                  struct publisher **ret_publisher, struct err *err)
 {
     struct publisher *publisher = calloc(1, sizeof *publisher);
     const struct writer_calls writer_calls = {publisher, is_cancelled, on_settled, on_wake};

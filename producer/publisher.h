@@ -2,8 +2,8 @@
 /*
  * publisher: the thread on which the producer speaks to Kafka: fencing, the position, topics and schemas, rows, commits.
  *
- * librdkafka's transaction calls block, so they have a thread of their own (writer.h says what it does there); the loop gives it
- * commands in order and gets answers on the loop:
+ * librdkafka's transaction calls block, so they have a thread of their own (writer.h says what it does there); the loop gives
+ * it commands in order and gets answers on the loop:
  *
  *   open      state topics are there                        -> opened
  *   fence     new handle, older instances fenced, position  -> fenced        (A2, A8)
@@ -12,8 +12,8 @@
  *   cut       the position record, then commit              -> committed     (A3, A4)
  *   abandon   the handle is thrown away without a commit
  *
- * Any of them may be answered by `failed` instead. Then, and after abandon, all commands given before are void, no answer to them
- * comes any more, and only open, fence or close may follow (rule A4: nothing is ever taken again from memory).
+ * Any of them may be answered by `failed` instead. Then, and after abandon, all commands given before are void, no answer to
+ * them comes any more, and only open, fence or close may follow (rule A4: nothing is ever taken again from memory).
  */
 #ifndef KAKEHI_PRODUCER_PUBLISHER_H
 #define KAKEHI_PRODUCER_PUBLISHER_H
@@ -33,8 +33,8 @@ struct publisher;
 struct publisher_calls {
     void *context;
     void (*opened)(void *context);
-    /* We are the only writer now. record: the newest committed position of this source, borrowed. NULL if there is none, and then
-     * no topic of a selected table holds anything; else the answer would have been `failed` (rule A8). */
+    /* We are the only writer now. record: the newest committed position of this source, borrowed. NULL if there is none, and
+     * then no topic of a selected table holds anything; else the answer would have been `failed` (rule A8). */
     void (*fenced)(void *context, const json_t *record);
     void (*prepared)(void *context, uint32_t topic_id); /* answers come in the order of the calls */
     void (*committed)(void *context);                   /* answer to each publisher_cut, in order */
@@ -43,12 +43,12 @@ struct publisher_calls {
     void (*failed)(void *context, const struct err *err, bool fenced_off);
 };
 
-int publisher_new(uv_loop_t *loop, const struct settings *settings, const struct publisher_calls *calls, struct publisher **ret_publisher,
-                  struct err *err) MUST_CHECK;
+int publisher_new(uv_loop_t *loop, const struct settings *settings, const struct publisher_calls *calls,
+                  struct publisher **ret_publisher, struct err *err) MUST_CHECK;
 /* Asynchronous, last: the open transaction is aborted, the thread ended. All parcels must have been given or returned. */
 void publisher_close(struct publisher *publisher, void (*closed)(void *context), void *context);
 
-/* Makes sure that the topics of positions, schemas and dead letters are there. Once, before the election: it subscribes to them. */
+/* Makes sure that the topics of positions, schemas and dead letters are there. Before the election, which subscribes to one. */
 void publisher_open(struct publisher *publisher);
 void publisher_fence(struct publisher *publisher);
 /* Throws the handle away without a commit (the election was lost, the source failed). */

@@ -20,7 +20,7 @@ struct registrar {
     uint64_t *ids;      /* the first `known` are acknowledged, the others on their way */
     size_t count;
     size_t known;
-    rd_kafka_resp_err_t code; /* why the first of those on their way was refused */
+    rd_kafka_resp_err_t code;  /* why the first of those on their way was refused */
     struct text_pairs waiting; /* key and text of what is still to be produced */
 };
 
@@ -93,8 +93,14 @@ static void on_delivered(rd_kafka_t *handle, const rd_kafka_message_t *message, 
 
 static int make_handle(struct registrar *registrar, struct err *err)
 {
-    const char *const defaults[] = {"client.id", "kakehi-producer", "queue.buffering.max.kbytes", "4096", "linger.ms", "0", NULL};
-    const char *const fixed[] = {"enable.idempotence", "true", "acks", "all", "message.timeout.ms", TIMEOUT_MS, NULL};
+    const struct handle_property defaults[] = {
+        {"client.id", "kakehi-producer"},
+        {"queue.buffering.max.kbytes", "4096"},
+        {"linger.ms", "0"},
+        {0},
+    };
+    const struct handle_property fixed[] = {
+        {"enable.idempotence", "true"}, {"acks", "all"}, {"message.timeout.ms", TIMEOUT_MS}, {0}};
     rd_kafka_conf_t *conf;
 
     if (registrar->handle != NULL) {
@@ -117,8 +123,9 @@ static int send_all(struct registrar *registrar, struct err *err)
     for (size_t i = 0; i < registrar->waiting.count && code == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
         const struct text_pair *pair = &registrar->waiting.pairs[i];
 
-        code = rd_kafka_producev(registrar->handle, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(0), RD_KAFKA_V_KEY(pair->key, strlen(pair->key)),
-                                 RD_KAFKA_V_VALUE(pair->value, strlen(pair->value)), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
+        code = rd_kafka_producev(
+            registrar->handle, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(0), RD_KAFKA_V_KEY(pair->key, strlen(pair->key)),
+            RD_KAFKA_V_VALUE(pair->value, strlen(pair->value)), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
     }
     return code == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : kafka_err_set(err, code, "producing a schema");
 }
@@ -130,7 +137,9 @@ static int await_all(struct registrar *registrar, bool (*cancelled)(void *contex
             return err_set(err, ERR_CANCELED, "told to stop");
         }
     }
-    return registrar->code == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : kafka_err_set(err, registrar->code, "waiting for a schema's acknowledgement");
+    return registrar->code == RD_KAFKA_RESP_ERR_NO_ERROR
+               ? 0
+               : kafka_err_set(err, registrar->code, "waiting for a schema's acknowledgement");
 }
 
 int registrar_flush(struct registrar *registrar, bool (*cancelled)(void *context), void *context, struct err *err)

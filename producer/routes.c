@@ -96,7 +96,8 @@ static int new_route(struct routes *routes, const struct source_table *shape, st
     }
     route = calloc(1, sizeof *route);
     must(route != NULL);
-    *route = (struct route){.next = routes->_routes, .shape = shape, .schema = schema, .tally = find_tally(routes, shape->table)};
+    *route =
+        (struct route){.next = routes->_routes, .shape = shape, .schema = schema, .tally = find_tally(routes, shape->table)};
     routes->_routes = route;
     *ret_route = route;
     return 0;

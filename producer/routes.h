@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * routes: from the shape of a table that a source shows to its schema and its topic; and, by table, how many changes are in Kafka.
+ * routes: from the shape of a table that a source shows to its schema and its topic; and, by table, how many changes are in
+ * Kafka.
  *
- * A route lives until the source stops: the shape it is found by belongs to the source. A tally lives as long as the program. What
- * is counted is what was committed, so that changes that are read again after a failure count once (promise P5).
+ * A route lives until the source stops: the shape it is found by belongs to the source. A tally lives as long as the program.
+ * What is counted is what was committed, so that changes that are read again after a failure count once (promise P5).
  */
 #ifndef KAKEHI_PRODUCER_ROUTES_H
 #define KAKEHI_PRODUCER_ROUTES_H
@@ -19,7 +20,7 @@
 
 struct tally {
     struct tally *next;
-    char *table; /* db.table */
+    char *table;        /* db.table */
     uint64_t open;      /* changes in the transaction that is being filled */
     uint64_t in_cut;    /* in the one whose commit is under way */
     uint64_t committed; /* since the program started */
@@ -36,7 +37,7 @@ struct route {
 };
 
 struct routes {
-    const char *_source; /* its name, borrowed */
+    const char *_source;   /* its name, borrowed */
     struct route *_routes; /* the one used last in front */
     struct tally *_tallies;
 };

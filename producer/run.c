@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The first SIGTERM or SIGINT stops the pipeline, which commits what is whole and leaves the group; a second one ends the process at
- * once, and so does the watchdog when the stop takes too long. Both are safe: whatever is open, the next fence aborts.
+ * The first SIGTERM or SIGINT stops the pipeline, which commits what is whole and leaves the group; a second one ends the
+ * process at once, and so does the watchdog when the stop takes too long. Both are safe: whatever is open, the next fence
+ * aborts.
  */
 #include "producer/run.h"
 
@@ -26,8 +27,8 @@ struct run {
     uv_signal_t signals[2];
     uv_timer_t wake;
     uv_timer_t watchdog;
-    uv_check_t turn;     /* active while a turn is wished */
-    uv_idle_t no_wait;   /* with it: the loop does not wait for I/O */
+    uv_check_t turn;   /* active while a turn is wished */
+    uv_idle_t no_wait; /* with it: the loop does not wait for I/O */
     struct pipeline_world world;
     struct pipeline *pipeline;
     struct admin *admin;

@@ -8,16 +8,17 @@
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/must.h"
+#include "producer/handle.h"
 #include "schemas/name.h"
 
-#define ASK_MS 10000
+#define ASK_MS         10000
 #define PROPERTIES_MAX 4
 
 /* A topic as it should be. */
 struct wish {
     const char *name;
     int partitions;
-    const char *properties[PROPERTIES_MAX * 2 + 1]; /* name, value, ..., NULL */
+    struct handle_property properties[PROPERTIES_MAX]; /* ends with {0} */
 };
 
 void topics_state_name(const struct settings *settings, const char *which, char name[TOPIC_NAME_SIZE])
@@ -30,13 +31,16 @@ void topics_state_name(const struct settings *settings, const char *which, char 
 static int copy_name(char name[TOPIC_NAME_SIZE], const char *from, struct err *err)
 {
     if (strlen(from) >= TOPIC_NAME_SIZE) {
-        return err_set(err, ERR_FATAL, "the topic name %.60s... is longer than Kafka's 249 characters: give a shorter one in `topics.topic`", from);
+        return err_set(err, ERR_FATAL,
+                       "the topic name %.60s... is longer than Kafka's 249 characters: give a shorter one in `topics.topic`",
+                       from);
     }
     memcpy(name, from, strlen(from) + 1);
     return 0;
 }
 
-int topics_data_name(const struct settings *settings, const char *database, const char *table, char name[TOPIC_NAME_SIZE], struct err *err)
+int topics_data_name(const struct settings *settings, const char *database, const char *table, char name[TOPIC_NAME_SIZE],
+                     struct err *err)
 {
     struct buffer text = {0};
     const char *given;
@@ -67,7 +71,8 @@ static int list_topics(rd_kafka_t *handle, const struct rd_kafka_metadata **ret_
 static int partitions_of(const struct rd_kafka_metadata *metadata, const char *name)
 {
     for (int i = 0; i < metadata->topic_cnt; i++) {
-        if (strcmp(metadata->topics[i].topic, name) == 0 && metadata->topics[i].err != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) {
+        if (strcmp(metadata->topics[i].topic, name) == 0 &&
+            metadata->topics[i].err != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) {
             return metadata->topics[i].partition_cnt;
         }
     }
@@ -103,7 +108,8 @@ static int read_result(rd_kafka_event_t *event, const char *name, struct err *er
     if (code == RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION) {
         const char *why = rd_kafka_topic_result_error_string(topics[0]);
 
-        return err_set(err, ERR_FATAL, "%s (another name for %s can be given in `topics.topic`)", why != NULL ? why : "refused", name);
+        return err_set(err, ERR_FATAL, "%s (another name for %s can be given in `topics.topic`)", why != NULL ? why : "refused",
+                       name);
     }
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
         return kafka_err_set(err, code, rd_kafka_topic_result_error_string(topics[0]));
@@ -143,8 +149,8 @@ static int make(rd_kafka_t *handle, const struct settings *settings, const struc
     if (topic == NULL) {
         return err_set(err, ERR_FATAL, "making topic %s: %s", wish->name, text);
     }
-    for (const char *const *property = wish->properties; *property != NULL; property += 2) {
-        must(rd_kafka_NewTopic_set_config(topic, property[0], property[1]) == RD_KAFKA_RESP_ERR_NO_ERROR);
+    for (const struct handle_property *property = wish->properties; property->name != NULL; property++) {
+        must(rd_kafka_NewTopic_set_config(topic, property->name, property->value) == RD_KAFKA_RESP_ERR_NO_ERROR);
     }
     status = ask_to_make(handle, topic, wish->name, err);
     rd_kafka_NewTopic_destroy(topic);
@@ -183,9 +189,9 @@ int topics_make_state(rd_kafka_t *handle, const struct settings *settings, bool 
 {
     char names[3][TOPIC_NAME_SIZE];
     const struct wish wishes[] = {
-        {names[0], 1, {"cleanup.policy", "compact", "segment.bytes", "8388608", "min.cleanable.dirty.ratio", "0.1", NULL}},
-        {names[1], 1, {"cleanup.policy", "compact", NULL}},
-        {names[2], 1, {"cleanup.policy", "delete", "retention.ms", "-1", "retention.bytes", "-1", NULL}},
+        {names[0], 1, {{"cleanup.policy", "compact"}, {"segment.bytes", "8388608"}, {"min.cleanable.dirty.ratio", "0.1"}}},
+        {names[1], 1, {{"cleanup.policy", "compact"}}},
+        {names[2], 1, {{"cleanup.policy", "delete"}, {"retention.ms", "-1"}, {"retention.bytes", "-1"}}},
     };
     const struct rd_kafka_metadata *metadata;
     int status = 0;
@@ -230,7 +236,7 @@ int topics_make_data(rd_kafka_t *handle, const struct settings *settings, const 
 {
     char retention[24];
     int there, wanted = wanted_partitions(settings, table);
-    const struct wish wish = {topic, wanted, {"cleanup.policy", "delete", "retention.ms", retention, NULL}};
+    const struct wish wish = {topic, wanted, {{"cleanup.policy", "delete"}, {"retention.ms", retention}}};
 
     if (topics_find(handle, topic, &there, err) != 0) {
         return -1;
@@ -277,7 +283,8 @@ static bool is_data_topic(const struct settings *settings, const char *topic)
     return is;
 }
 
-static rd_kafka_topic_partition_list_t *data_partitions(const struct settings *settings, const struct rd_kafka_metadata *metadata)
+static rd_kafka_topic_partition_list_t *data_partitions(const struct settings *settings,
+                                                        const struct rd_kafka_metadata *metadata)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(64);
 

@@ -35,12 +35,14 @@ int topics_data_name(const struct settings *settings, const char *database, cons
 int topics_find(rd_kafka_t *handle, const char *name, int *ret_partitions, struct err *err) MUST_CHECK;
 /* Makes what is missing of positions, schemas and dead letters; with topics.create: false, ERR_FATAL names what is missing.
  * A missing positions topic beside data topics that hold something is ERR_FATAL (rule A8), unless `positions_may_be_new`. */
-int topics_make_state(rd_kafka_t *handle, const struct settings *settings, bool positions_may_be_new, struct err *err) MUST_CHECK;
+int topics_make_state(rd_kafka_t *handle, const struct settings *settings, bool positions_may_be_new,
+                      struct err *err) MUST_CHECK;
 /* Makes the data topic of a table if it is missing, as settings say. */
-int topics_make_data(rd_kafka_t *handle, const struct settings *settings, const char *table, const char *topic, struct err *err) MUST_CHECK;
+int topics_make_data(rd_kafka_t *handle, const struct settings *settings, const char *table, const char *topic,
+                     struct err *err) MUST_CHECK;
 
-/* The end offsets of all data topics of selected tables, as {"topic":{"0":offset}}; partitions that never held anything are left
- * out. handle must be read_uncommitted. */
+/* The end offsets of all data topics of selected tables, as {"topic":{"0":offset}}; partitions that never held anything are
+ * left out. handle must be read_uncommitted. */
 int topics_data_ends(rd_kafka_t *handle, const struct settings *settings, json_t **ret_ends, struct err *err) MUST_CHECK;
 
 #endif

@@ -4,10 +4,12 @@
  * transactional one, made anew by each fence. Schemas have a third, which is the registrar's.
  *
  * Zero copy: payload stays in the parcel. Its owner gets it back only when the last of its messages was answered; or when the
- * handle is destroyed and its threads are joined, for until then a purged message may still stand in a buffer that is being sent.
+ * handle is destroyed and its threads are joined, for until then a purged message may still stand in a buffer that is being
+ * sent.
  *
- * "ends": the position record of a transaction names the end offsets of the one before, taken from delivery reports. The first
- * record after a take-over names the high watermarks of all data topics of the source instead: not less than what was committed.
+ * "ends": the position record of a transaction names the end offsets of the one before, taken from delivery reports. The
+ * first record after a take-over names the high watermarks of all data topics of the source instead: not less than what was
+ * committed.
  *
  * W1  Delivery reports are served on the caller's thread only (poll, commit, destroy): nothing here is locked.
  * W2  A parcel is either in `in_flight` or not ours.
@@ -27,11 +29,11 @@
 #include "producer/positions.h"
 #include "producer/registrar.h"
 
-#define SLICE_MS        1000  /* of a blocking call, between two looks at `cancelled` */
-#define INIT_MS         60000 /* brokers that can't be reached for this long: the owner shall say so */
-#define COMMIT_MS       60000 /* longer than any transaction lives on the broker */
-#define ABORT_MS        2000  /* a courtesy to readers that wait behind the open transaction */
-#define TRANSACTION_MS  "20000"
+#define SLICE_MS       1000  /* of a blocking call, between two looks at `cancelled` */
+#define INIT_MS        60000 /* brokers that can't be reached for this long: the owner shall say so */
+#define COMMIT_MS      60000 /* longer than any transaction lives on the broker */
+#define ABORT_MS       2000  /* a courtesy to readers that wait behind the open transaction */
+#define TRANSACTION_MS "20000"
 
 struct topic {
     char name[TOPIC_NAME_SIZE];
@@ -173,14 +175,16 @@ static void note_refused(struct writer *writer, rd_kafka_resp_err_t code, const 
 {
     const struct topic *topic = &writer->topics[entry->topic_id];
 
-    if (writer->refused.class != ERR_NONE || code == RD_KAFKA_RESP_ERR__PURGE_QUEUE || code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT) {
+    if (writer->refused.class != ERR_NONE || code == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
+        code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT) {
         return;
     }
     if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
         (void)err_set(&writer->refused, ERR_FATAL,
                       "a change of %s (__seq %lld, __idx %lld) makes a message of %zu bytes, too large for topic %s: raise "
                       "`producer.kafka.message.max.bytes` in the settings and max.message.bytes of the topic",
-                      topic->table, (long long)entry->seq, (long long)entry->idx, entry->key_size + entry->value_size, topic->name);
+                      topic->table, (long long)entry->seq, (long long)entry->idx, entry->key_size + entry->value_size,
+                      topic->name);
     } else {
         (void)kafka_err_set(&writer->refused, code, "producing");
         (void)err_while(&writer->refused, "topic %s", topic->name);
@@ -223,13 +227,18 @@ static void on_event(rd_kafka_t *handle, void *opaque)
 
 static int new_handle(struct writer *writer, struct err *err)
 {
-    const char *const defaults[] = {
-        "client.id", "kakehi-producer",
-        "linger.ms", "5",
-        "transaction.timeout.ms", TRANSACTION_MS, /* an open transaction stops all readers of its partitions */
-        NULL,
+    const struct handle_property defaults[] = {
+        {"client.id", "kakehi-producer"},
+        {"linger.ms", "5"},
+        {"transaction.timeout.ms", TRANSACTION_MS}, /* an open transaction stops all readers of its partitions */
+        {0},
     };
-    const char *const fixed[] = {"transactional.id", writer->id, "acks", "all", "partitioner", "murmur2_random", NULL};
+    const struct handle_property fixed[] = {
+        {"transactional.id", writer->id},
+        {"acks", "all"},
+        {"partitioner", "murmur2_random"}, /* as Java clients place keys */
+        {0},
+    };
     char positions[TOPIC_NAME_SIZE];
     rd_kafka_conf_t *conf;
 
@@ -264,7 +273,8 @@ static int fail(struct writer *writer, rd_kafka_error_t *error, const char *doin
     writer->fenced_off = code == RD_KAFKA_RESP_ERR__FENCED || code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
                          code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
     if (writer->fenced_off) {
-        (void)err_set(err, ERR_RETRY, "%s: another instance has taken over, or the transaction took longer than its time-out", doing);
+        (void)err_set(err, ERR_RETRY, "%s: another instance has taken over, or the transaction took longer than its time-out",
+                      doing);
     } else if (writer->refused.class != ERR_NONE) {
         *err = writer->refused;
     } else {
@@ -276,7 +286,8 @@ static int fail(struct writer *writer, rd_kafka_error_t *error, const char *doin
 }
 
 /* Gives a retriable call again until it is done or its time is up. */
-static int repeat(struct writer *writer, rd_kafka_error_t *(*call)(rd_kafka_t *, int), int64_t limit_ms, const char *doing, struct err *err)
+static int repeat(struct writer *writer, rd_kafka_error_t *(*call)(rd_kafka_t *, int), int64_t limit_ms, const char *doing,
+                  struct err *err)
 {
     int64_t give_up_ms = now_ms() + limit_ms;
 
@@ -321,10 +332,11 @@ int writer_check_first(const struct writer *writer, struct err *err)
     if (count == 0) {
         return 0;
     }
-    return err_set(err, ERR_FATAL,
-                   "source %s has no position record, but %s%s hold rows: where it stands is not known. Say it with `kakehi-producer "
-                   "position --set`, or delete the data topics to begin anew",
-                   writer->settings->source.name, json_object_iter_key(json_object_iter(writer->ends)), count > 1 ? " and others" : "");
+    return err_set(
+        err, ERR_FATAL,
+        "source %s has no position record, but %s%s hold rows: where it stands is not known. Say it with `kakehi-producer "
+        "position --set`, or delete the data topics to begin anew",
+        writer->settings->source.name, json_object_iter_key(json_object_iter(writer->ends)), count > 1 ? " and others" : "");
 }
 
 static void forget_ends(struct writer *writer)
@@ -408,7 +420,8 @@ static int find_topic(struct writer *writer, const struct writer_table *table, u
             *ret_topic_id = (uint32_t)i;
             return strcmp(topic->table, table->table) == 0
                        ? 0
-                       : err_set(err, ERR_FATAL, "tables %s and %s both go to topic %s: give one of them another name in `topics.topic`",
+                       : err_set(err, ERR_FATAL,
+                                 "tables %s and %s both go to topic %s: give one of them another name in `topics.topic`",
                                  topic->table, table->table, topic->name);
         }
     }
@@ -475,8 +488,8 @@ struct outgoing {
 /* Waits while librdkafka's queue is full: its reports make room. Returns its code, or _DESTROY if we were told to stop. */
 static rd_kafka_resp_err_t produce(struct writer *writer, const struct outgoing *out)
 {
-    while (rd_kafka_produce(out->topic, out->partition, out->flags, (void *)(uintptr_t)out->value, out->value_size, out->key, out->key_size,
-                            out->opaque) != 0) {
+    while (rd_kafka_produce(out->topic, out->partition, out->flags, (void *)(uintptr_t)out->value, out->value_size, out->key,
+                            out->key_size, out->opaque) != 0) {
         rd_kafka_resp_err_t code = rd_kafka_last_error();
 
         if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
@@ -501,15 +514,16 @@ static int fail_producing(struct writer *writer, rd_kafka_resp_err_t code, const
 static int produce_entry(struct writer *writer, struct parcel_entry *entry, struct err *err)
 {
     const uint8_t *key = entry->parcel->bytes + entry->begin;
-    rd_kafka_resp_err_t code = produce(writer, &(struct outgoing){
-                                                   .topic = writer->topics[entry->topic_id].handle,
-                                                   .partition = entry->partition == PARTITION_BY_KEY ? RD_KAFKA_PARTITION_UA : entry->partition,
-                                                   .value = key + entry->key_size,
-                                                   .value_size = entry->value_size,
-                                                   .key = entry->key_null ? NULL : key,
-                                                   .key_size = entry->key_size,
-                                                   .opaque = entry,
-                                               });
+    rd_kafka_resp_err_t code =
+        produce(writer, &(struct outgoing){
+                            .topic = writer->topics[entry->topic_id].handle,
+                            .partition = entry->partition == PARTITION_BY_KEY ? RD_KAFKA_PARTITION_UA : entry->partition,
+                            .value = key + entry->key_size,
+                            .value_size = entry->value_size,
+                            .key = entry->key_null ? NULL : key,
+                            .key_size = entry->key_size,
+                            .opaque = entry,
+                        });
 
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         return 0;

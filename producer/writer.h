@@ -11,8 +11,8 @@
  *   writer_cut       position record into the same transaction, commit (A3)
  *   writer_abandon   the handle is thrown away
  *
- * After a failed give or cut, abandon is all that is left: whether the commit happened is only to be learnt from Kafka, after the
- * next fence (rule A4).
+ * After a failed give or cut, abandon is all that is left: whether the commit happened is only to be learnt from Kafka, after
+ * the next fence (rule A4).
  */
 #ifndef KAKEHI_PRODUCER_WRITER_H
 #define KAKEHI_PRODUCER_WRITER_H
@@ -43,13 +43,14 @@ struct writer_calls {
 /* What must stand in Kafka before the first row of a table's version. Owned copies. */
 struct writer_table {
     char topic[TOPIC_NAME_SIZE];
-    char *table; /* db.table */
+    char *table;            /* db.table */
     uint64_t schema_ids[2]; /* value, key */
     char *schema_texts[2];
 };
 
 /* Connects to nothing yet. */
-int writer_new(const struct settings *settings, const struct writer_calls *calls, struct writer **ret_writer, struct err *err) MUST_CHECK;
+int writer_new(const struct settings *settings, const struct writer_calls *calls, struct writer **ret_writer,
+               struct err *err) MUST_CHECK;
 void writer_free(struct writer *writer); /* takes NULL */
 
 int writer_open(struct writer *writer, bool positions_may_be_new, struct err *err) MUST_CHECK;
@@ -69,7 +70,8 @@ bool writer_fenced_off(const struct writer *writer);
 /* Serves what librdkafka has to say. */
 void writer_poll(struct writer *writer);
 
-int writer_table_init(struct writer_table *table, const struct settings *settings, const struct schema *schema, struct err *err) MUST_CHECK;
+int writer_table_init(struct writer_table *table, const struct settings *settings, const struct schema *schema,
+                      struct err *err) MUST_CHECK;
 void writer_table_deinit(struct writer_table *table);
 
 #endif

@@ -41,7 +41,8 @@ static int set_up(void **state)
         .before = {integer(1), integer(10)},
         .after = {integer(1), integer(11)},
     };
-    world.change = (struct change){.op = 'u', .before = world.before, .after = world.after, .ts_us = 5, .seq = 6, .idx = 8, .txid = "0-1-2"};
+    world.change = (struct change){
+        .op = 'u', .before = world.before, .after = world.after, .ts_us = 5, .seq = 6, .idx = 8, .txid = "0-1-2"};
     *state = &world;
     return 0;
 }
@@ -76,7 +77,8 @@ static struct read read_back(struct world *world, const struct schema *schema, s
     assert_int_equal(message.topic_id, 3);
     assert_int_equal(framing_read(FRAMING_SINGLE_OBJECT, bytes, message.value_size, &schema_id, &frame, &err), 0);
     assert_int_equal(schema_id, schema->value_id);
-    assert_int_equal(record_decode_value(schema->table, bytes + frame, message.value_size - frame, read.cells, &read.meta, &err), 0);
+    assert_int_equal(
+        record_decode_value(schema->table, bytes + frame, message.value_size - frame, read.cells, &read.meta, &err), 0);
     assert_int_equal(message.seq, read.meta.seq);
     assert_int_equal(message.idx, read.meta.idx);
     return read;

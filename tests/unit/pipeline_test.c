@@ -21,10 +21,10 @@
 #include "producer/publisher.h"
 #include "tests/unit/make_table.h"
 
-#define PARCELS      2
-#define ENDLESS      1000000
-#define AGE_MS       250
-#define INTERVAL_MS  5000
+#define PARCELS     2
+#define ENDLESS     1000000
+#define AGE_MS      250
+#define INTERVAL_MS 5000
 
 struct world {
     struct settings settings;
@@ -55,8 +55,8 @@ struct world {
     long endless;       /* then this many inserts into a */
     long yielded;
     long asked;
-    long state_at;      /* yielded at the last state */
-    bool placed;        /* does it know where it begins? */
+    long state_at; /* yielded at the last state */
+    bool placed;   /* does it know where it begins? */
     bool cuttable;
     bool moved;
     enum err_class fails; /* next says so */
@@ -87,11 +87,10 @@ static void forget(struct world *world)
 
 /* ---- the fake election */
 
-int election_new(uv_loop_t *loop, const struct settings *settings, const struct election_calls *calls, struct election **ret_election, struct err *err)
+int election_new(uv_loop_t *loop, const struct settings *settings, const struct election_calls *calls,
+                 struct election **ret_election, struct err *err)
 {
-    (void)loop;
-    (void)settings;
-    (void)err;
+    (void)loop, (void)settings, (void)err;
     the_world->election = *calls;
     *ret_election = (struct election *)the_world;
     return 0;
@@ -119,12 +118,10 @@ void election_close(struct election *election, void (*closed)(void *context), vo
 
 /* ---- the fake publisher */
 
-int publisher_new(uv_loop_t *loop, const struct settings *settings, const struct publisher_calls *calls, struct publisher **ret_publisher,
-                  struct err *err)
+int publisher_new(uv_loop_t *loop, const struct settings *settings, const struct publisher_calls *calls,
+                  struct publisher **ret_publisher, struct err *err)
 {
-    (void)loop;
-    (void)settings;
-    (void)err;
+    (void)loop, (void)settings, (void)err;
     the_world->publisher = *calls;
     *ret_publisher = (struct publisher *)the_world;
     return 0;
@@ -202,27 +199,31 @@ static void settle(struct world *world)
 
 static int source_start(struct source *source, const json_t *record, struct err *err)
 {
-    (void)source;
-    (void)err;
+    (void)source, (void)err;
     tell(record != NULL ? "start(record)" : "start", 0);
     return 0;
 }
 
-static void fill(struct cell cells[2], int64_t id, struct world *world)
+static void fill(struct cell cells[2], int64_t id)
 {
     cells[0] = (struct cell){.state = CELL_VALUE, .integer = id};
     cells[1] = (struct cell){.state = CELL_NULL};
-    (void)world;
 }
 
 static enum source_next yield(struct world *world, char what, struct change *change)
 {
     long number = world->yielded++;
 
-    fill(world->after, number, world);
-    fill(world->before, number + 1000, world);
+    fill(world->after, number);
+    fill(world->before, number + 1000);
     *change = (struct change){
-        .table = &world->shapes[what == 'b'], .op = what == 'A' ? 'u' : 'c', .after = world->after, .before = world->before, .seq = 7, .idx = 2 * number, .txid = "0-1-7",
+        .table = &world->shapes[what == 'b'],
+        .op = what == 'A' ? 'u' : 'c',
+        .after = world->after,
+        .before = world->before,
+        .seq = 7,
+        .idx = 2 * number,
+        .txid = "0-1-7",
     };
     if (what == 'x') {
         world->after[0].state = CELL_NULL; /* a key that is null */
@@ -443,9 +444,11 @@ static int set_up(void **state)
 
     log_setup(LOG_ERROR, LOG_LOGFMT);
     the_world = world;
-    world->settings.source.name = (char *)(uintptr_t)"shop";
-    world->settings.producer = (struct settings_producer){.transaction_bytes = 1000, .transaction_age_ms = AGE_MS, .position_interval_ms = INTERVAL_MS};
-    world->pipeline_world = (struct pipeline_world){world, NULL, world_now_ms, world_clock_us, world_wake_at, world_soon, world_ended};
+    world->settings.source.name = (char *)(uintptr_t) "shop";
+    world->settings.producer = (struct settings_producer){
+        .transaction_bytes = 1000, .transaction_age_ms = AGE_MS, .position_interval_ms = INTERVAL_MS};
+    world->pipeline_world =
+        (struct pipeline_world){world, NULL, world_now_ms, world_clock_us, world_wake_at, world_soon, world_ended};
     world->exit_code = -1;
     world->now_ms = 100000;
     world->script = "";
@@ -557,7 +560,7 @@ static void test_pipeline__does_not_cut_while_a_change_waits_for_its_table(void 
     assert_string_equal(told(world), "prepare-a prepare-b give(2) cut(2)");
 }
 
-static void test_pipeline__does_not_cut_while_a_change_waits_for_room(void **state)
+static void test_pipeline__neither_asks_nor_cuts_while_a_change_waits_for_room(void **state)
 {
     struct world *world = *state;
 
@@ -572,24 +575,11 @@ static void test_pipeline__does_not_cut_while_a_change_waits_for_room(void **sta
     ready(world);
     pass(world, 1 << 21);
     assert_string_equal(told(world), "give(4096) give(4096)");
+    assert_int_equal(world->yielded, 1 + PARCELS * PARCEL_MESSAGES + 1);
     settle(world);
     world->publisher.room(world->publisher.context);
     turn(world);
     assert_string_equal(told(world), "give(4096) give(4096) give(1) cut(8194)");
-}
-
-static void test_pipeline__asks_for_nothing_more_while_there_is_no_room(void **state)
-{
-    struct world *world = *state;
-
-    stream(world);
-    read_script(world, "a.");
-    prepared(world);
-    committed(world);
-    world->settings.producer.transaction_bytes = INT64_MAX;
-    world->endless = ENDLESS;
-    ready(world);
-    assert_int_equal(world->yielded, 1 + PARCELS * PARCEL_MESSAGES + 1);
 }
 
 static void test_pipeline__cuts_only_where_the_source_says_so(void **state)
@@ -976,8 +966,7 @@ int main(void)
         TEST(asks_for_no_change_before_the_first_position_is_committed_A8),
         TEST(gives_no_row_before_its_schema_is_acknowledged_A9),
         TEST(does_not_cut_while_a_change_waits_for_its_table),
-        TEST(does_not_cut_while_a_change_waits_for_room),
-        TEST(asks_for_nothing_more_while_there_is_no_room),
+        TEST(neither_asks_nor_cuts_while_a_change_waits_for_room),
         TEST(cuts_only_where_the_source_says_so),
         TEST(has_one_cut_under_way_at_most),
         TEST(a_table_that_can_not_be_encoded_stops_it_and_commits_nothing_of_it),

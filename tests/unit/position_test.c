@@ -86,7 +86,8 @@ static void test_position__a_gtid_set_says_whose_it_is(void **state)
 
 static void test_position__keeps_the_last_seq_O1(void **state)
 {
-    json_t *old = json_pack("{s:s, s:s, s:i, s:i, s:{s:i}}", "flavor", "mariadb", "server", "1", "seq", 99, "ts", 98, "transaction", "rows", 5);
+    json_t *old = json_pack("{s:s, s:s, s:i, s:i, s:{s:i}}", "flavor", "mariadb", "server", "1", "seq", 99, "ts", 98,
+                            "transaction", "rows", 5);
     json_t *record = set("7-1-100", old, NULL);
 
     (void)state;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The publisher with its thread, against librdkafka's mock cluster inside this process. The mock pretends transactions (nothing is
- * fenced, open rows are seen), so what is shown here is the publisher's side: order, answers, memory, and what it makes of errors
- * that the mock is told to answer. Fencing itself is shown on a real broker by the fault tests.
+ * The publisher with its thread, against librdkafka's mock cluster inside this process. The mock pretends transactions
+ * (nothing is fenced, open rows are seen), so what is shown here is the publisher's side: order, answers, memory, and what it
+ * makes of errors that the mock is told to answer. Fencing itself is shown on a real broker by the fault tests.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -185,7 +185,14 @@ static int tear_down(void **state)
 static struct message row(struct world *world, const char *value)
 {
     return (struct message){
-        .topic_id = world->topic_id, .partition = PARTITION_BY_KEY, .key = "k", .key_size = 1, .value = value, .value_size = strlen(value), .seq = 77, .idx = 4,
+        .topic_id = world->topic_id,
+        .partition = PARTITION_BY_KEY,
+        .key = "k",
+        .key_size = 1,
+        .value = value,
+        .value_size = strlen(value),
+        .seq = 77,
+        .idx = 4,
     };
 }
 
@@ -290,7 +297,8 @@ static void test_publisher__gives_a_retriable_commit_again_A4(void **state)
     struct world *world = *state;
 
     take_over(world);
-    rd_kafka_mock_push_request_errors(world->cluster, API_END_TXN, 2, RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, RD_KAFKA_RESP_ERR_NOT_COORDINATOR);
+    rd_kafka_mock_push_request_errors(world->cluster, API_END_TXN, 2, RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
+                                      RD_KAFKA_RESP_ERR_NOT_COORDINATOR);
     give(world, "one");
     cut(world, 1);
     await(world, "committed");
