@@ -24,6 +24,8 @@ static const char internal_tables[] =
     "CREATE TABLE IF NOT EXISTS kakehi_tables ("
     " name TEXT NOT NULL PRIMARY KEY COLLATE NOCASE, source_database TEXT NOT NULL, source_table TEXT NOT NULL);";
 
+#define NO_ROOM "free space on its volume; nothing is lost, writing goes on by itself"
+
 struct trouble {
     int code; /* primary result code */
     enum err_class class;
@@ -34,7 +36,7 @@ static const struct trouble troubles[] = {
     {SQLITE_BUSY, ERR_RETRY, "waiting until it lets go"},
     {SQLITE_LOCKED, ERR_RETRY, "waiting until it is free"},
     {SQLITE_PROTOCOL, ERR_RETRY, "waiting until it is free"},
-    {SQLITE_FULL, ERR_RETRY, "free space on its volume; nothing is lost, writing goes on by itself"},
+    {SQLITE_FULL, ERR_RETRY, NO_ROOM},
     {SQLITE_IOERR, ERR_RETRY, "look at the volume; nothing is lost, writing goes on by itself"},
     {SQLITE_NOMEM, ERR_RETRY, "free memory; writing goes on by itself"},
     {SQLITE_CONSTRAINT, ERR_POISON, "a constraint or trigger that kakehi did not make refuses it"},
@@ -50,8 +52,14 @@ static const struct trouble troubles[] = {
 
 static const struct trouble other_trouble = {SQLITE_ERROR, ERR_FATAL, "was the file changed by hand?"};
 
-static const struct trouble *trouble_of(int code)
+static const struct trouble no_room = {SQLITE_FULL, ERR_RETRY, NO_ROOM};
+
+/* SQLite says "full" only of a write; a file that can't be made for want of room is one that it can't open. */
+static const struct trouble *trouble_of(int code, int system_error)
 {
+    if (system_error == ENOSPC || system_error == EDQUOT) {
+        return &no_room;
+    }
     for (size_t i = 0; i < sizeof troubles / sizeof *troubles; i++) {
         if (troubles[i].code == (code & 0xff)) {
             return &troubles[i];
@@ -82,8 +90,8 @@ void sqlite_file_deinit(struct sqlite_file *file)
 int sqlite_file_err(struct sqlite_file *file, const char *doing, struct err *err)
 {
     int code = sqlite3_extended_errcode(file->db);
-    const struct trouble *trouble = trouble_of(code);
     int system_error = (code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN ? sqlite3_system_errno(file->db) : 0;
+    const struct trouble *trouble = trouble_of(code, system_error);
     char because[160] = "";
 
     if ((code & 0xff) == SQLITE_BUSY) {
