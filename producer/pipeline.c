@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- *          opened           owned            fenced
- *   OPEN ----------> STANDBY ------> FENCE ----------> STREAM -------+
- *    ^                  ^              ^                  |          | stop
- *    |                  | not owned    | owned            |          v
- *    |                  +---- BACKOFF -+                  |        DRAIN
- *    +-- never opened --------/  ^                        |          |
- *                                | after trouble          v          v
- *                                +----------------------  HALT  <----+     from OPEN and FENCE too
- *                            to STANDBY when lost ------/   |
- *                                                           v stop, or nothing mends it
- *                                                        CLOSING; STANDBY and BACKOFF get there by HALT, too
+ *          opened           owned         fenced        position
+ *   OPEN ----------> STANDBY ------> FENCE ------> READ ----------> STREAM -------+
+ *    ^                  ^              ^                               |          | stop
+ *    |                  | not owned    | owned                         |          v
+ *    |                  +---- BACKOFF -+                               |        DRAIN
+ *    +-- never opened --------/  ^                                     |          |
+ *                                | after trouble                       v          v
+ *                                +-----------------------------------  HALT  <----+     from OPEN, FENCE, READ too
+ *                            to STANDBY when lost -------------------/   |
+ *                                                                        v stop, or nothing mends it
+ *                                                                     CLOSING; STANDBY and BACKOFF get there by HALT, too
  *
  * | state   | under way                                             | waits for                  |
  * | OPEN    | publisher_open                                        | opened                     |
  * | STANDBY | nothing                                               | owned                      |
- * | FENCE   | publisher_fence (fencing and reading the position)    | fenced                     |
+ * | FENCE   | publisher_fence                                       | fenced                     |
+ * | READ    | publisher_read                                        | position                   |
  * | STREAM  | source; at most one cut; at most one prepare          | rows, room, answers        |
  * | DRAIN   | source, no longer asked; at most one cut              | committed, or its time     |
  * | HALT    | source->stop, if the source was started               | stopped                    |
@@ -64,12 +65,13 @@
 #define WAKE_MS          1000 /* figures are renewed this often */
 #define WAKE_SOON_MS     10   /* something is due but can't be done yet */
 
-enum { OPEN, STANDBY, FENCE, STREAM, DRAIN, HALT, BACKOFF, CLOSING };
+enum { OPEN, STANDBY, FENCE, READ, STREAM, DRAIN, HALT, BACKOFF, CLOSING };
 
 static const struct sm_state states[] = {
     [OPEN] = {"OPEN", SM_TO(STANDBY) | SM_TO(HALT)},
     [STANDBY] = {"STANDBY", SM_TO(FENCE) | SM_TO(HALT)},
-    [FENCE] = {"FENCE", SM_TO(STREAM) | SM_TO(HALT)},
+    [FENCE] = {"FENCE", SM_TO(READ) | SM_TO(HALT)},
+    [READ] = {"READ", SM_TO(STREAM) | SM_TO(HALT)},
     [STREAM] = {"STREAM", SM_TO(DRAIN) | SM_TO(HALT)},
     [DRAIN] = {"DRAIN", SM_TO(HALT)},
     [HALT] = {"HALT", SM_TO(STANDBY) | SM_TO(BACKOFF) | SM_TO(CLOSING)},
@@ -531,7 +533,15 @@ static void on_opened(void *context)
     enter_standby(pipeline, "state topics are there");
 }
 
-static void on_fenced(void *context, const json_t *record)
+static void on_fenced(void *context)
+{
+    struct pipeline *pipeline = context;
+
+    move(pipeline, READ, "fenced");
+    publisher_read(pipeline->publisher);
+}
+
+static void on_position(void *context, const json_t *record)
 {
     struct pipeline *pipeline = context;
     struct err err = {0};
@@ -616,7 +626,7 @@ static void on_lost(void *context)
     struct pipeline *pipeline = context;
 
     pipeline->owned = false;
-    if (is_at(pipeline, FENCE) || streams(pipeline)) {
+    if (is_at(pipeline, FENCE) || is_at(pipeline, READ) || streams(pipeline)) {
         log_warn("lost", "source=%s state=%s then=%q", pipeline->settings->source.name, sm_name(&pipeline->sm), "standing by");
         pipeline->trouble = (struct err){0};
         halt(pipeline, "the election went to another one");
@@ -774,8 +784,8 @@ json_t *pipeline_status(const struct pipeline *pipeline)
 
 static int join_parts(struct pipeline *pipeline, struct err *err)
 {
-    const struct publisher_calls publisher_calls = {pipeline,     on_opened, on_fenced, on_prepared,
-                                                    on_committed, on_room,   on_failed};
+    const struct publisher_calls publisher_calls = {pipeline,    on_opened,    on_fenced, on_position,
+                                                    on_prepared, on_committed, on_room,   on_failed};
     const struct election_calls election_calls = {pipeline, on_owned, on_lost, on_election_failed};
 
     if (election_new(pipeline->world->loop, pipeline->settings, &election_calls, &pipeline->election, err) != 0) {

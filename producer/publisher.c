@@ -21,7 +21,7 @@
 
 #define PARCELS_MIN 4
 
-enum verb { OPEN, FENCE, ABANDON, PREPARE, GIVE, CUT, CLOSE };
+enum verb { OPEN, FENCE, READ, ABANDON, PREPARE, GIVE, CUT, CLOSE };
 
 struct command {
     struct command *next;
@@ -35,13 +35,13 @@ struct command {
     struct err err; /* PREPARE: the table could not even be named */
 };
 
-enum saying { OPENED, FENCED, PREPARED, COMMITTED, ROOM, FAILED, ENDED };
+enum saying { OPENED, FENCED, POSITION, PREPARED, COMMITTED, ROOM, FAILED, ENDED };
 
 struct answer {
     struct answer *next;
     enum saying saying;
     uint64_t round;
-    json_t *record;    /* FENCED: owned */
+    json_t *record;    /* POSITION: owned */
     uint32_t topic_id; /* PREPARED */
     struct err err;    /* FAILED */
     bool fenced_off;
@@ -184,17 +184,26 @@ static void say_failed(struct publisher *publisher, const struct err *err)
     writer_abandon(publisher->writer);
 }
 
-static int fence(struct publisher *publisher, struct err *err)
+/* Answers, unless the call behind it has failed. */
+static int say(struct publisher *publisher, enum saying saying, int status)
+{
+    if (status == 0) {
+        answer(publisher, &(struct answer){.saying = saying});
+    }
+    return status;
+}
+
+static int read_position(struct publisher *publisher, struct err *err)
 {
     json_t *record;
 
-    if (writer_fence(publisher->writer, err) != 0 || writer_read_position(publisher->writer, &record, err) != 0) {
+    if (writer_read_position(publisher->writer, &record, err) != 0) {
         return -1;
     }
     if (record == NULL && writer_check_first(publisher->writer, err) != 0) {
         return -1;
     }
-    answer(publisher, &(struct answer){.saying = FENCED, .record = record});
+    answer(publisher, &(struct answer){.saying = POSITION, .record = record});
     return 0;
 }
 
@@ -218,11 +227,7 @@ static int cut(struct publisher *publisher, struct command *command, struct err 
     json_t *state = command->state;
 
     command->state = NULL;
-    if (writer_cut(publisher->writer, state, err) != 0) {
-        return -1;
-    }
-    answer(publisher, &(struct answer){.saying = COMMITTED});
-    return 0;
+    return say(publisher, COMMITTED, writer_cut(publisher->writer, state, err));
 }
 
 static int give(struct publisher *publisher, struct command *command, struct err *err)
@@ -237,13 +242,11 @@ static int carry_out(struct publisher *publisher, struct command *command, struc
 {
     switch (command->verb) {
     case OPEN:
-        if (writer_open(publisher->writer, false, err) != 0) {
-            return -1;
-        }
-        answer(publisher, &(struct answer){.saying = OPENED});
-        return 0;
+        return say(publisher, OPENED, writer_open(publisher->writer, false, err));
     case FENCE:
-        return fence(publisher, err);
+        return say(publisher, FENCED, writer_fence(publisher->writer, err));
+    case READ:
+        return read_position(publisher, err);
     case PREPARE:
         return prepare(publisher, command, err);
     case GIVE:
@@ -323,7 +326,10 @@ static void hear(struct publisher *publisher, const struct answer *what)
         calls->opened(calls->context);
         break;
     case FENCED:
-        calls->fenced(calls->context, what->record);
+        calls->fenced(calls->context);
+        break;
+    case POSITION:
+        calls->position(calls->context, what->record);
         break;
     case PREPARED:
         calls->prepared(calls->context, what->topic_id);
@@ -428,6 +434,11 @@ void publisher_fence(struct publisher *publisher)
 {
     begin_round(publisher);
     command(publisher, FENCE);
+}
+
+void publisher_read(struct publisher *publisher)
+{
+    command(publisher, READ);
 }
 
 void publisher_abandon(struct publisher *publisher)

@@ -6,7 +6,8 @@
  * it commands in order and gets answers on the loop:
  *
  *   open      state topics are there                        -> opened
- *   fence     new handle, older instances fenced, position  -> fenced        (A2, A8)
+ *   fence     new handle, older instances fenced            -> fenced        (A2)
+ *   read      the position, only after fenced               -> position      (A2, A8)
  *   prepare   a table's topic and schemas, acknowledged     -> prepared      (A9)
  *   give      a parcel of rows; begins a transaction if none is open         (A3)
  *   cut       the position record, then commit              -> committed     (A3, A4)
@@ -33,9 +34,10 @@ struct publisher;
 struct publisher_calls {
     void *context;
     void (*opened)(void *context);
-    /* We are the only writer now. record: the newest committed position of this source, borrowed. NULL if there is none, and
-     * then no topic of a selected table holds anything; else the answer would have been `failed` (rule A8). */
-    void (*fenced)(void *context, const json_t *record);
+    void (*fenced)(void *context); /* we are the only writer now */
+    /* The newest committed position of this source, borrowed. NULL if there is none, and then no topic of a selected table
+     * holds anything; else the answer would have been `failed` (rule A8). */
+    void (*position)(void *context, const json_t *record);
     void (*prepared)(void *context, uint32_t topic_id); /* answers come in the order of the calls */
     void (*committed)(void *context);                   /* answer to each publisher_cut, in order */
     void (*room)(void *context);                        /* a parcel is free again after publisher_parcel gave NULL */
@@ -51,6 +53,7 @@ void publisher_close(struct publisher *publisher, void (*closed)(void *context),
 /* Makes sure that the topics of positions, schemas and dead letters are there. Before the election, which subscribes to one. */
 void publisher_open(struct publisher *publisher);
 void publisher_fence(struct publisher *publisher);
+void publisher_read(struct publisher *publisher);
 /* Throws the handle away without a commit (the election was lost, the source failed). */
 void publisher_abandon(struct publisher *publisher);
 /* Makes sure that the table's topic exists as settings say (or, with topics.create: false, that it exists) and that its schemas

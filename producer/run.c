@@ -198,6 +198,5 @@ int run_producer(const struct settings *settings)
     pipeline_free(run.pipeline);
     (void)uv_run(&run.loop, UV_RUN_DEFAULT); /* what the source closes */
     must(uv_loop_close(&run.loop) == 0);
-    log_info("ended", "exit_code=%d", run.exit_code);
     return run.exit_code;
 }

@@ -51,13 +51,18 @@ static void on_opened(void *context)
     tell(context, "opened");
 }
 
-static void on_fenced(void *context, const json_t *record)
+static void on_fenced(void *context)
+{
+    tell(context, "fenced");
+}
+
+static void on_position(void *context, const json_t *record)
 {
     struct world *world = context;
 
     json_decref(world->record);
     world->record = record != NULL ? json_deep_copy(record) : NULL;
-    tell(world, "fenced");
+    tell(world, "position");
 }
 
 static void on_prepared(void *context, uint32_t topic_id)
@@ -119,7 +124,8 @@ static void make_topics(struct world *world)
 
 static void start_publisher(struct world *world)
 {
-    const struct publisher_calls calls = {world, on_opened, on_fenced, on_prepared, on_committed, on_room, on_failed};
+    const struct publisher_calls calls = {world,       on_opened,    on_fenced, on_position,
+                                          on_prepared, on_committed, on_room,   on_failed};
 
     assert_int_equal(publisher_new(&world->loop, &world->settings, &calls, &world->publisher, &world->err), 0);
     world->closed = false;
@@ -211,13 +217,19 @@ static void cut(struct world *world, int number)
     publisher_cut(world->publisher, json_pack("{s:i}", "number", number));
 }
 
+static void fence(struct world *world)
+{
+    publisher_fence(world->publisher);
+    publisher_read(world->publisher);
+    await(world, "fenced position");
+}
+
 /* Fenced, and p.d.a is prepared. */
 static void take_over(struct world *world)
 {
     publisher_open(world->publisher);
     await(world, "opened");
-    publisher_fence(world->publisher);
-    await(world, "fenced");
+    fence(world);
     publisher_prepare(world->publisher, world->schema);
     await(world, "prepared");
 }
@@ -245,8 +257,7 @@ static void test_publisher__answers_nothing_that_an_abandon_has_made_void(void *
     give(world, "one");
     cut(world, 1);
     publisher_abandon(world->publisher);
-    publisher_fence(world->publisher);
-    await(world, "fenced"); /* no "committed" before it, and none after */
+    fence(world); /* no "committed" before it, and none after */
     publisher_prepare(world->publisher, world->schema);
     await(world, "prepared");
 }
@@ -262,8 +273,7 @@ static void test_publisher__a_commit_that_is_refused_is_failed_and_all_parcels_a
     cut(world, 1);
     await(world, "failed");
     assert_int_equal(world->err.class, ERR_RETRY);
-    publisher_fence(world->publisher);
-    await(world, "fenced");
+    fence(world);
     take_all_parcels(world);
 }
 
@@ -277,8 +287,7 @@ static void test_publisher__carries_out_nothing_that_was_given_after_a_failure(v
     give(world, "two");
     cut(world, 2); /* given before the answer to the first is known */
     await(world, "failed");
-    publisher_fence(world->publisher);
-    await(world, "fenced");
+    fence(world);
     assert_int_equal(json_integer_value(json_object_get(world->record, "number")), 1); /* the mock shows what was aborted */
 }
 
@@ -319,7 +328,8 @@ static void test_publisher__does_not_start_a_source_that_lost_its_position_A8(vo
     publisher_open(world->publisher);
     await(world, "opened");
     publisher_fence(world->publisher);
-    await(world, "failed");
+    publisher_read(world->publisher);
+    await(world, "fenced failed");
     assert_int_equal(world->err.class, ERR_FATAL);
     assert_non_null(strstr(world->err.text, "position --set"));
 }
@@ -364,16 +374,14 @@ static void test_publisher__first_record_after_a_fence_names_all_ends_and_later_
     cut(world, 1);
     cut(world, 2);
     await(world, "committed committed");
-    publisher_fence(world->publisher);
-    await(world, "fenced");
+    fence(world);
     assert_int_equal(json_integer_value(json_object_get(world->record, "number")), 2);
     ends = json_object_get(json_object_get(world->record, "ends"), "p.d.a");
     assert_int_equal(json_integer_value(json_object_get(ends, "0")), 1);
     cut(world, 3);
     cut(world, 4);
     await(world, "committed committed");
-    publisher_fence(world->publisher);
-    await(world, "fenced");
+    fence(world);
     assert_int_equal(json_integer_value(json_object_get(world->record, "number")), 4);
     assert_int_equal(json_object_size(json_object_get(world->record, "ends")), 0); /* transaction 3 held no rows */
 }
