@@ -147,6 +147,7 @@ int progress_begin(struct progress *progress, const struct binlog_transaction *t
         return meet_awaited(progress, txid, err);
     }
     memcpy(progress->txid, txid, sizeof progress->txid);
+    progress->seq_before = progress->seq;
     progress->seq = transaction->commit_ts_us > progress->seq ? transaction->commit_ts_us : progress->seq + 1; /* O1 */
     progress->in_transaction = true;
     progress->rows = 0;
@@ -187,8 +188,18 @@ void progress_idle(struct progress *progress, const char *file, uint64_t positio
     }
 }
 
+/* Has the transaction in work begun, and nothing of it was seen? Then it is as if it had not. */
+static bool untouched(const struct progress *progress)
+{
+    return progress->in_transaction && progress->rows == 0;
+}
+
 void progress_await(struct progress *progress)
 {
+    if (untouched(progress)) {
+        progress->in_transaction = false;
+        progress->seq = progress->seq_before;
+    }
     progress->awaited = progress->in_transaction;
 }
 
@@ -218,8 +229,8 @@ void progress_wish(const struct progress *progress, struct binlog_wish *ret_wish
 json_t *progress_record(const struct progress *progress)
 {
     json_t *record = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "flavor", binlog_flavor_name(progress->flavor), "server", progress->server, "file",
-                               progress->file, "position", (json_int_t)progress->position, "seq", (json_int_t)progress->seq, "ts",
-                               (json_int_t)progress->ts_us);
+                               progress->file, "position", (json_int_t)progress->position, "seq",
+                               (json_int_t)(untouched(progress) ? progress->seq_before : progress->seq), "ts", (json_int_t)progress->ts_us);
 
     must(record != NULL);
     if (progress->executed != NULL) {
@@ -228,7 +239,7 @@ json_t *progress_record(const struct progress *progress)
         must(json_object_set_new(record, "gtid", json_string(text)) == 0);
         free(text);
     }
-    if (progress->in_transaction) {
+    if (progress->in_transaction && !untouched(progress)) {
         json_t *transaction = json_pack("{s:s, s:I, s:I}", "txid", progress->txid, "seq", (json_int_t)progress->seq, "rows", (json_int_t)progress->rows);
 
         must(transaction != NULL && json_object_set_new(record, "transaction", transaction) == 0);

@@ -26,6 +26,7 @@ struct progress {
     char file[RESUME_FILE_SIZE]; /* the end of the last complete transaction */
     uint64_t position;
     int64_t seq;                /* the last one that was given (O1) */
+    int64_t seq_before;         /* the one before the transaction in work: its own is not used up while nothing of it was seen */
     int64_t ts_us;              /* commit time of the last transaction seen; 0: none */
 
     bool in_transaction;        /* one is in work; the rest is about it */

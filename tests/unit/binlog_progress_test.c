@@ -151,6 +151,25 @@ static void test_progress__refuses_a_transaction_that_holds_less_than_is_in_kafk
     progress_deinit(&progress);
 }
 
+/* Then any transaction may come next, as after a fail-over to a server with another order. */
+static void test_progress__awaits_nothing_of_which_nothing_was_seen(void **state)
+{
+    struct progress progress;
+    json_t *record;
+
+    (void)state;
+    start_by_file(&progress);
+    begin(&progress, "", 120, 7);
+    record = progress_record(&progress);
+    assert_null(json_object_get(record, "transaction"));
+    assert_int_equal(json_integer_value(json_object_get(record, "seq")), 0);
+    json_decref(record);
+    progress_await(&progress);
+    begin(&progress, "", 500, 7);
+    assert_int_equal(progress.seq, 7);
+    progress_deinit(&progress);
+}
+
 /* Without GTIDs the start of the transaction in work is the only place to go on from. */
 static void test_progress__stays_at_the_start_of_what_is_in_work(void **state)
 {
@@ -212,6 +231,7 @@ int main(void)
         cmocka_unit_test(test_progress__refuses_a_transaction_that_no_gtid_set_can_cover),
         cmocka_unit_test(test_progress__comes_back_from_its_record),
         cmocka_unit_test(test_progress__refuses_a_transaction_that_holds_less_than_is_in_kafka),
+        cmocka_unit_test(test_progress__awaits_nothing_of_which_nothing_was_seen),
         cmocka_unit_test(test_progress__stays_at_the_start_of_what_is_in_work),
         cmocka_unit_test(test_progress__trusts_nothing_in_a_record),
     };
