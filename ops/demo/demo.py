@@ -61,10 +61,13 @@ class Demo:
             self.broker = self.keep_child(EmbeddedBroker(self.folder, BUILD / "kakehi-demo-broker", tables, PARTITIONS))
         self.settings = self.folder / "kakehi.yaml"
         write_settings(self.settings, self.server, self.broker, self.sqlite)
-        self.screen.say(f"\nMariaDB {self.server.version} -> kakehi-producer -> {self.broker.title} -> 2 kakehi-workers -> SQLite, in {self.folder}")
+        self.screen.say(f"\nMariaDB {self.server.version} -> kakehi-producer -> {self.broker.title} -> 2 kakehi-workers -> SQLite\n"
+                        f"in {self.folder}")
         if not self.kafka:
-            self.screen.say("The embedded broker only pretends transactions, so only a worker is killed here; "
-                            "`make demo BROKER=kafka`\nruns on Apache Kafka with real ones, and kills the producer too.")
+            self.screen.say("The embedded broker only pretends transactions, so only a worker is killed here.\n"
+                            "`make demo BROKER=kafka` runs on Apache Kafka with real ones, and kills the producer too.")
+        self.screen.say("\nread: row changes that the producer has read; appended: rows in the history; freshness: from the commit\n"
+                        "(MariaDB's log tells it in whole seconds) until the row was in the file.")
         self.screen.say("\nThe settings file of both programs:\n")
         self.screen.say("".join("    " + line for line in self.settings.read_text().splitlines(True)))
         self.start_programs()
@@ -122,9 +125,10 @@ class Demo:
     def draw(self):
         self.refresh()
         lines = table([self.row(name) for name in shop.TABLES])
-        lines.append("  " + "   ".join(self.state(program) for program in self.producers + self.workers))
-        lines.append(f"  the shop: {self.shop.transactions:,} transactions, {self.shop.rolled_back:,} rolled back, "
-                     f"{self.shop.key_changes:,} keys changed (one change read, two rows appended)")
+        lines.append("  " + "   ".join(self.state(program) for program in self.producers))
+        lines.append("  " + "   ".join(self.state(program) for program in self.workers))
+        lines.append(f"  {self.shop.transactions:,} transactions, {self.shop.rolled_back:,} rolled back, "
+                     f"{self.shop.key_changes:,} changes of a key (one read, two appended)")
         self.screen.draw(lines)
 
     # -- the story ------------------------------------------------------------------------------------------------------------------
@@ -226,12 +230,14 @@ class Demo:
         """With KEEP: everything still runs."""
         say = self.screen.say
         say("\nIt keeps running. Look around, in another terminal:\n")
-        say(f"    mariadb -S {self.server.socket} -u root shop           # change something; it is in SQLite about a second later")
+        say("    # change something: it is in SQLite about a second later")
+        say(f"    mariadb -S {self.server.socket} -u root shop")
         say(f"    sqlite3 {self.sqlite} 'SELECT * FROM orders ORDER BY id DESC LIMIT 5'")
         say(f"    sqlite3 {self.sqlite} \"{HISTORY_QUERY}\"")
         for program in self.producers + self.workers:
             if program.running():
-                say(f"    curl http://{program.address}/metrics           # {program.name}; /status is JSON; its log: {program.log}")
+                say(f"    curl http://{program.address}/metrics     # {program.name}; /status is JSON")
+        say(f"    tail -f {self.folder}/*.log")
         say("\nCtrl-C stops everything; the folder with the SQLite file and the logs is kept.")
 
     def play(self):
@@ -263,9 +269,9 @@ def leave_file(demo):
     copy.close()
     shown = target.relative_to(ROOT)
     print("\nLook around:\n")
-    print(f"    sqlite3 {shown} 'SELECT * FROM orders ORDER BY id DESC LIMIT 5'                    # the latest state")
+    print(f"    sqlite3 {shown} 'SELECT * FROM orders ORDER BY id DESC LIMIT 5'")
     print(f"    sqlite3 {shown} \"{HISTORY_QUERY}\"")
-    print("    make demo KEEP=1               # leaves everything running: change rows yourself, see /metrics and /status of the programs\n")
+    print("\n`make demo KEEP=1` leaves everything running: change rows yourself, see /metrics and /status.")
 
 
 def interrupted(number, _frame):

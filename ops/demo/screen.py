@@ -15,8 +15,8 @@ def number(value):
 
 def table(rows, heads=COLUMNS, width=11):
     """rows: (name, value...)"""
-    lines = ["  " + " " * 12 + "".join(f"{head[line]:>{width}}" for head in heads) for line in (0, 1)]
-    return lines + [f"  {name:12}" + "".join(f"{value if isinstance(value, str) else number(value):>{width}}" for value in values)
+    lines = ["  " + " " * 10 + "".join(f"{head[line]:>{width}}" for head in heads) for line in (0, 1)]
+    return lines + [f"  {name:10}" + "".join(f"{value if isinstance(value, str) else number(value):>{width}}" for value in values)
                     for name, *values in rows]
 
 

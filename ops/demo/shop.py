@@ -14,12 +14,13 @@ KEYS = {"customers": ("id",), "orders": ("id",), "items": ("order_id", "line")}
 
 SCHEMA = """
 CREATE DATABASE shop CHARACTER SET utf8mb4;
-CREATE TABLE shop.customers (id BIGINT UNSIGNED PRIMARY KEY, email VARCHAR(80) NOT NULL, name VARCHAR(60) NOT NULL, credit DECIMAL(12,2) NOT NULL,
-  level ENUM('bronze','silver','gold') NOT NULL, token BINARY(8), joined TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6));
-CREATE TABLE shop.orders (id BIGINT PRIMARY KEY, customer BIGINT UNSIGNED NOT NULL, status ENUM('new','paid','sent') NOT NULL,
+CREATE TABLE shop.customers (id INT UNSIGNED PRIMARY KEY, email VARCHAR(80) NOT NULL, name VARCHAR(60) NOT NULL,
+  credit DECIMAL(12,2) NOT NULL, points BIGINT UNSIGNED NOT NULL, level ENUM('bronze','silver','gold') NOT NULL, token BINARY(8),
+  joined TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6));
+CREATE TABLE shop.orders (id BIGINT PRIMARY KEY, customer INT UNSIGNED NOT NULL, status ENUM('new','paid','sent') NOT NULL,
   total DECIMAL(12,2) NOT NULL, placed DATETIME(6) NOT NULL DEFAULT NOW(6), KEY (customer));
-CREATE TABLE shop.items (order_id BIGINT, line SMALLINT UNSIGNED, product VARCHAR(40) NOT NULL, quantity INT NOT NULL, price DECIMAL(8,2) NOT NULL,
-  weight DOUBLE, PRIMARY KEY (order_id, line))
+CREATE TABLE shop.items (order_id BIGINT, line SMALLINT UNSIGNED, product VARCHAR(40) NOT NULL, quantity INT NOT NULL,
+  price DECIMAL(8,2) NOT NULL, weight DOUBLE, PRIMARY KEY (order_id, line))
 """
 NEW_COLUMN = "ALTER TABLE shop.orders ADD COLUMN gift_note VARCHAR(60) NULL"
 
@@ -67,13 +68,13 @@ class Shop(threading.Thread):
 
     def sign_up(self):
         ids = range(self.last_customer + 1, self.last_customer + 1 + self.random.choice((1, 1, 1, 20)))
-        rows = [(number, f"c{number}@example.org", f"{self.random.choice(NAMES)} {number}", self.money(500),
+        rows = [(number, f"c{number}@example.org", f"{self.random.choice(NAMES)} {number}", self.money(500), self.random.getrandbits(64),
                  self.random.choice(("bronze", "silver", "gold")), self.random.choice((None, self.random.randbytes(8))))
                 for number in ids]
 
         def work():
-            self.change("customers", "INSERT INTO customers (id, email, name, credit, level, token) VALUES (%s, %s, %s, %s, %s, %s)",
-                        rows, many=True)
+            self.change("customers", "INSERT INTO customers (id, email, name, credit, points, level, token)"
+                        " VALUES (%s, %s, %s, %s, %s, %s, %s)", rows, many=True)
         self.last_customer = ids[-1]
         if self.transact(work):
             self.customers += ids
@@ -98,7 +99,8 @@ class Shop(threading.Thread):
 
     def proceed(self):
         number = self.random.choice(self.orders)
-        self.transact(lambda: self.change("orders", "UPDATE orders SET status = IF(status = 'new', 'paid', 'sent') WHERE id = %s", (number,)))
+        sql = "UPDATE orders SET status = IF(status = 'new', 'paid', 'sent') WHERE id = %s"
+        self.transact(lambda: self.change("orders", sql, (number,)))
 
     def correct(self):
         number = self.random.choice(self.orders)

@@ -58,8 +58,8 @@ class Comparison:
         latest = read(file, f"SELECT {', '.join(columns)} FROM {table}")
         self.table, self.committed, self.latest_count = table, committed, len(latest)
         self.latest = keyed(table, columns, latest)
-        self.history, self.identities = read(
-            file, f"SELECT COUNT(*), (SELECT COUNT(*) FROM (SELECT DISTINCT __source, __txid, __idx FROM {table}_history)) FROM {table}_history")[0]
+        self.history = count(file, f"{table}_history")
+        self.identities = count(file, f"(SELECT DISTINCT __source, __txid, __idx FROM {table}_history)")
 
     def differences(self):
         """Sentences; none if all is equal."""
