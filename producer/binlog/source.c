@@ -2,14 +2,14 @@
 /*
  * The binlog source: a reader's bytes through the decoder, with order numbers, as changes; and connections that come and go.
  *
- *                 start                opened                      lost, and all yielded is verified
- *        IDLE ------------> CONNECTING ---------> STREAMING ----------------------------+
- *          ^                 ^      | lost            | fatal, undecodable,             v
- *          |                 |      +-----------------|---------------------------->  PAUSING
- *          |                 +------------------------|-- timer, reader gone ------------+
- *          |                                          v                                  |
- *          |                               FAILED (next says why) <----------------------+ (fatal, from CONNECTING too)
- *          +--- reader gone --- STOPPING <--- stop, from any other state
+ *         start               opened                 lost, and all that was yielded is verified
+ *   IDLE --------> CONNECTING --------> STREAMING ------------------------------------------------> PAUSING
+ *    ^             ^    |   \__________________|________________ lost ____________________________^   |
+ *    |             |    |                      |                                                      |
+ *    |             |    +-------> FAILED <-----+  fatal, undecodable, lost unverified, twice a rival   |
+ *    |             +--------------------------------- the pause is over and the reader gone ----------+
+ *    |
+ *    +--- the reader gone --- STOPPING <--- stop, from any other state
  *
  * | state      | reader              | timer                | waits for                           |
  * | IDLE       | none                | -                    | start                               |
@@ -32,6 +32,9 @@
  * B1  Each row image of a selected table is yielded exactly once between start and stop, whatever connections were lost.
  * B2  `__seq` grows with each transaction, and the rest of a split one keeps its own (O1).
  * B3  The state record never covers more than what was yielded.
+ *
+ * stop answers at once but for CONNECTING, where libmariadb can't be interrupted: there it takes source.connect_timeout at most for each
+ * step of connecting.
  *
  * Deliberately absent: a limit on tries. A server may be away for hours; the log says so at each try, with the time of the next.
  */
