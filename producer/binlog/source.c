@@ -40,30 +40,22 @@
  */
 #include "producer/binlog/source.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/must.h"
 #include "common/sm.h"
-#include "producer/binlog/dump.h"
 #include "producer/binlog/progress.h"
 #include "producer/binlog/stream.h"
-#include "producer/mysql.h"
 
-#define PAUSE_FIRST_MS 500
 #define PAUSE_MAX_MS 60000
 #define RIVAL_MEMORY_MS 60000
 #define CLOCK_GAP_US INT64_C(60000000) /* O8: a minute */
 #define TURN_BYTES (4 * 1024 * 1024)   /* decoded in one call of next without a change: then the loop turns */
 #define ROW_BYTES_MAX (INT64_C(1) << 30)
-#define RING_BYTES_MIN (512 * 1024)
-#define RING_BYTES_MAX (8 * 1024 * 1024)
-#define RING_SHARE 16 /* of producer.memory */
 
 enum { IDLE, CONNECTING, STREAMING, PAUSING, FAILED, STOPPING };
 
@@ -90,7 +82,6 @@ struct binlog_source {
     uv_timer_t timer;
     const struct settings_source *settings;
     struct binlog_world world;
-    uint32_t server_id;
 
     struct binlog_reader *reader; /* the one slot */
     bool reader_closing;
@@ -159,7 +150,7 @@ static void connect_source(struct binlog_source *source, const char *why)
     } else {
         binlog_wish_copy(&wish, &source->wish);
     }
-    source->reader = binlog_reader_start(source->loop, source->world.connect(source->world.context, &wish), source->world.ring_bytes,
+    source->reader = binlog_reader_start(source->loop, source->world.connect(&source->world, source->settings, &wish), source->world.ring_bytes,
                                          on_reader_ready, source);
     binlog_wish_deinit(&wish);
     sm_move(&source->sm, CONNECTING, why);
@@ -258,7 +249,7 @@ static void opened(struct binlog_source *source)
     progress_text(&source->progress, position, sizeof position);
     sm_move(&source->sm, STREAMING, "opened");
     log_info("streaming", "source=%s server=%q position=%q server_id=%u", source->settings->name, connection->facts.description, position,
-             source->server_id);
+             source->world.server_id);
 }
 
 /* CONNECTING: whatever the reader says is the answer. */
@@ -643,54 +634,4 @@ struct source *binlog_source_new_in(uv_loop_t *loop, const struct settings_sourc
     source->timer.data = source;
     sm_init(&source->sm, "source", settings->name, states, IDLE, invariant);
     return &source->source;
-}
-
-/* ---- the real world */
-
-static struct binlog_connection *connect_dump(void *context, const struct binlog_wish *wish)
-{
-    const struct binlog_source *source = context;
-
-    return dump_connection_new(source->settings, source->server_id, wish);
-}
-
-/* FNV-1a over what tells this process from its standby; in the upper half of the numbers, where people put none by hand. */
-static uint32_t server_id_of_process(const char *name)
-{
-    char seed[512];
-    char host[256] = "";
-    uint32_t hash = 2166136261u;
-
-    (void)gethostname(host, sizeof host - 1);
-    (void)snprintf(seed, sizeof seed, "%.200s|%s|%ld|%llu", name, host, (long)getpid(), (unsigned long long)uv_hrtime());
-    for (const char *letter = seed; *letter != '\0'; letter++) {
-        hash = (hash ^ (uint8_t)*letter) * 16777619u;
-    }
-    return hash | UINT32_C(0x80000000);
-}
-
-static size_t ring_bytes(int64_t memory_bytes)
-{
-    int64_t bytes = memory_bytes / RING_SHARE;
-
-    bytes = bytes > RING_BYTES_MIN ? bytes : RING_BYTES_MIN;
-    return (size_t)(bytes < RING_BYTES_MAX ? bytes : RING_BYTES_MAX);
-}
-
-int binlog_source_new(uv_loop_t *loop, const struct settings *settings, struct source **ret_source, struct err *err)
-{
-    struct binlog_world world = {NULL, connect_dump, PAUSE_FIRST_MS, ring_bytes(settings->producer.memory_bytes)};
-    struct binlog_wish wish;
-    struct binlog_source *source;
-
-    if (binlog_wish_from_text(&wish, settings->source.start, err) != 0) {
-        return -1;
-    }
-    binlog_wish_deinit(&wish);
-    mysql_session_prepare();
-    source = of(binlog_source_new_in(loop, &settings->source, &world));
-    source->world.context = source;
-    source->server_id = settings->source.server_id != 0 ? (uint32_t)settings->source.server_id : server_id_of_process(settings->source.name);
-    *ret_source = &source->source;
-    return 0;
 }

@@ -13,11 +13,12 @@
 /* Borrows settings until freed. Fails only on settings that no retry mends. */
 int binlog_source_new(uv_loop_t *loop, const struct settings *settings, struct source **ret_source, struct err *err) MUST_CHECK;
 
-/* What the source needs of the world: connections and patience. For tests. */
+/* What the source needs of the world: connections and patience. Tests hand in their own. */
 struct binlog_world {
     void *context;
     /* A connection that will look for its place by this wish (copied). */
-    struct binlog_connection *(*connect)(void *context, const struct binlog_wish *wish);
+    struct binlog_connection *(*connect)(const struct binlog_world *world, const struct settings_source *settings, const struct binlog_wish *wish);
+    uint32_t server_id;      /* ours, among the replicas of the server */
     uint64_t pause_first_ms; /* doubles with each failure in a row, up to a minute */
     size_t ring_bytes;
 };

@@ -151,13 +151,15 @@ static void player_free(struct binlog_connection *connection)
     free(player);
 }
 
-static struct binlog_connection *world_connect(void *context, const struct binlog_wish *wish)
+static struct binlog_connection *world_connect(const struct binlog_world *binlog_world, const struct settings_source *settings,
+                                               const struct binlog_wish *wish)
 {
     static const struct binlog_connection_calls calls = {player_open, player_read, player_close, player_interrupt, player_free};
-    struct world *world = context;
+    struct world *world = binlog_world->context;
     struct player *player = calloc(1, sizeof *player);
     int pair[2];
 
+    (void)settings;
     must(player != NULL && socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
     player->connection.calls = &calls;
     player->ours = pair[0];
