@@ -41,7 +41,7 @@ void assembly_reset(struct assembly *assembly)
 
 bool assembly_idle(const struct assembly *assembly)
 {
-    return assembly->phase == ASSEMBLY_HEAD && assembly->head_size == 0 && packet_idle(&assembly->packets);
+    return assembly->magic_left == 0 && assembly->phase == ASSEMBLY_HEAD && assembly->head_size == 0 && packet_idle(&assembly->packets);
 }
 
 static enum assembly_result of_packet(enum packet_result result)
@@ -138,7 +138,7 @@ static enum assembly_result read_head(struct assembly *assembly, struct err *err
         assembly->head_size += (uint8_t)size;
         packet_take(&assembly->packets, size);
     }
-    assembly->event = (struct event){.offset = assembly->offset};
+    assembly->event = (struct event){.offset = assembly->offset, .body = assembly->head};
     if (event_header_read(assembly->head, &assembly->event.header, err) != 0 || choose_phase(assembly, err) != 0) {
         return ASSEMBLY_FAILED;
     }

@@ -104,7 +104,8 @@ static void print_string(struct printer *printer, const uint8_t *bytes, size_t s
     buffer_append_byte(printer->out, '"');
 }
 
-/* The shortest digits that read back the same. MySQL writes up to 15 digits before the point plainly, and a whole number with ".0". */
+/* The shortest digits that read back the same, as my_gcvt writes them: without an exponent from 1e-15 up to below 1e15, and above if
+ * there are digits behind the point; a whole number with ".0". */
 static void print_double(struct printer *printer, double value)
 {
     char digits[32];
@@ -121,7 +122,7 @@ static void print_double(struct printer *printer, double value)
     } while (precision++ < 16 && strtod(digits, NULL) != value);
     exponent_at = strchr(digits, 'e');
     exponent = (int)strtol(exponent_at + 1, NULL, 10);
-    if (exponent >= -5 && exponent < 15) {
+    if (exponent >= -15 && (exponent < 15 || precision > exponent + 1)) {
         int behind = precision - 1 - exponent;
 
         buffer_printf(printer->out, "%.*f", behind > 1 ? behind : 1, value);

@@ -4,8 +4,7 @@
  * Types whose decoder depends on more (sign, character set, precision) have a function of their own.
  *
  * Deliberately absent: guesses. UUID and INET of MariaDB look exactly like BINARY here and stay bytes. Temporal columns that MariaDB
- * keeps in the form from before 5.6 do not tell how many digits of a fraction they have: they are passed over as if they had none, and
- * if that is wrong the row does not end where its event does, which stops the stream.
+ * keeps in the form from before 5.6 do not tell how many digits of a fraction they have, so where a row ends is not known.
  */
 #include "producer/binlog/shape.h"
 
@@ -179,6 +178,7 @@ static void make_temporal(struct making *making)
     making->column->type = kind->type;
     set_source_type(making, digits > 0 ? "%s(%u)" : "%s", kind->name, digits);
     if (kind->old && making->flavor == BINLOG_MARIADB) {
+        making->shape->opaque = true;
         set_trouble(making,
                     "a %s of the form before MariaDB 10.1: the log does not tell its fraction; set mysql56_temporal_format=ON "
                     "and rebuild the table (ALTER TABLE ... FORCE)",

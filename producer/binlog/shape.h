@@ -24,6 +24,7 @@ struct shape {
     size_t json_count;  /* columns that a partial update may touch */
     struct err trouble; /* ERR_NONE: rows can be decoded */
     bool walkable;      /* false: not even passed over */
+    bool opaque;        /* where a row ends is not known: only whole events can be passed over, each counted as one image */
 };
 
 /* names_optional: see binlog_stream_options. */

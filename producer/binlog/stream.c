@@ -89,10 +89,10 @@ int binlog_stream_end(struct binlog_stream *stream, struct err *err)
 int stream_failed(struct binlog_stream *stream, const struct err *err)
 {
     stream->failure = *err;
+    (void)err_while(&stream->failure, "%s, position %" PRIu64, stream->file, stream->event_position);
     for (char *at = stream->failure.text; *at != '\0'; at++) {
         *at = (unsigned char)*at < ' ' ? '?' : *at; /* names come from outside; a message is one line */
     }
-    (void)err_while(&stream->failure, "%s, position %" PRIu64, stream->file, stream->event_position);
     return BINLOG_FAILED;
 }
 

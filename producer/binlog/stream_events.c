@@ -268,6 +268,16 @@ static int on_rows(struct binlog_stream *stream)
     return GO_ON;
 }
 
+static bool names_file(const uint8_t *name, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (name[i] < ' ' || name[i] == 0x7f) {
+            return false;
+        }
+    }
+    return size > 0 && size < sizeof((struct binlog_stream *)0)->file;
+}
+
 /* position u64, name. In a file (a relay log) it tells of another server's file. */
 static int on_rotate(struct binlog_stream *stream)
 {
@@ -279,7 +289,7 @@ static int on_rotate(struct binlog_stream *stream)
     if (stream->options.framing == BINLOG_FILE) {
         return GO_ON;
     }
-    if (cursor.why != NULL || size == 0 || size >= sizeof stream->file || memchr(cursor.at, 0, size) != NULL) {
+    if (cursor.why != NULL || !names_file(cursor.at, size)) {
         return stream_refuse(stream, "ROTATE: it does not name a file");
     }
     memcpy(stream->file, cursor.at, size);

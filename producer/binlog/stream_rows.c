@@ -3,7 +3,8 @@
  * Walks a rows event row by row. Of an event that is whole in memory a row is decoded at once; of a larger one it is first measured, so
  * that a row that is not all here yet costs a look at its lengths and not a decoding.
  *
- * Rows of tables that are not selected are counted: a row's index in its transaction is the same whatever is selected (rule O3).
+ * Rows of tables that are not selected are counted: a row's index in its transaction is the same whatever is selected (rule O3). Where
+ * the rows of an event can't be told apart (shape.h: opaque), the event counts as one, always: it can't be selected.
  */
 #include <stdlib.h>
 
@@ -75,6 +76,7 @@ static int begin_images(struct binlog_stream *stream)
         return stream_failed(stream, &entry->shape->trouble);
     }
     if (entry->table == NULL) {
+        stream->images += entry->shape->opaque ? 1 : 0;
         return GO_ON;
     }
     make_room_for_cells(stream, entry->table->table->column_count);
@@ -140,6 +142,10 @@ static int take_row(struct binlog_stream *stream)
     bool wanted = entry->table != NULL;
     struct cursor cursor = cursor_over(event->body, event->size);
 
+    if (entry->shape->opaque) {
+        assembly_take(&stream->assembly, event->size);
+        return GO_ON;
+    }
     if (!wanted || !event->complete) {
         row_skip(&stream->rows, entry->shape, &cursor);
         if (cursor.why == CURSOR_SHORT && !event->complete) {
