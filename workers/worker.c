@@ -4,7 +4,8 @@
  * closed yet, also those that went back to the group and wait for their lane: answers find a machine by its assignment's number, or are dropped.
  *
  * Order of the end (SIGTERM, SIGINT): unsubscribe, so that the group revokes all; each partition drains; leave the group; then the
- * readers, the warehouse, the admin port, the loop. After STOP_MS the process ends as it stands: what is in the warehouse and
+ * readers, the warehouse, the admin port, the loop. After STOP_SECONDS the process ends as it stands, by an
+ * alarm, since librdkafka's last calls may block for ever (a handle whose topic was deleted never let go of it): what is in the warehouse and
  * what is committed were both decided before, and a kill at any instruction is an ordinary case.
  *
  * Health: the machine of a partition that a person must look at, Kafka that does not answer, and lag without progress for
@@ -38,7 +39,7 @@
 #include "workers/wake.h"
 
 #define TICK_MS         1000
-#define STOP_MS         9000
+#define STOP_SECONDS    9
 #define FETCH_BYTES     (16 << 20) /* librdkafka's queue, by common/kafka.c's budget */
 #define BUDGET_BYTES_MIN (4 << 20)
 #define PRIME_BYTES_MAX (4 << 20)
@@ -498,10 +499,6 @@ static void on_tick(uv_timer_t *tick)
 {
     struct worker *worker = tick->data;
 
-    if (worker->stop_ms > 0 && now_ms(worker) >= worker->stop_ms + STOP_MS) {
-        log_warn("exit", "reason=%q", "stopping took too long; what is in and what is committed stays so");
-        _exit(CLI_FAILED);
-    }
     if (worker->letters != NULL) {
         dead_letters_tick(worker->letters);
     }
@@ -579,10 +576,21 @@ static void on_consumer_closed(void *context)
     stop_if_empty(worker);
 }
 
+static void on_alarm(int number)
+{
+    static const char text[] = "stopping took too long: the process ends as it stands; what is in and what is committed stays so\n";
+
+    (void)number;
+    (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    _exit(CLI_FAILED);
+}
+
 static void stop(struct worker *worker)
 {
     if (worker->stop_ms == 0) {
         worker->stop_ms = now_ms(worker);
+        (void)signal(SIGALRM, on_alarm);
+        (void)alarm(STOP_SECONDS);
         consumer_close(worker->consumer, on_consumer_closed, worker);
     }
 }
@@ -696,6 +704,6 @@ int worker_run(const struct settings *settings)
     must(uv_run(&worker.loop, UV_RUN_DEFAULT) == 0);
     must(uv_loop_close(&worker.loop) == 0);
     accounting_free(worker.accounting);
-    log_info("stopped", "code=%d", code);
+    log_info("exit", "code=%d", code);
     return code;
 }
