@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bytes on the wire as two servers wrote them, and the values that the SQL gave; whole rows are compared in stream_test. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "producer/binlog/event.h"
+#include "producer/binlog/row.h"
+#include "producer/binlog/value.h"
+
+#define SECOND INT64_C(1000000)
+#define BYTES(...) (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})
+
+static struct cell decode(const struct value_column *column, value_decode function, const uint8_t *bytes, size_t size, const char **ret_why)
+{
+    static struct scratch scratch;
+    struct cursor cursor = cursor_over(bytes, size);
+    struct cell cell = {0};
+
+    scratch_deinit(&scratch);
+    function(column, &cursor, &scratch, &cell);
+    *ret_why = cursor.why;
+    assert_true(cursor.why != NULL || cursor_left(&cursor) == 0);
+    if (cell.bytes != NULL && cell.size > 0 && cursor.why == NULL) { /* outlives the scratch */
+        static uint8_t kept[64];
+
+        memcpy(kept, cell.bytes, cell.size < sizeof kept ? cell.size : sizeof kept);
+        cell.bytes = kept;
+    }
+    scratch_deinit(&scratch);
+    return cell;
+}
+
+static void assert_time(unsigned digits, const uint8_t *bytes, size_t size, int64_t expected_us)
+{
+    struct value_column column = {.precision = (uint8_t)digits};
+    const char *why;
+    struct cell cell = decode(&column, value_time, bytes, size, &why);
+
+    assert_null(why);
+    assert_int_equal(cell.integer, expected_us);
+}
+
+/* Seconds and fraction are one number below zero. */
+static void test_row__reads_negative_times(void **state)
+{
+    (void)state;
+    assert_time(0, BYTES(0x7f, 0xef, 0x7d), -3723 * SECOND);
+    assert_time(1, BYTES(0x7f, 0xef, 0x7c, 0xd8), -3723400000);
+    assert_time(1, BYTES(0x7f, 0xff, 0xff, 0xf6), -100000);
+    assert_time(3, BYTES(0x7f, 0xff, 0xff, 0xff, 0xf6), -1000);
+    assert_time(6, BYTES(0x7f, 0xff, 0xff, 0xff, 0xff, 0xff), -1);
+    assert_time(6, BYTES(0x4b, 0x91, 0x05, 0xff, 0xff, 0xff), -(INT64_C(838) * 3600 + 59 * 60 + 58) * SECOND - 1);
+    assert_time(0, BYTES(0x80, 0, 0), 0);
+}
+
+static void assert_unrepresentable(const struct cell *cell, const char *expected)
+{
+    assert_int_equal(cell->state, CELL_UNREPRESENTABLE);
+    assert_int_equal(cell->size, strlen(expected));
+    assert_memory_equal(cell->bytes, expected, cell->size);
+}
+
+static void test_row__calls_dates_that_are_none_unrepresentable(void **state)
+{
+    struct value_column column = {.precision = 0};
+    struct value_column fine = {.precision = 3};
+    const char *why;
+    struct cell cell;
+
+    (void)state;
+    cell = decode(&column, value_date, BYTES(0, 0, 0), &why);
+    assert_unrepresentable(&cell, "0000-00-00");
+    cell = decode(&column, value_date, BYTES(0x5f, 0xd4, 0x0f), &why); /* 2026-02-31 */
+    assert_unrepresentable(&cell, "2026-02-31");
+    cell = decode(&column, value_datetime, BYTES(0x80, 0, 0, 0, 0), &why);
+    assert_unrepresentable(&cell, "0000-00-00 00:00:00");
+    cell = decode(&fine, value_timestamp, BYTES(0, 0, 0, 0, 0, 0), &why);
+    assert_unrepresentable(&cell, "0000-00-00 00:00:00.000");
+    cell = decode(&fine, value_timestamp, BYTES(0, 0, 0, 0, 0x13, 0x88), &why); /* MariaDB: half a second behind the epoch */
+    assert_int_equal(cell.state, CELL_VALUE);
+    assert_int_equal(cell.integer, 500000);
+    cell = decode(&column, value_timestamp, BYTES(0xff, 0xff, 0xff, 0xff), &why); /* MariaDB 11.5: 2106 */
+    assert_int_equal(cell.integer, INT64_C(4294967295) * SECOND);
+}
+
+static void test_row__reads_the_year_0(void **state)
+{
+    struct value_column column = {0};
+    const char *why;
+
+    (void)state;
+    assert_int_equal(decode(&column, value_year, BYTES(0), &why).integer, 0);
+    assert_int_equal(decode(&column, value_year, BYTES(1), &why).integer, 1901);
+    assert_int_equal(decode(&column, value_year, BYTES(255), &why).integer, 2155);
+}
+
+static void test_row__pads_binary_with_the_zeros_that_were_stripped(void **state)
+{
+    struct value_column column = {.length_size = 1, .padded_size = 5};
+    const char *why;
+    struct cell cell = decode(&column, value_bytes, BYTES(1, 1), &why);
+
+    (void)state;
+    assert_int_equal(cell.size, 5);
+    assert_memory_equal(cell.bytes, "\1\0\0\0\0", 5);
+}
+
+static void test_row__calls_text_that_is_none_unrepresentable(void **state)
+{
+    struct value_column column = {.length_size = 1, .charset = CHARSET_UTF8};
+    const char *why;
+    struct cell cell = decode(&column, value_text, BYTES(2, 'a', 0xe9), &why);
+
+    (void)state;
+    assert_unrepresentable(&cell, "a\xe9");
+    column.charset = CHARSET_ASCII;
+    cell = decode(&column, value_text, BYTES(2, 'a', 0xe9), &why);
+    assert_unrepresentable(&cell, "a\xe9");
+}
+
+static void assert_fails(const struct value_column *column, value_decode function, const uint8_t *bytes, size_t size)
+{
+    const char *why;
+
+    (void)decode(column, function, bytes, size, &why);
+    assert_non_null(why);
+}
+
+static void test_row__refuses_values_that_no_server_writes(void **state)
+{
+    struct value_label label = {(char *)(uintptr_t) "a", 1};
+    struct value_column labels = {.width = 1, .labels = &label, .label_count = 1};
+    struct value_column decimal = {.precision = 9, .scale = 0, .width = 4};
+    struct value_column exact = {.precision = 0};
+
+    (void)state;
+    assert_fails(&labels, value_enum, BYTES(2));
+    assert_fails(&labels, value_set, BYTES(2));
+    assert_fails(&labels, value_boolean, BYTES(2));
+    assert_fails(&decimal, value_decimal, BYTES(0xff, 0xff, 0xff, 0xff)); /* 2147483647 in nine digits */
+    assert_fails(&exact, value_time, BYTES(0x80, 0x0f, 0x3c));            /* 60 seconds */
+    assert_fails(&exact, value_datetime, BYTES(0x7f, 0xff, 0xff, 0xff, 0xff));
+}
+
+static void test_row__of_any_type_ends_where_its_bytes_end(void **state)
+{
+    static const value_decode functions[] = {value_integer, value_float,    value_double,  value_year, value_decimal, value_decimal_text,
+                                             value_date,    value_datetime, value_timestamp, value_time, value_old_datetime, value_old_timestamp,
+                                             value_old_time, value_text,    value_bytes,   value_enum, value_set,     value_label_number,
+                                             value_json,    value_boolean,  value_bit};
+    struct value_column column = {.width = 2, .length_size = 2, .precision = 6, .scale = 2, .charset = CHARSET_UTF8};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
+        const char *why;
+
+        (void)decode(&column, functions[i], (const uint8_t *)"", 0, &why);
+        assert_ptr_equal(why, CURSOR_SHORT);
+    }
+}
+
+/* Bits above the last column are junk (MySQL sets them). */
+static void test_row__knows_full_images(void **state)
+{
+    struct rows_head head = {.op = 'u', .column_count = 9, .before = {0xff, 0x01}, .after = {0xff, 0xff}};
+
+    (void)state;
+    assert_true(row_images_are_full(&head));
+    head.before[1] = 0xfe;
+    assert_false(row_images_are_full(&head));
+    head.op = 'c';
+    assert_true(row_images_are_full(&head));
+    head.after[0] = 0x7f;
+    assert_false(row_images_are_full(&head));
+}
+
+static void test_row__head_passes_over_extra_data(void **state)
+{
+    static const uint8_t bytes[] = {7, 0, 0, 0, 0, 0, 1, 0, 5, 0, 1, 2, 3, 2, 0xff};
+    struct format_description format = {0};
+    struct rows_head head = {0};
+    struct cursor cursor = cursor_over(bytes, sizeof bytes);
+
+    (void)state;
+    row_read_head(&head, EVENT_WRITE_ROWS, &format, &cursor);
+    assert_null(cursor.why);
+    assert_int_equal(cursor_left(&cursor), 0);
+    assert_int_equal(head.table_id, 7);
+    assert_int_equal(head.op, 'c');
+    assert_int_equal(head.flags, ROWS_FLAG_STMT_END);
+    assert_int_equal(head.column_count, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_row__reads_negative_times),
+        cmocka_unit_test(test_row__calls_dates_that_are_none_unrepresentable),
+        cmocka_unit_test(test_row__reads_the_year_0),
+        cmocka_unit_test(test_row__pads_binary_with_the_zeros_that_were_stripped),
+        cmocka_unit_test(test_row__calls_text_that_is_none_unrepresentable),
+        cmocka_unit_test(test_row__refuses_values_that_no_server_writes),
+        cmocka_unit_test(test_row__of_any_type_ends_where_its_bytes_end),
+        cmocka_unit_test(test_row__knows_full_images),
+        cmocka_unit_test(test_row__head_passes_over_extra_data),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
