@@ -233,9 +233,14 @@ static void read_xa(struct query *query, struct reader *reader)
 {
     if (take_word(reader, "start") || take_word(reader, "begin")) {
         query->kind = QUERY_XA_START;
-    } else if (take_word(reader, "commit") || take_word(reader, "rollback")) {
-        query->kind = QUERY_XA_END;
+    } else if (take_word(reader, "commit")) {
+        query->kind = QUERY_XA_COMMIT;
+    } else if (take_word(reader, "rollback")) {
+        query->kind = QUERY_XA_ROLLBACK;
     }
+    skip_blanks(reader);
+    query->xid = reader->at;
+    query->xid_size = (size_t)(reader->end - reader->at);
 }
 
 static void read_insert(struct query *query, struct reader *reader, const char *database)

@@ -19,7 +19,8 @@ enum query_kind {
     QUERY_COMMIT,
     QUERY_ROLLBACK, /* of the whole transaction, not to a savepoint */
     QUERY_XA_START,
-    QUERY_XA_END, /* XA COMMIT or XA ROLLBACK of a transaction that was prepared before */
+    QUERY_XA_COMMIT, /* of a transaction that was prepared before: `xid` */
+    QUERY_XA_ROLLBACK,
     QUERY_EMPTIES_TABLES, /* TRUNCATE, DROP TABLE, CREATE OR REPLACE TABLE of `tables` */
     QUERY_CHANGES_ROWS, /* INSERT and the like; `tables` names the one it is about, or is empty where that is not sure */
 };
@@ -33,6 +34,8 @@ struct query {
     enum query_kind kind;
     struct query_table *tables; /* owned */
     size_t table_count;
+    const char *xid; /* of QUERY_XA_COMMIT and _ROLLBACK: "X'7831',X'',1"; borrowed from the text */
+    size_t xid_size;
 };
 
 /* text need not end with a NUL. database: where unqualified names live. */

@@ -44,6 +44,7 @@ void binlog_stream_free(struct binlog_stream *stream)
     assembly_deinit(&stream->assembly);
     tables_free(stream->tables);
     query_deinit(&stream->query);
+    text_list_deinit(&stream->prepared);
     scratch_deinit(&stream->scratch);
     free(stream->before);
     free(stream->after);

@@ -21,10 +21,12 @@
  *
  * A statement OUTSIDE (DDL in logs without GTID) is a transaction of its own. XA: rows are logged at PREPARE, before anyone knows
  * whether they will be committed. So rows of selected tables are refused there; without any, PREPARE ends a transaction without
- * effect, and so does the later XA COMMIT or ROLLBACK.
+ * effect, and so does the later XA COMMIT or ROLLBACK. An XA COMMIT whose PREPARE the stream has not seen is refused: its rows, of
+ * whichever tables, stand before the place where we began.
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/must.h"
@@ -32,6 +34,7 @@
 
 #define QUERY_POST_HEADER      13
 #define LOAD_QUERY_POST_HEADER 26
+#define XID_PART_MAX           64
 
 static const struct sm_state states[] = {
     [GROUP_OUTSIDE] = {"OUTSIDE", SM_TO(GROUP_OPENED) | SM_TO(GROUP_INSIDE) | SM_TO(GROUP_IMPLICIT)},
@@ -123,6 +126,37 @@ static int check_statement(struct binlog_stream *stream, const struct query *que
                          table->database, table->name);
 }
 
+/* Forgets the XA transaction. False: it was not known. */
+static bool forget_prepared(struct binlog_stream *stream, const char *xid, size_t size)
+{
+    struct text_list *prepared = &stream->prepared;
+
+    for (size_t i = 0; i < prepared->count; i++) {
+        if (strlen(prepared->texts[i]) == size && memcmp(prepared->texts[i], xid, size) == 0) {
+            free(prepared->texts[i]);
+            prepared->texts[i] = prepared->texts[--prepared->count];
+            return true;
+        }
+    }
+    return false;
+}
+
+static int on_xa_end(struct binlog_stream *stream, const struct query *query)
+{
+    bool known = forget_prepared(stream, query->xid, query->xid_size);
+
+    if (query->kind == QUERY_XA_COMMIT && !known) {
+        return stream_refuse(stream,
+                             "XA COMMIT %.*s: its rows were logged at XA PREPARE, before the place where this stream began, and may be of "
+                             "selected tables: compare these, then set the position behind it",
+                             (int)(query->xid_size < 150 ? query->xid_size : 150), query->xid);
+    }
+    if (sm_at(&stream->group) == GROUP_OUTSIDE) {
+        open_without_gtid(stream, GROUP_OPENED);
+    }
+    return end_group(stream, BINLOG_COMMIT);
+}
+
 static int on_control(struct binlog_stream *stream, enum query_kind kind)
 {
     int state = sm_at(&stream->group);
@@ -147,11 +181,8 @@ static int on_control(struct binlog_stream *stream, enum query_kind kind)
         }
         return end_group(stream, kind == QUERY_COMMIT ? BINLOG_COMMIT : BINLOG_ROLLED_BACK);
     default:
-        must(kind == QUERY_XA_END);
-        if (state == GROUP_OUTSIDE) {
-            open_without_gtid(stream, GROUP_OPENED);
-        }
-        return end_group(stream, BINLOG_COMMIT);
+        must(kind == QUERY_XA_COMMIT || kind == QUERY_XA_ROLLBACK);
+        return on_xa_end(stream, &stream->query);
     }
 }
 
@@ -215,11 +246,37 @@ static int on_xid(struct binlog_stream *stream)
     return end_group(stream, BINLOG_COMMIT);
 }
 
-/* one phase u8, id */
+/* The id as XA COMMIT writes it: X'gtrid',X'bqual',format */
+static void print_xid(struct buffer *out, const uint8_t *data, size_t gtrid_size, size_t bqual_size, uint32_t format)
+{
+    for (size_t i = 0; i < gtrid_size + bqual_size; i++) {
+        buffer_printf(out, "%s%02x", i == 0 ? "X'" : i == gtrid_size ? "',X'" : "", data[i]);
+    }
+    buffer_printf(out, "%s',%" PRIu32, bqual_size == 0 ? "',X'" : "", format);
+}
+
+/* one phase u8 (then it is the commit), format u32, sizes of gtrid and bqual u32, both */
 static int on_xa_prepare(struct binlog_stream *stream)
 {
+    const struct event *event = &stream->assembly.event;
+    struct cursor cursor = cursor_over(event->body, event->size);
+    bool one_phase = cursor_u8(&cursor) != 0;
+    uint32_t format = cursor_u32(&cursor);
+    uint32_t gtrid_size = cursor_u32(&cursor);
+    uint32_t bqual_size = cursor_u32(&cursor);
+    const uint8_t *data = gtrid_size <= XID_PART_MAX && bqual_size <= XID_PART_MAX ? cursor_bytes(&cursor, gtrid_size + bqual_size) : NULL;
+    struct buffer xid = {0};
+
+    if (data == NULL || gtrid_size == 0) {
+        return stream_refuse(stream, "XA_PREPARE: it has no id of a transaction");
+    }
     if (sm_at(&stream->group) != GROUP_INSIDE) {
         return stream_refuse(stream, "XA_PREPARE: a transaction ends that did not begin: was the stream begun inside it?");
+    }
+    if (!one_phase) {
+        print_xid(&xid, data, gtrid_size, bqual_size, format);
+        text_list_add(&stream->prepared, buffer_text(&xid));
+        buffer_deinit(&xid);
     }
     return end_group(stream, BINLOG_COMMIT);
 }

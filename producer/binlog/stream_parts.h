@@ -4,6 +4,7 @@
 #define KAKEHI_PRODUCER_BINLOG_STREAM_PARTS_H
 
 #include "common/sm.h"
+#include "common/text_list.h"
 #include "producer/binlog/assembly.h"
 #include "producer/binlog/gtid_event.h"
 #include "producer/binlog/query.h"
@@ -36,6 +37,7 @@ struct binlog_stream {
     struct binlog_transaction transaction;
     uint64_t images;
     bool xa;         /* its rows are prepared, not committed */
+    struct text_list prepared; /* XA transactions without rows for us that were prepared and not ended */
     bool gtids_seen; /* in this file: then no transaction is without one */
 
     /* what the event in hand still has to yield, in this order */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "binlog_log.h"
+#include "tests/unit/binlog_log.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "binlog_log.h"
+#include "tests/unit/binlog_log.h"
 #include "producer/binlog/charset.h"
 
 static enum charset charset_by_name(const char *name)

@@ -13,8 +13,8 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "binlog_log.h"
-#include "capture.h"
+#include "tests/unit/binlog_log.h"
+#include "tests/unit/capture.h"
 #include "producer/binlog/event.h"
 #include "producer/decode.h"
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "binlog_log.h"
+#include "tests/unit/binlog_log.h"
 #include "producer/binlog/packet.h"
 
 /* Reads one message of `size` event bytes, in pieces; the bytes that came. */

@@ -53,8 +53,8 @@ static void test_query__knows_transaction_control(void **state)
     assert_query("/* ApplicationName=x */ COMMIT", QUERY_COMMIT, "");
     assert_query("ROLLBACK", QUERY_ROLLBACK, "");
     assert_query("XA START X'7831',X'',1", QUERY_XA_START, "");
-    assert_query("XA COMMIT X'7831',X'',1", QUERY_XA_END, "");
-    assert_query("XA ROLLBACK X'7831',X'',1", QUERY_XA_END, "");
+    assert_query("XA COMMIT X'7831',X'',1", QUERY_XA_COMMIT, "");
+    assert_query("XA ROLLBACK X'7831',X'',1", QUERY_XA_ROLLBACK, "");
 }
 
 static void test_query__knows_the_tables_that_are_emptied(void **state)

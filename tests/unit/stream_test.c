@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "binlog_log.h"
+#include "tests/unit/binlog_log.h"
 #include "producer/binlog/event.h"
 
 #define LINES_MAX 256
@@ -643,6 +643,26 @@ static void test_stream__refuses_rows_of_xa_transactions(void **state)
     buffer_deinit(&log);
 }
 
+/* P1: its rows may be of selected tables, and stand before the place where the stream began. */
+static void test_stream__refuses_xa_commits_of_what_it_has_not_seen_prepared(void **state)
+{
+    struct buffer log = log_begin("mysql-9.7.4.binlog.000008");
+
+    (void)state;
+    add_gtid(&log);
+    log_query_add(&log, "XA COMMIT X'7831',X'',1");
+    assert_refused(&log, &plain, "XA COMMIT X'7831',X'',1: its rows were logged at XA PREPARE");
+    log.size = log_event_at(&log, 1);
+    add_gtid(&log);
+    log_query_add(&log, "XA START X'7831',X'',1");
+    log_event_add(&log, EVENT_XA_PREPARE, 0, "\0\1\0\0\0\2\0\0\0\0\0\0\0x1", 15, true);
+    add_gtid(&log);
+    log_query_add(&log, "XA COMMIT X'7831',X'',1");
+    add_gtid(&log);
+    log_query_add(&log, "XA ROLLBACK X'7832',X'',1");
+    assert_items(&log, "BCBCBC");
+}
+
 static void test_stream__refuses_unknown_events_that_are_not_ignorable(void **state)
 {
     static const uint8_t refused[] = {0, 26, 43, 99, 150, 164, 172, 200, 255};
@@ -845,6 +865,7 @@ int main(void)
         cmocka_unit_test(test_stream__yields_truncates_of_selected_tables),
         cmocka_unit_test(test_stream__refuses_what_is_not_read_yet),
         cmocka_unit_test(test_stream__refuses_rows_of_xa_transactions),
+        cmocka_unit_test(test_stream__refuses_xa_commits_of_what_it_has_not_seen_prepared),
         cmocka_unit_test(test_stream__refuses_unknown_events_that_are_not_ignorable),
         cmocka_unit_test(test_stream__passes_unknown_events_that_are_ignorable),
         cmocka_unit_test(test_stream__refuses_rows_that_were_logged_as_statements),

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "binlog_log.h"
+#include "tests/unit/binlog_log.h"
 #include "producer/binlog/event.h"
 #include "producer/binlog/shape.h"
 
