@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Nothing that stands behind a fault is printed. Events up to a size are verified before they yield rows; rows of a larger one are held
- * back in a temporary file until its checksum was good, and thrown away if it was not.
+ * Nothing that stands behind a fault is printed. Events up to a size are verified before they yield rows; rows of a larger one
+ * are held back in a temporary file until its checksum was good, and thrown away if it was not.
  *
- * A log without column names prints c1, c2, ...; what else it does not tell is taken as it most likely is: numbers as signed, texts
- * as UTF-8 (others: base64), ENUM and SET as numbers. The live stream refuses such logs.
+ * A log without column names prints c1, c2, ...; what else it does not tell is taken as it most likely is: numbers as signed,
+ * texts as UTF-8 (others: base64), ENUM and SET as numbers. The live stream refuses such logs.
  */
 #include "producer/decode.h"
 
@@ -73,7 +73,8 @@ static void append_text(struct buffer *out, const char *key, const char *text)
     value_text_json_string(out, text, strlen(text));
 }
 
-static int append_image(struct buffer *out, const char *key, const struct table *table, const struct cell *cells, struct err *err)
+static int append_image(struct buffer *out, const char *key, const struct table *table, const struct cell *cells,
+                        struct err *err)
 {
     buffer_printf(out, ",\"%s\":%s", key, cells == NULL ? "null" : "{");
     for (size_t c = 0; cells != NULL && c < table->column_count; c++) {
@@ -118,7 +119,8 @@ static int append_row(struct decode *decode, struct err *err)
         buffer_append_text(out, ",\"gtid\":null");
     }
     append_text(out, "file", binlog_stream_file(decode->stream));
-    buffer_printf(out, ",\"pos\":%" PRIu64 ",\"idx\":%" PRIu64 "}\n", binlog_stream_event_position(decode->stream), 2 * row->index);
+    buffer_printf(out, ",\"pos\":%" PRIu64 ",\"idx\":%" PRIu64 "}\n", binlog_stream_event_position(decode->stream),
+                  2 * row->index);
     return 0;
 }
 
@@ -232,8 +234,8 @@ static int decode_pieces(struct decode *decode, gzFile file, const char *path)
         return complain(CLI_NO_INPUT, "%s: reading failed: %s", path, strerror(errno));
     }
     if (size < 0 || number == Z_BUF_ERROR) {
-        return complain(CLI_DATA, "%s, position %" PRIu64 ": the gzip data is damaged or cut off", binlog_stream_file(decode->stream),
-                        binlog_stream_event_position(decode->stream));
+        return complain(CLI_DATA, "%s, position %" PRIu64 ": the gzip data is damaged or cut off",
+                        binlog_stream_file(decode->stream), binlog_stream_event_position(decode->stream));
     }
     if (binlog_stream_end(decode->stream, &err) != 0) {
         return complain(CLI_DATA, "%s", err.text);
@@ -277,8 +279,9 @@ static int decode_files(struct decode *decode, const struct cli_arguments *argum
         exit_code = decode_file(decode, arguments->words[i]);
     }
     if (exit_code == CLI_OK && binlog_stream_inside(decode->stream)) {
-        exit_code = complain(CLI_DATA, "%s, position %" PRIu64 ": the log ends inside a transaction; the file after it is missing",
-                             binlog_stream_file(decode->stream), binlog_stream_event_position(decode->stream));
+        exit_code =
+            complain(CLI_DATA, "%s, position %" PRIu64 ": the log ends inside a transaction; the file after it is missing",
+                     binlog_stream_file(decode->stream), binlog_stream_event_position(decode->stream));
     }
     if (fflush(stdout) != 0 && exit_code == CLI_OK) {
         exit_code = complain(CLI_FAILED, "writing failed: %s", strerror(errno));

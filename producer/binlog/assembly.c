@@ -41,7 +41,8 @@ void assembly_reset(struct assembly *assembly)
 
 bool assembly_idle(const struct assembly *assembly)
 {
-    return assembly->magic_left == 0 && assembly->phase == ASSEMBLY_HEAD && assembly->head_size == 0 && packet_idle(&assembly->packets);
+    return assembly->magic_left == 0 && assembly->phase == ASSEMBLY_HEAD && assembly->head_size == 0 &&
+           packet_idle(&assembly->packets);
 }
 
 static enum assembly_result of_packet(enum packet_result result)
@@ -110,7 +111,8 @@ static int choose_phase(struct assembly *assembly, struct err *err)
     } else if (event_is_rows(header->type)) {
         assembly->phase = ASSEMBLY_ROWS;
     } else if (action == EVENT_REFUSE) {
-        return err_set(err, ERR_FATAL, "event %u (%s): %s", header->type, event_name(header->type), event_refusal(header->type));
+        return err_set(err, ERR_FATAL, "event %u (%s): %s", header->type, event_name(header->type),
+                       event_refusal(header->type));
     } else if (action == EVENT_PASS || header->type == EVENT_QUERY || header->type == EVENT_EXECUTE_LOAD_QUERY) {
         assembly->phase = ASSEMBLY_SKIM;
     } else if (header->size <= EVENT_BYTES_MAX) {
@@ -168,8 +170,8 @@ static uint32_t stored_crc(const uint8_t *bytes)
 static int compare_crc(uint32_t made, uint32_t stored, struct err *err)
 {
     if (made != stored) {
-        return err_set(err, ERR_FATAL, "the checksum does not fit: %08x is stored, %08x was computed: the bytes are damaged", stored,
-                       made);
+        return err_set(err, ERR_FATAL, "the checksum does not fit: %08x is stored, %08x was computed: the bytes are damaged",
+                       stored, made);
     }
     return 0;
 }

@@ -6,9 +6,9 @@
  *                          \--> SKIM  --last byte, checksum good--> HEAD      larger, of which only the beginning counts
  *                           \-> ROWS  --last byte, checksum good--> HEAD      larger rows events: handed on as they come
  *
- * An event that lies in one piece is not copied. In ROWS the owner takes rows off the front; what is left of a piece is moved to
- * the front of the window before the next piece is added, so each byte is moved once at most, and a row larger than the window
- * makes it double.
+ * An event that lies in one piece is not copied. In ROWS the owner takes rows off the front; what is left of a piece is moved
+ * to the front of the window before the next piece is added, so each byte is moved once at most, and a row larger than the
+ * window makes it double.
  */
 #ifndef KAKEHI_PRODUCER_BINLOG_ASSEMBLY_H
 #define KAKEHI_PRODUCER_BINLOG_ASSEMBLY_H
@@ -27,11 +27,11 @@
 
 struct event {
     struct event_header header;
-    uint64_t offset;      /* of its first byte in the file; BINLOG_FILE only */
-    const uint8_t *body;  /* behind the header, without checksum; what is here and not taken yet */
-    size_t size;          /* of body */
-    bool complete;        /* the whole rest of the event is in body, and its checksum was good (or it has none) */
-    bool beginning_only;  /* of a larger event that is not of rows: body is its beginning, and complete */
+    uint64_t offset;     /* of its first byte in the file; BINLOG_FILE only */
+    const uint8_t *body; /* behind the header, without checksum; what is here and not taken yet */
+    size_t size;         /* of body */
+    bool complete;       /* the whole rest of the event is in body, and its checksum was good (or it has none) */
+    bool beginning_only; /* of a larger event that is not of rows: body is its beginning, and complete */
 };
 
 enum assembly_phase { ASSEMBLY_HEAD, ASSEMBLY_WHOLE, ASSEMBLY_SKIM, ASSEMBLY_ROWS };
@@ -42,15 +42,15 @@ struct assembly {
     struct format_description format; /* of the file in hand */
     bool format_known;
     enum assembly_phase phase;
-    uint8_t magic_left;   /* bytes of a file's magic that are still due */
+    uint8_t magic_left; /* bytes of a file's magic that are still due */
     uint8_t head[EVENT_HEADER_SIZE];
     uint8_t head_size;
-    uint32_t left;        /* bytes of the event, checksum included, that were not taken from the packets */
-    uint32_t crc;         /* over what is behind us, in SKIM and ROWS */
+    uint32_t left;                      /* bytes of the event, checksum included, that were not taken from the packets */
+    uint32_t crc;                       /* over what is behind us, in SKIM and ROWS */
     uint8_t crc_stored[EVENT_CRC_SIZE]; /* the last bytes of the event, as they come, in SKIM and ROWS */
-    struct buffer window; /* gathered bytes of the event */
-    size_t window_taken;  /* of the window, by the owner */
-    uint64_t offset;      /* of the next event in the file */
+    struct buffer window;               /* gathered bytes of the event */
+    size_t window_taken;                /* of the window, by the owner */
+    uint64_t offset;                    /* of the next event in the file */
 };
 
 enum assembly_result { ASSEMBLY_EVENT, ASSEMBLY_INPUT, ASSEMBLY_FAILED };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Collation ids are part of the wire format and never change their meaning within a flavor; what SHOW COLLATION prints on MySQL 9.7
- * and MariaDB 11.8 is compared in the unit test. MariaDB's NO PAD collations are the padding one's id + 1024, and its UCA 14.0.0
- * collations are 256 ids a character set from 2048 on (utf8mb3, utf8mb4, ucs2, utf16, utf32).
+ * Collation ids are part of the wire format and never change their meaning within a flavor; what SHOW COLLATION prints on
+ * MySQL 9.7 and MariaDB 11.8 is compared in the unit test. MariaDB's NO PAD collations are the padding one's id + 1024, and its
+ * UCA 14.0.0 collations are 256 ids a character set from 2048 on (utf8mb3, utf8mb4, ucs2, utf16, utf32).
  */
 #include "producer/binlog/charset.h"
 
@@ -21,10 +21,10 @@ struct collation_range {
 };
 
 static const struct collation_range common_ranges[] = {
-    {5, 5, CHARSET_LATIN1},    {8, 8, CHARSET_LATIN1},   {11, 11, CHARSET_ASCII},  {15, 15, CHARSET_LATIN1},
-    {31, 31, CHARSET_LATIN1},  {33, 33, CHARSET_UTF8},   {45, 46, CHARSET_UTF8},   {47, 49, CHARSET_LATIN1},
-    {63, 63, CHARSET_BINARY},  {65, 65, CHARSET_ASCII},  {76, 76, CHARSET_UTF8},   {83, 83, CHARSET_UTF8},
-    {94, 94, CHARSET_LATIN1},  {192, 215, CHARSET_UTF8}, {223, 247, CHARSET_UTF8},
+    {5, 5, CHARSET_LATIN1},   {8, 8, CHARSET_LATIN1},   {11, 11, CHARSET_ASCII},  {15, 15, CHARSET_LATIN1},
+    {31, 31, CHARSET_LATIN1}, {33, 33, CHARSET_UTF8},   {45, 46, CHARSET_UTF8},   {47, 49, CHARSET_LATIN1},
+    {63, 63, CHARSET_BINARY}, {65, 65, CHARSET_ASCII},  {76, 76, CHARSET_UTF8},   {83, 83, CHARSET_UTF8},
+    {94, 94, CHARSET_LATIN1}, {192, 215, CHARSET_UTF8}, {223, 247, CHARSET_UTF8},
 };
 
 static const struct collation_range mysql_ranges[] = {
@@ -103,7 +103,8 @@ bool charset_is_utf8(const uint8_t *bytes, size_t size)
 
     while (i < size) {
         uint32_t character;
-        size_t step = bytes[i] < 0x80 ? ascii_run(bytes + i, size - i) : utf8_decode((const char *)bytes + i, size - i, &character);
+        size_t step =
+            bytes[i] < 0x80 ? ascii_run(bytes + i, size - i) : utf8_decode((const char *)bytes + i, size - i, &character);
 
         if (step == 0) {
             return false;
@@ -115,8 +116,9 @@ bool charset_is_utf8(const uint8_t *bytes, size_t size)
 
 /* 80 to 9f of code page 1252; the five that it leaves open stand for themselves. */
 static const uint16_t latin1_high[32] = {
-    0x20ac, 0x0081, 0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021, 0x02c6, 0x2030, 0x0160, 0x2039, 0x0152, 0x008d, 0x017d, 0x008f,
-    0x0090, 0x2018, 0x2019, 0x201c, 0x201d, 0x2022, 0x2013, 0x2014, 0x02dc, 0x2122, 0x0161, 0x203a, 0x0153, 0x009d, 0x017e, 0x0178,
+    0x20ac, 0x0081, 0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021, 0x02c6, 0x2030, 0x0160,
+    0x2039, 0x0152, 0x008d, 0x017d, 0x008f, 0x0090, 0x2018, 0x2019, 0x201c, 0x201d, 0x2022,
+    0x2013, 0x2014, 0x02dc, 0x2122, 0x0161, 0x203a, 0x0153, 0x009d, 0x017e, 0x0178,
 };
 
 size_t charset_latin1_to_utf8(uint8_t *out, const uint8_t *bytes, size_t size)

@@ -2,9 +2,9 @@
 /*
  * cursor: reads foreign bytes without ever leaving them.
  *
- * It is sticky: after the first failure every read gives zeros and moves nothing, so a parser reads like the format it parses and
- * looks at `why` once, at its end. `why` is CURSOR_SHORT when the bytes end too early (more input may help), else the text of what
- * is wrong with them.
+ * It is sticky: after the first failure every read gives zeros and moves nothing, so a parser reads like the format it parses
+ * and looks at `why` once, at its end. `why` is CURSOR_SHORT when the bytes end too early (more input may help), else the text
+ * of what is wrong with them.
  */
 #ifndef KAKEHI_PRODUCER_BINLOG_CURSOR_H
 #define KAKEHI_PRODUCER_BINLOG_CURSOR_H

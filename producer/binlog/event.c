@@ -3,8 +3,8 @@
 
 #include <stddef.h>
 
-#define LOAD_DATA "LOAD DATA was logged as a statement: set binlog_format=ROW"
-#define OLD_ROWS  "rows in a layout from before MySQL 5.1 are not read"
+#define LOAD_DATA       "LOAD DATA was logged as a statement: set binlog_format=ROW"
+#define OLD_ROWS        "rows in a layout from before MySQL 5.1 are not read"
 #define COMPRESSED_ROWS "rows compressed by MariaDB are not read yet: set log_bin_compress=OFF at the source"
 
 struct event_facts {
@@ -41,7 +41,8 @@ static const struct event_facts events[256] = {
     [24] = {"UPDATE_ROWS_V1", EVENT_TAKE, NULL},
     [25] = {"DELETE_ROWS_V1", EVENT_TAKE, NULL},
     [26] = {"INCIDENT", EVENT_REFUSE,
-            "the server says that changes are missing from its log: compare or reload the tables, then set the position behind it"},
+            "the server says that changes are missing from its log: compare or reload the tables, then set the position behind "
+            "it"},
     [27] = {"HEARTBEAT", EVENT_TAKE, NULL},
     [28] = {"IGNORABLE", EVENT_PASS, NULL},
     [29] = {"ROWS_QUERY", EVENT_PASS, NULL},
@@ -64,8 +65,7 @@ static const struct event_facts events[256] = {
     [161] = {"BINLOG_CHECKPOINT", EVENT_PASS, NULL},
     [162] = {"MARIADB_GTID", EVENT_TAKE, NULL},
     [163] = {"GTID_LIST", EVENT_PASS, NULL},
-    [164] = {"START_ENCRYPTION", EVENT_REFUSE,
-             "the file is encrypted: read it through the server, which sends it decrypted"},
+    [164] = {"START_ENCRYPTION", EVENT_REFUSE, "the file is encrypted: read it through the server, which sends it decrypted"},
     [165] = {"QUERY_COMPRESSED", EVENT_REFUSE,
              "statements compressed by MariaDB are not read yet: set log_bin_compress=OFF at the source"},
     [166] = {"WRITE_ROWS_COMPRESSED_V1", EVENT_REFUSE, COMPRESSED_ROWS},
@@ -75,7 +75,8 @@ static const struct event_facts events[256] = {
     [170] = {"UPDATE_ROWS_COMPRESSED", EVENT_REFUSE, COMPRESSED_ROWS},
     [171] = {"DELETE_ROWS_COMPRESSED", EVENT_REFUSE, COMPRESSED_ROWS},
     [172] = {"PARTIAL_ROW_DATA", EVENT_REFUSE,
-             "rows events in fragments (MariaDB 12.3) are not read yet: raise binlog_row_event_fragment_threshold at the source"},
+             "rows events in fragments (MariaDB 12.3) are not read yet: leave out the tables with values that large, or split "
+             "them"},
 };
 
 int event_header_read(const uint8_t bytes[EVENT_HEADER_SIZE], struct event_header *ret_header, struct err *err)
@@ -112,7 +113,8 @@ const char *event_refusal(uint8_t type)
 {
     const struct event_facts *facts = &events[type];
 
-    return facts->refusal != NULL ? facts->refusal : "this version does not know it, and the server does not flag it as ignorable";
+    return facts->refusal != NULL ? facts->refusal
+                                  : "this version does not know it, and the server does not flag it as ignorable";
 }
 
 const char *event_name(uint8_t type)

@@ -59,9 +59,9 @@ struct event_header {
 int event_header_read(const uint8_t bytes[EVENT_HEADER_SIZE], struct event_header *ret_header, struct err *err) MUST_CHECK;
 
 enum event_action {
-    EVENT_TAKE,    /* the stream has a function for it */
-    EVENT_PASS,    /* holds nothing for us */
-    EVENT_REFUSE,  /* event_refusal says why and what to do */
+    EVENT_TAKE,   /* the stream has a function for it */
+    EVENT_PASS,   /* holds nothing for us */
+    EVENT_REFUSE, /* event_refusal says why and what to do */
 };
 
 enum event_action event_action(const struct event_header *header);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whether the event has a trailer follows from the server's version alone. A version that is damaged in an old-looking direction
- * would take the checksums of the whole file for data; so an old version with more event types than it can have known is refused.
+ * Whether the event has a trailer follows from the server's version alone. A version that is damaged in an old-looking
+ * direction would take the checksums of the whole file for data; so an old version with more event types than it can have known
+ * is refused.
  */
 #include "producer/binlog/format_description.h"
 

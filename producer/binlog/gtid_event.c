@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * GTID_TAGGED is written by MySQL's own serialization library (libs/mysql/serialization/readme.md of its source): a message is
- * version, size and last field that must be known, then field id and value, ids growing; integers are of variable length. Fields
- * that we do not need follow those we do, so reading stops early.
+ * version, size and last field that must be known, then field id and value, ids growing; integers are of variable length.
+ * Fields that we do not need follow those we do, so reading stops early.
  */
 #include "producer/binlog/gtid_event.h"
 

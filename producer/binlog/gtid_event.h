@@ -2,8 +2,8 @@
 /*
  * gtid_event: the event that opens a transaction: its GTID, and when it was committed.
  *
- * MySQL's GTID and ANONYMOUS_GTID have commit times in microseconds since 8.0.1, its GTID_TAGGED (8.3) always; MariaDB's GTID has
- * none, so the header's second stands in.
+ * MySQL's GTID and ANONYMOUS_GTID have commit times in microseconds since 8.0.1, its GTID_TAGGED (8.3) always; MariaDB's GTID
+ * has none, so the header's second stands in.
  */
 #ifndef KAKEHI_PRODUCER_BINLOG_GTID_EVENT_H
 #define KAKEHI_PRODUCER_BINLOG_GTID_EVENT_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * MySQL: members (UUID and tag) in order, each with sorted intervals that neither touch nor overlap, so that two sets are compared by
- * walking them side by side. MariaDB: one GTID a domain, in order of domains.
+ * MySQL: members (UUID and tag) in order, each with sorted intervals that neither touch nor overlap, so that two sets are
+ * compared by walking them side by side. MariaDB: one GTID a domain, in order of domains.
  */
 #include "producer/binlog/gtid_set.h"
 
@@ -444,7 +444,8 @@ static int add_mariadb(struct gtid_set *set, const char *gtid, struct err *err)
     known = find_domain(set, domain.domain);
     if (known != NULL && domain.number < known->number) {
         return err_set(err, ERR_FATAL,
-                       "GTID %s comes behind %" PRIu32 "-%" PRIu32 "-%" PRIu64 ": numbers of a domain must grow (is gtid_strict_mode off, "
+                       "GTID %s comes behind %" PRIu32 "-%" PRIu32 "-%" PRIu64
+                       ": numbers of a domain must grow (is gtid_strict_mode off, "
                        "or do two servers write the same domain?)",
                        gtid, known->domain, known->server, known->number);
     }
@@ -546,7 +547,8 @@ void gtid_set_text(const struct gtid_set *set, struct buffer *out)
     for (size_t i = 0; i < set->domain_count; i++) {
         const struct domain *domain = &set->domains[i];
 
-        buffer_printf(out, "%s%" PRIu32 "-%" PRIu32 "-%" PRIu64, i > 0 ? "," : "", domain->domain, domain->server, domain->number);
+        buffer_printf(out, "%s%" PRIu32 "-%" PRIu32 "-%" PRIu64, i > 0 ? "," : "", domain->domain, domain->server,
+                      domain->number);
     }
 }
 

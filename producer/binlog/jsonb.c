@@ -13,28 +13,28 @@
 #include "producer/binlog/value.h"
 
 enum { /* types of values */
-    SMALL_OBJECT = 0,
-    LARGE_OBJECT = 1,
-    SMALL_ARRAY = 2,
-    LARGE_ARRAY = 3,
-    LITERAL = 4,
-    INT16 = 5,
-    UINT16 = 6,
-    INT32 = 7,
-    UINT32 = 8,
-    INT64 = 9,
-    UINT64 = 10,
-    DOUBLE = 11,
-    STRING = 12,
-    OPAQUE = 15,
+       SMALL_OBJECT = 0,
+       LARGE_OBJECT = 1,
+       SMALL_ARRAY = 2,
+       LARGE_ARRAY = 3,
+       LITERAL = 4,
+       INT16 = 5,
+       UINT16 = 6,
+       INT32 = 7,
+       UINT32 = 8,
+       INT64 = 9,
+       UINT64 = 10,
+       DOUBLE = 11,
+       STRING = 12,
+       OPAQUE = 15,
 };
 
 enum { /* MySQL's types of opaque values that have a text of their own */
-    MYSQL_TIMESTAMP = 7,
-    MYSQL_DATE = 10,
-    MYSQL_TIME = 11,
-    MYSQL_DATETIME = 12,
-    MYSQL_NEWDECIMAL = 246,
+       MYSQL_TIMESTAMP = 7,
+       MYSQL_DATE = 10,
+       MYSQL_TIME = 11,
+       MYSQL_DATETIME = 12,
+       MYSQL_NEWDECIMAL = 246,
 };
 
 /* A control character takes 6 bytes of text; an empty key with an inlined `false` takes 13 of 7. */
@@ -104,8 +104,8 @@ static void print_string(struct printer *printer, const uint8_t *bytes, size_t s
     buffer_append_byte(printer->out, '"');
 }
 
-/* The shortest digits that read back the same, as my_gcvt writes them: without an exponent from 1e-15 up to below 1e15, and above if
- * there are digits behind the point; a whole number with ".0". */
+/* The shortest digits that read back the same, as my_gcvt writes them: without an exponent from 1e-15 up to below 1e15, and
+ * above if there are digits behind the point; a whole number with ".0". */
 static void print_double(struct printer *printer, double value)
 {
     char digits[32];
@@ -264,13 +264,15 @@ static void print_key(struct printer *printer, const struct container *container
 
 static bool is_inlined(const struct container *container, uint8_t type)
 {
-    return type == LITERAL || type == INT16 || type == UINT16 || (container->offset_size == 4 && (type == INT32 || type == UINT32));
+    return type == LITERAL || type == INT16 || type == UINT16 ||
+           (container->offset_size == 4 && (type == INT32 || type == UINT32));
 }
 
 static void print_element(struct printer *printer, const struct container *container, uint32_t i)
 {
     uint64_t keys = container->object ? (uint64_t)container->count * (container->offset_size + 2U) : 0;
-    struct cursor entry = at_offset(container, 2U * container->offset_size + keys + (uint64_t)i * (container->offset_size + 1U));
+    struct cursor entry =
+        at_offset(container, 2U * container->offset_size + keys + (uint64_t)i * (container->offset_size + 1U));
     uint8_t type = cursor_u8(&entry);
 
     if (!is_inlined(container, type)) {

@@ -115,7 +115,8 @@ static enum packet_result read_status(struct packet_reader *reader, struct err *
     default:
         break;
     }
-    (void)err_set(err, ERR_FATAL, "a packet begins with %02x, which is no event (is semi-synchronous replication on?)", *reader->at);
+    (void)err_set(err, ERR_FATAL, "a packet begins with %02x, which is no event (is semi-synchronous replication on?)",
+                  *reader->at);
     return PACKET_FAILED;
 }
 

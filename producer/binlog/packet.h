@@ -2,8 +2,8 @@
 /*
  * packet: pieces of input to runs of event bytes: takes MySQL's packets apart, or passes the bytes of a file on.
  *
- * A packet is a 3-byte length, a sequence number and a payload; a payload of 0xffffff bytes goes on in the next packet. The first
- * payload byte of a message says what it is: 00 an event, fe (in fewer than 9 bytes) the end of the stream, ff an error.
+ * A packet is a 3-byte length, a sequence number and a payload; a payload of 0xffffff bytes goes on in the next packet. The
+ * first payload byte of a message says what it is: 00 an event, fe (in fewer than 9 bytes) the end of the stream, ff an error.
  * https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_packets.html
  * Nothing is copied: a run points into the piece.
  */
@@ -22,13 +22,13 @@ struct packet_reader {
     enum binlog_framing framing;
     const uint8_t *at; /* of the piece, borrowed */
     const uint8_t *end;
-    uint8_t head[4];      /* of the packet that begins */
-    unsigned head_size;   /* how much of it is here */
-    bool in_message;      /* the message's first byte is behind us and its end is not */
-    bool more_packets;    /* the packet in hand was full, so another follows */
+    uint8_t head[4];       /* of the packet that begins */
+    unsigned head_size;    /* how much of it is here */
+    bool in_message;       /* the message's first byte is behind us and its end is not */
+    bool more_packets;     /* the packet in hand was full, so another follows */
     uint32_t payload_left; /* of the packet in hand */
-    uint8_t sequence;     /* the number the next packet must have */
-    struct buffer error;  /* an error message that is being gathered */
+    uint8_t sequence;      /* the number the next packet must have */
+    struct buffer error;   /* an error message that is being gathered */
     unsigned server_error; /* its number; 0: none */
 };
 

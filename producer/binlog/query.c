@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Comments that MySQL executes (`/ *!80000 ... * /`) are read as what they hold. A statement that changes rows names its table right
- * behind a few known words; where what follows could bring in other tables (joins, lists), none is named, and the stream must take it
- * for any table.
+ * Comments that MySQL executes (`/ *!80000 ... * /`) are read as what they hold. A statement that changes rows names its table
+ * right behind a few known words; where what follows could bring in other tables (joins, lists), none is named, and the stream
+ * must take it for any table.
  */
 #include "producer/binlog/query.h"
 
@@ -358,7 +358,8 @@ void query_read(struct query *ret_query, const char *text, size_t size, const ch
     struct reader reader = {text, text + size};
 
     *ret_query = (struct query){.kind = QUERY_OTHER};
-    if (take_word(&reader, "set") && take_word(&reader, "statement")) { /* MariaDB: SET STATEMENT variable=value FOR statement */
+    if (take_word(&reader, "set") &&
+        take_word(&reader, "statement")) { /* MariaDB: SET STATEMENT variable=value FOR statement */
         while (reader.at < reader.end && !take_word(&reader, "for")) {
             size_t word = word_size(&reader);
 

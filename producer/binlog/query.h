@@ -2,9 +2,9 @@
 /*
  * query: what the text of a QUERY event means for a reader of rows.
  *
- * No parser of SQL: only the beginning is looked at, behind comments, as far as it decides. Transaction control, TRUNCATE and DROP of
- * tables (which empty them without row events), and changes of rows that were logged as statements, which a reader of rows would
- * lose. Everything else is QUERY_OTHER and holds nothing for us: a new shape of a table shows in its next TABLE_MAP.
+ * No parser of SQL: only the beginning is looked at, behind comments, as far as it decides. Transaction control, TRUNCATE and
+ * DROP of tables (which empty them without row events), and changes of rows that were logged as statements, which a reader of
+ * rows would lose. Everything else is QUERY_OTHER and holds nothing for us: a new shape of a table shows in its next TABLE_MAP.
  */
 #ifndef KAKEHI_PRODUCER_BINLOG_QUERY_H
 #define KAKEHI_PRODUCER_BINLOG_QUERY_H
@@ -22,7 +22,7 @@ enum query_kind {
     QUERY_XA_COMMIT, /* of a transaction that was prepared before: `xid` */
     QUERY_XA_ROLLBACK,
     QUERY_EMPTIES_TABLES, /* TRUNCATE, DROP TABLE, CREATE OR REPLACE TABLE of `tables` */
-    QUERY_CHANGES_ROWS, /* INSERT and the like; `tables` names the one it is about, or is empty where that is not sure */
+    QUERY_CHANGES_ROWS,   /* INSERT and the like; `tables` names the one it is about, or is empty where that is not sure */
 };
 
 struct query_table {

@@ -41,7 +41,8 @@ static void read_present(struct cursor *cursor, size_t column_count, uint8_t *pr
     }
 }
 
-void row_read_head(struct rows_head *ret_head, uint8_t event_type, const struct format_description *format, struct cursor *cursor)
+void row_read_head(struct rows_head *ret_head, uint8_t event_type, const struct format_description *format,
+                   struct cursor *cursor)
 {
     uint64_t column_count;
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One table of types (`kinds`) says for each type on the wire how long its values are, who decodes them, and what column they become.
- * Types whose decoder depends on more (sign, character set, precision) have a function of their own.
+ * One table of types (`kinds`) says for each type on the wire how long its values are, who decodes them, and what column they
+ * become. Types whose decoder depends on more (sign, character set, precision) have a function of their own.
  *
- * Deliberately absent: guesses. UUID and INET of MariaDB look exactly like BINARY here and stay bytes. Temporal columns that MariaDB
- * keeps in the form from before 5.6 do not tell how many digits of a fraction they have, so where a row ends is not known.
+ * Deliberately absent: guesses. UUID and INET of MariaDB look exactly like BINARY here and stay bytes. Temporal columns that
+ * MariaDB keeps in the form from before 5.6 do not tell how many digits of a fraction they have, so where a row ends is not
+ * known.
  */
 #include "producer/binlog/shape.h"
 
@@ -215,7 +216,8 @@ static void make_text_or_bytes(struct making *making, const char *text_type, con
     } else if (collation == 0) {
         set_trouble(making, "the log does not tell its character set: set binlog_row_metadata=FULL at the source");
     } else if (charset == CHARSET_UNKNOWN) {
-        set_trouble(making, "the character set of collation %llu is not handled yet; utf8mb4, utf8mb3, ascii, latin1 and binary are",
+        set_trouble(making,
+                    "the character set of collation %llu is not handled yet; utf8mb4, utf8mb3, ascii, latin1 and binary are",
                     (unsigned long long)collation);
     }
     making->value->charset = charset;
@@ -303,7 +305,8 @@ static bool make_label(struct value_label *label, enum charset charset, const ui
     must(label->text != NULL);
     memcpy(label->text, bytes, size);
     label->size = size;
-    return charset == CHARSET_BINARY ? charset_is_utf8(bytes, size) : charset != CHARSET_UNKNOWN && charset_is_utf8(bytes, size);
+    return charset == CHARSET_BINARY ? charset_is_utf8(bytes, size)
+                                     : charset != CHARSET_UNKNOWN && charset_is_utf8(bytes, size);
 }
 
 static void make_labels(struct making *making, size_t count_max)
@@ -511,8 +514,8 @@ static void make_key(struct shape *shape, const struct table_map *map)
             index += !shape->columns[c].hidden;
         }
         if (shape->columns[map->key[k]].hidden) {
-            (void)err_set(&shape->trouble, ERR_FATAL, "table %.64s.%.64s: a hidden column is part of its key", shape->table->database,
-                          shape->table->name);
+            (void)err_set(&shape->trouble, ERR_FATAL, "table %.64s.%.64s: a hidden column is part of its key",
+                          shape->table->database, shape->table->name);
             index = 0;
         }
         shape->table->key[k] = index;
@@ -540,10 +543,11 @@ static void check_metadata(struct shape *shape, const struct table_map *map)
         lacks = "the signs of its numbers";
     }
     if (lacks != NULL) {
-        (void)err_set(&shape->trouble, ERR_FATAL,
-                      "table %.64s.%.64s: the log does not tell %s: set binlog_row_metadata=FULL at the source, and start behind what "
-                      "was logged without it",
-                      shape->table->database, shape->table->name, lacks);
+        (void)err_set(
+            &shape->trouble, ERR_FATAL,
+            "table %.64s.%.64s: the log does not tell %s: set binlog_row_metadata=FULL at the source, and start behind what "
+            "was logged without it",
+            shape->table->database, shape->table->name, lacks);
     }
 }
 

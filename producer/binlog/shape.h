@@ -2,9 +2,9 @@
 /*
  * shape: how the rows of one TABLE_MAP are read: the struct table that the rest of the product knows, and a decoder a column.
  *
- * Made once for each TABLE_MAP that is new; then a row costs one call a column. What can't be decoded can still be passed over, as far
- * as its length is in the row: so that rows of tables that nobody selected are counted. Why a table can't be decoded is kept as its
- * `trouble` and becomes an error when a row of it is wanted.
+ * Made once for each TABLE_MAP that is new; then a row costs one call a column. What can't be decoded can still be passed over,
+ * as far as its length is in the row: so that rows of tables that nobody selected are counted. Why a table can't be decoded is
+ * kept as its `trouble` and becomes an error when a row of it is wanted.
  */
 #ifndef KAKEHI_PRODUCER_BINLOG_SHAPE_H
 #define KAKEHI_PRODUCER_BINLOG_SHAPE_H

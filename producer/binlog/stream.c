@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The pull: one item a call. An event may yield several (BEGIN, rows, COMMIT); what it still owes is kept in the stream and given in that
- * order before the next event is read.
+ * The pull: one item a call. An event may yield several (BEGIN, rows, COMMIT); what it still owes is kept in the stream and
+ * given in that order before the next event is read.
  *
- * Positions. In a file the place of an event is counted. In a dump it comes from the header, which has 32 bits and wraps in files
- * above 4 GiB, and which MariaDB leaves 0 inside transactions since 11.4: so lengths are summed, and corrected by what the header says.
- * Events that the server made up stand nowhere and move nothing.
+ * Positions. In a file the place of an event is counted. In a dump it comes from the header, which has 32 bits and wraps in
+ * files above 4 GiB, and which MariaDB leaves 0 inside transactions since 11.4: so lengths are summed, and corrected by what
+ * the header says. Events that the server made up stand nowhere and move nothing.
  */
 #include <inttypes.h>
 #include <stdarg.h>
@@ -130,7 +130,8 @@ static void place_event(struct binlog_stream *stream)
         return;
     }
     stream->event_position = stream->event_end;
-    if (header->type == EVENT_HEARTBEAT || (header->flags & EVENT_FLAG_ARTIFICIAL) != 0 || (header->next_position == 0 && outside)) {
+    if (header->type == EVENT_HEARTBEAT || (header->flags & EVENT_FLAG_ARTIFICIAL) != 0 ||
+        (header->next_position == 0 && outside)) {
         return;
     }
     stream->event_end += header->size;

@@ -2,19 +2,19 @@
 /*
  * stream: bytes of a binlog in, row changes and transaction borders out. Pure: no socket, no file, no clock, no thread.
  *
- * The same decoder serves the live stream (packets of a dump), `decode` (files) and the fuzzers. It is pulled: binlog_stream_next
- * says what comes next, or asks for input; so a full queue downstream simply stops asking. Input comes in pieces of any size that
- * know nothing of events: a piece may end inside a packet header, an event header, or a row. What must be whole in memory is one
- * row (a rows event is walked row by row, however large), or one event of another kind (EVENT_BYTES_MAX; of a QUERY only its
- * beginning is kept).
+ * The same decoder serves the live stream (packets of a dump), `decode` (files) and the fuzzers. It is pulled:
+ * binlog_stream_next says what comes next, or asks for input; so a full queue downstream simply stops asking. Input comes in
+ * pieces of any size that know nothing of events: a piece may end inside a packet header, an event header, or a row. What must
+ * be whole in memory is one row (a rows event is walked row by row, however large), or one event of another kind
+ * (EVENT_BYTES_MAX; of a QUERY only its beginning is kept).
  *
  * Checksums: an event of up to CHECKED_WHOLE_MAX bytes is verified before anything of it is yielded. A larger rows event is
  * yielded row by row and verified at its end; until then binlog_stream_cuttable is false, so that nothing of it is committed.
  *
- * Refused loudly (BINLOG_FAILED, ERR_FATAL, with file, position and what to do): unknown events without the ignorable flag 0x80,
- * events that a later version will know, statement-format changes of a selected table, incidents, metadata without column names
- * or signs where they are needed, a column type that is not handled (a table error: the text names table and column), MINIMAL or
- * NOBLOB images of a selected table. Never a guess, never a skip.
+ * Refused loudly (BINLOG_FAILED, ERR_FATAL, with file, position and what to do): unknown events without the ignorable flag
+ * 0x80, events that a later version will know, statement-format changes of a selected table, incidents, metadata without column
+ * names or signs where they are needed, a column type that is not handled (a table error: the text names table and column),
+ * MINIMAL or NOBLOB images of a selected table. Never a guess, never a skip.
  */
 #ifndef KAKEHI_PRODUCER_BINLOG_STREAM_H
 #define KAKEHI_PRODUCER_BINLOG_STREAM_H
@@ -35,32 +35,34 @@ enum binlog_flavor { BINLOG_MYSQL, BINLOG_MARIADB }; /* found in the FORMAT_DESC
 
 struct binlog_stream_options {
     enum binlog_framing framing;
-    /* Is this table wanted? Asked once for each TABLE_MAP that is new. Rows of others are counted and not yielded. NULL: all. */
+    /* Is this table wanted? Asked once for each TABLE_MAP that is new. Rows of others are counted and not yielded. NULL: all.
+     */
     bool (*selected)(void *context, const char *database, const char *table);
     void *context;
-    /* decode of an old log: columns without names become c1, c2, ...; a missing sign is taken as signed. Off in the live stream. */
+    /* decode of an old log: columns without names become c1, c2, ...; a missing sign is taken as signed. Off in the live
+     * stream. */
     bool names_optional;
     size_t row_bytes_max; /* a row above this is refused; 0: 1 GiB, the most that the protocol allows */
 };
 
-/* A table as one TABLE_MAP showed it. Lives as long as the stream, so that a change may be handed on. A later TABLE_MAP with the
- * same content gives the same pointer; another content another pointer. */
+/* A table as one TABLE_MAP showed it. Lives as long as the stream, so that a change may be handed on. A later TABLE_MAP with
+ * the same content gives the same pointer; another content another pointer. */
 struct binlog_table {
     const struct table *table; /* owned by the stream */
     uint64_t version;          /* grows with each new pointer of the stream */
 };
 
 struct binlog_transaction {
-    char gtid[96];          /* "uuid:5", "uuid:tag:5", "0-1-100"; "" where the server gave none */
-    char file[256];         /* file and position of the transaction's first event */
+    char gtid[96];  /* "uuid:5", "uuid:tag:5", "0-1-100"; "" where the server gave none */
+    char file[256]; /* file and position of the transaction's first event */
     uint64_t position;
-    int64_t commit_ts_us;   /* immediate commit time where the event has it, else the header's second; microseconds, UTC */
+    int64_t commit_ts_us; /* immediate commit time where the event has it, else the header's second; microseconds, UTC */
 };
 
 struct binlog_row {
     const struct binlog_table *table;
-    char op;                   /* c u d, or t for TRUNCATE, DROP and CREATE OR REPLACE TABLE of a selected table; of one that the
-                                  stream has not seen yet, `table` has no columns and no key */
+    char op; /* c u d, or t for TRUNCATE, DROP and CREATE OR REPLACE TABLE of a selected table; of one that the
+                stream has not seen yet, `table` has no columns and no key */
     const struct cell *before; /* u, d; else NULL. Both borrowed until the next call. */
     const struct cell *after;  /* c, u */
     uint64_t index;            /* of the row image in its transaction, before selection: 0, 1, ...; an update counts once */
@@ -72,8 +74,8 @@ enum binlog_item {
     BINLOG_ROW,         /* `row` */
     BINLOG_COMMIT,      /* the transaction is complete: `transaction`, end file and position in the stream */
     BINLOG_IDLE,        /* heartbeat or rotation between transactions; the position may have moved */
-    BINLOG_ROLLED_BACK, /* the transaction that began ends without effect (its rows, if any, were of non-transactional engines); its
-                           GTID counts as executed at the server */
+    BINLOG_ROLLED_BACK, /* the transaction that began ends without effect (its rows, if any, were of non-transactional engines);
+                           its GTID counts as executed at the server */
     BINLOG_FAILED,      /* err says why; nothing further comes */
 };
 
@@ -84,11 +86,11 @@ void binlog_stream_free(struct binlog_stream *stream); /* takes NULL */
 
 /* Only after BINLOG_INPUT, or before the first next. The bytes are borrowed until the next BINLOG_INPUT. */
 void binlog_stream_give(struct binlog_stream *stream, const uint8_t *bytes, size_t size);
-/* Tells the name of the file that follows (decode), or of the file asked for (dump); resets framing to the start of a file or of a
- * dump. Tables stay known. A transaction that is under way is forgotten with a new dump, and goes on in the next file. */
+/* Tells the name of the file that follows (decode), or of the file asked for (dump); resets framing to the start of a file or
+ * of a dump. Tables stay known. A transaction that is under way is forgotten with a new dump, and goes on in the next file. */
 void binlog_stream_open(struct binlog_stream *stream, const char *file, uint64_t position);
-/* No more bytes will come for this file: fails if that is in the middle of an event. In the middle of a transaction is allowed where
- * another file follows: see binlog_stream_inside. */
+/* No more bytes will come for this file: fails if that is in the middle of an event. In the middle of a transaction is allowed
+ * where another file follows: see binlog_stream_inside. */
 int binlog_stream_end(struct binlog_stream *stream, struct err *err) MUST_CHECK;
 
 enum binlog_item binlog_stream_next(struct binlog_stream *stream, struct err *err);

@@ -19,10 +19,10 @@
  * | INSIDE   | rows, statements, the closing event                            |
  * | IMPLICIT | rows of one statement of a table that has no transactions      |
  *
- * A statement OUTSIDE (DDL in logs without GTID) is a transaction of its own. XA: rows are logged at PREPARE, before anyone knows
- * whether they will be committed. So rows of selected tables are refused there; without any, PREPARE ends a transaction without
- * effect, and so does the later XA COMMIT or ROLLBACK. An XA COMMIT whose PREPARE the stream has not seen is refused: its rows, of
- * whichever tables, stand before the place where we began.
+ * A statement OUTSIDE (DDL in logs without GTID) is a transaction of its own. XA: rows are logged at PREPARE, before anyone
+ * knows whether they will be committed. So rows of selected tables are refused there; without any, PREPARE ends a transaction
+ * without effect, and so does the later XA COMMIT or ROLLBACK. An XA COMMIT whose PREPARE the stream has not seen is refused:
+ * its rows, of whichever tables, stand before the place where we began.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -99,8 +99,8 @@ static int on_gtid(struct binlog_stream *stream)
         return stream_failed(stream, &err);
     }
     if (sm_at(&stream->group) != GROUP_OUTSIDE) {
-        return stream_refuse(stream, "%s: a transaction begins where another (%s) has not ended", event_name(event->header.type),
-                             stream->transaction.gtid);
+        return stream_refuse(stream, "%s: a transaction begins where another (%s) has not ended",
+                             event_name(event->header.type), stream->transaction.gtid);
     }
     closed = event->header.type == EVENT_MARIADB_GTID && !gtid.standalone;
     open_group(stream, closed ? GROUP_INSIDE : GROUP_OPENED, gtid.gtid, gtid.commit_ts_us);
@@ -115,15 +115,17 @@ static int check_statement(struct binlog_stream *stream, const struct query *que
     const struct query_table *table = query->tables;
 
     if (query->table_count == 0) {
-        return stream_refuse(stream, "a statement changes rows, and of which tables is not sure: set binlog_format=ROW at the source");
+        return stream_refuse(stream,
+                             "a statement changes rows, and of which tables is not sure: set binlog_format=ROW at the source");
     }
     if (strcmp(table->database, "mysql") == 0 || !tables_selected(stream->tables, table->database, table->name)) {
         return GO_ON;
     }
-    return stream_refuse(stream,
-                         "a statement changes rows of %.64s.%.64s and is not logged as rows: set binlog_format=ROW at the source, and "
-                         "read the table anew",
-                         table->database, table->name);
+    return stream_refuse(
+        stream,
+        "a statement changes rows of %.64s.%.64s and is not logged as rows: set binlog_format=ROW at the source, and "
+        "read the table anew",
+        table->database, table->name);
 }
 
 /* Forgets the XA transaction. False: it was not known. */
@@ -146,10 +148,11 @@ static int on_xa_end(struct binlog_stream *stream, const struct query *query)
     bool known = forget_prepared(stream, query->xid, query->xid_size);
 
     if (query->kind == QUERY_XA_COMMIT && !known) {
-        return stream_refuse(stream,
-                             "XA COMMIT %.*s: its rows were logged at XA PREPARE, before the place where this stream began, and may be of "
-                             "selected tables: compare these, then set the position behind it",
-                             (int)(query->xid_size < 150 ? query->xid_size : 150), query->xid);
+        return stream_refuse(
+            stream,
+            "XA COMMIT %.*s: its rows were logged at XA PREPARE, before the place where this stream began, and may be of "
+            "selected tables: compare these, then set the position behind it",
+            (int)(query->xid_size < 150 ? query->xid_size : 150), query->xid);
     }
     if (sm_at(&stream->group) == GROUP_OUTSIDE) {
         open_without_gtid(stream, GROUP_OPENED);
@@ -210,7 +213,8 @@ static int on_statement(struct binlog_stream *stream)
     return GO_ON;
 }
 
-/* thread u32, seconds u32, database's size u8, error u16, status variables' size u16, (LOAD: 13 more,) variables, database, NUL, text */
+/* thread u32, seconds u32, database's size u8, error u16, status variables' size u16, (LOAD: 13 more,) variables, database,
+ * NUL, text */
 static int on_query(struct binlog_stream *stream, size_t post_header)
 {
     const struct event *event = &stream->assembly.event;
@@ -264,7 +268,8 @@ static int on_xa_prepare(struct binlog_stream *stream)
     uint32_t format = cursor_u32(&cursor);
     uint32_t gtrid_size = cursor_u32(&cursor);
     uint32_t bqual_size = cursor_u32(&cursor);
-    const uint8_t *data = gtrid_size <= XID_PART_MAX && bqual_size <= XID_PART_MAX ? cursor_bytes(&cursor, gtrid_size + bqual_size) : NULL;
+    const uint8_t *data =
+        gtrid_size <= XID_PART_MAX && bqual_size <= XID_PART_MAX ? cursor_bytes(&cursor, gtrid_size + bqual_size) : NULL;
     struct buffer xid = {0};
 
     if (data == NULL || gtrid_size == 0) {
@@ -375,7 +380,8 @@ static int on_heartbeat(struct binlog_stream *stream)
     if (sm_at(&stream->group) != GROUP_OUTSIDE) {
         return GO_ON;
     }
-    if (header->type == EVENT_HEARTBEAT && stream->options.framing == BINLOG_PACKETS && header->next_position > stream->event_end) {
+    if (header->type == EVENT_HEARTBEAT && stream->options.framing == BINLOG_PACKETS &&
+        header->next_position > stream->event_end) {
         stream->event_end = header->next_position;
     }
     stream->end_due = BINLOG_IDLE;

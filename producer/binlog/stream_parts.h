@@ -36,9 +36,9 @@ struct binlog_stream {
     struct sm group;
     struct binlog_transaction transaction;
     uint64_t images;
-    bool xa;         /* its rows are prepared, not committed */
+    bool xa;                   /* its rows are prepared, not committed */
     struct text_list prepared; /* XA transactions without rows for us that were prepared and not ended */
-    bool gtids_seen; /* in this file: then no transaction is without one */
+    bool gtids_seen;           /* in this file: then no transaction is without one */
 
     /* what the event in hand still has to yield, in this order */
     bool begin_due;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Walks a rows event row by row. Of an event that is whole in memory a row is decoded at once; of a larger one it is first measured, so
- * that a row that is not all here yet costs a look at its lengths and not a decoding.
+ * Walks a rows event row by row. Of an event that is whole in memory a row is decoded at once; of a larger one it is first
+ * measured, so that a row that is not all here yet costs a look at its lengths and not a decoding.
  *
- * Rows of tables that are not selected are counted: a row's index in its transaction is the same whatever is selected (rule O3). Where
- * the rows of an event can't be told apart (shape.h: opaque), the event counts as one, always: it can't be selected.
+ * Rows of tables that are not selected are counted: a row's index in its transaction is the same whatever is selected (rule
+ * O3). Where the rows of an event can't be told apart (shape.h: opaque), the event counts as one, always: it can't be selected.
  */
 #include <stdlib.h>
 
@@ -47,12 +47,14 @@ static int check_wanted(struct binlog_stream *stream)
         return stream_failed(stream, &entry->shape->trouble);
     }
     if (stream->xa) {
-        why = "its rows are part of an XA transaction, which is not read yet (they are logged before it is known whether they will be "
+        why = "its rows are part of an XA transaction, which is not read yet (they are logged before it is known whether they "
+              "will be "
               "committed): leave the table out (source.exclude), or do not use XA on it";
     } else if (stream->rows.partial) {
         why = "partial updates of JSON are not read yet: set binlog_row_value_options='' at the source, also in its sessions";
     } else if (!row_images_are_full(&stream->rows)) {
-        why = "not all columns are in the row image: set binlog_row_image=FULL at the source, also in its sessions, and read the table "
+        why = "not all columns are in the row image: set binlog_row_image=FULL at the source, also in its sessions, and read "
+              "the table "
               "anew";
     }
     return why != NULL ? stream_refuse(stream, "table %.64s.%.64s: %s", table->database, table->name, why) : GO_ON;

@@ -6,16 +6,16 @@
 #include "common/must.h"
 
 enum { /* optional metadata */
-    META_SIGNEDNESS = 1,
-    META_DEFAULT_CHARSET = 2,
-    META_COLUMN_CHARSET = 3,
-    META_COLUMN_NAME = 4,
-    META_SET_VALUES = 5,
-    META_ENUM_VALUES = 6,
-    META_SIMPLE_KEY = 8,
-    META_KEY_WITH_PREFIX = 9,
-    META_LABEL_DEFAULT_CHARSET = 10,
-    META_LABEL_COLUMN_CHARSET = 11,
+       META_SIGNEDNESS = 1,
+       META_DEFAULT_CHARSET = 2,
+       META_COLUMN_CHARSET = 3,
+       META_COLUMN_NAME = 4,
+       META_SET_VALUES = 5,
+       META_ENUM_VALUES = 6,
+       META_SIMPLE_KEY = 8,
+       META_KEY_WITH_PREFIX = 9,
+       META_LABEL_DEFAULT_CHARSET = 10,
+       META_LABEL_COLUMN_CHARSET = 11,
 };
 
 static const char CONTRADICTION[] = "its optional metadata does not fit its columns";

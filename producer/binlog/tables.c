@@ -7,7 +7,7 @@
 #include "common/must.h"
 
 #define BUCKETS    4096
-#define MAPPED_MAX 4096  /* TABLE_MAPs of one statement */
+#define MAPPED_MAX 4096 /* TABLE_MAPs of one statement */
 
 struct content { /* one TABLE_MAP */
     struct tables_entry entry;
@@ -170,8 +170,8 @@ static struct content *find_content(const struct tables *tables, uint64_t hash, 
     return content;
 }
 
-static struct content *add_content(struct tables *tables, uint64_t hash, enum binlog_flavor flavor, const uint8_t *body, size_t size,
-                                   struct err *err)
+static struct content *add_content(struct tables *tables, uint64_t hash, enum binlog_flavor flavor, const uint8_t *body,
+                                   size_t size, struct err *err)
 {
     struct table_map map;
     struct content *content;
@@ -207,7 +207,8 @@ static void select_content(struct tables *tables, struct content *content)
     }
 }
 
-int tables_map(struct tables *tables, uint64_t table_id, enum binlog_flavor flavor, const uint8_t *body, size_t size, struct err *err)
+int tables_map(struct tables *tables, uint64_t table_id, enum binlog_flavor flavor, const uint8_t *body, size_t size,
+               struct err *err)
 {
     uint64_t hash = hash_bytes(UINT64_C(0xcbf29ce484222325), body, size);
     struct content *content = find_content(tables, hash, flavor, body, size);

@@ -2,9 +2,10 @@
 /*
  * tables: all tables that a stream has seen, and which number stands for which at the moment.
  *
- * A TABLE_MAP is known by its whole content, never by its table id: ids are used again after a restart, and a table gets a new one
- * with each DDL. Content that was seen before costs a hash and a comparison. A content that is new but says the same of the table
- * (another flag) keeps its binlog_table, so that only real changes of shape are seen outside. Numbers are valid within one statement.
+ * A TABLE_MAP is known by its whole content, never by its table id: ids are used again after a restart, and a table gets a new
+ * one with each DDL. Content that was seen before costs a hash and a comparison. A content that is new but says the same of the
+ * table (another flag) keeps its binlog_table, so that only real changes of shape are seen outside. Numbers are valid within
+ * one statement.
  */
 #ifndef KAKEHI_PRODUCER_BINLOG_TABLES_H
 #define KAKEHI_PRODUCER_BINLOG_TABLES_H
@@ -35,7 +36,8 @@ int tables_map(struct tables *tables, uint64_t table_id, enum binlog_flavor flav
 const struct tables_entry *tables_find(const struct tables *tables, uint64_t table_id);
 /* The statement is over. */
 void tables_unmap(struct tables *tables);
-/* The table as it was last seen, for TRUNCATE and DROP. One that was never seen gets no columns and no key. NULL: not selected. */
+/* The table as it was last seen, for TRUNCATE and DROP. One that was never seen gets no columns and no key. NULL: not selected.
+ */
 const struct binlog_table *tables_by_name(struct tables *tables, const char *database, const char *name);
 bool tables_selected(const struct tables *tables, const char *database, const char *name);
 

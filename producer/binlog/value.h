@@ -2,10 +2,10 @@
 /*
  * value: one column's bytes in a row image to one struct cell. A function a kind of column, chosen once a table (shape.h).
  *
- * They read through a sticky cursor: bytes that end too early, or that no server writes, make it fail, and the row with it. What is
- * well-formed but has no place in the target type (zero dates, text that is not text) is CELL_UNREPRESENTABLE instead: the
- * policy of the column decides, not the decoder. Bytes of a cell point into the row where they stand there as they are, else into
- * the scratch.
+ * They read through a sticky cursor: bytes that end too early, or that no server writes, make it fail, and the row with it.
+ * What is well-formed but has no place in the target type (zero dates, text that is not text) is CELL_UNREPRESENTABLE instead:
+ * the policy of the column decides, not the decoder. Bytes of a cell point into the row where they stand there as they are,
+ * else into the scratch.
  */
 #ifndef KAKEHI_PRODUCER_BINLOG_VALUE_H
 #define KAKEHI_PRODUCER_BINLOG_VALUE_H
@@ -26,12 +26,13 @@ struct value_label { /* one value of an ENUM or SET, as UTF-8 */
 
 struct value_column;
 
-typedef void (*value_decode)(const struct value_column *column, struct cursor *cursor, struct scratch *scratch, struct cell *ret_cell);
+typedef void (*value_decode)(const struct value_column *column, struct cursor *cursor, struct scratch *scratch,
+                             struct cell *ret_cell);
 
 struct value_column {
-    value_decode decode;  /* NULL: of a type that is not handled; can only be passed over */
-    uint8_t width;        /* bytes of a value of fixed size; 0: a length stands in front */
-    uint8_t length_size;  /* bytes of that length, 0 to 4 */
+    value_decode decode; /* NULL: of a type that is not handled; can only be passed over */
+    uint8_t width;       /* bytes of a value of fixed size; 0: a length stands in front */
+    uint8_t length_size; /* bytes of that length, 0 to 4 */
     bool is_unsigned;
     uint8_t precision;    /* DECIMAL: digits; BIT: bits; temporal types: digits of the fraction */
     uint8_t scale;        /* DECIMAL */
@@ -39,7 +40,7 @@ struct value_column {
     uint32_t padded_size; /* BINARY(n): n; else 0 */
     struct value_label *labels;
     size_t label_count;
-    bool hidden;          /* read, but no column of the table */
+    bool hidden; /* read, but no column of the table */
 };
 
 void value_integer(const struct value_column *, struct cursor *, struct scratch *, struct cell *);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * value: DECIMAL. Nine digits in four bytes, big-endian; what is over of the digits before and behind the point in as few bytes as hold
- * it; the first bit is inverted, and of a negative number all bits
+ * value: DECIMAL. Nine digits in four bytes, big-endian; what is over of the digits before and behind the point in as few bytes
+ * as hold it; the first bit is inverted, and of a negative number all bits
  * (https://dev.mysql.com/doc/refman/9.4/en/precision-math-decimal-characteristics.html).
  *
  * Up to 38 digits go through a 128-bit integer; wider ones through their digits. Both give the same bytes.
@@ -25,8 +25,8 @@ size_t value_decimal_width(unsigned precision, unsigned scale)
 {
     unsigned whole = precision - scale;
 
-    return whole / DIGITS_A_GROUP * BYTES_A_GROUP + rest_bytes[whole % DIGITS_A_GROUP] + scale / DIGITS_A_GROUP * BYTES_A_GROUP +
-           rest_bytes[scale % DIGITS_A_GROUP];
+    return whole / DIGITS_A_GROUP * BYTES_A_GROUP + rest_bytes[whole % DIGITS_A_GROUP] +
+           scale / DIGITS_A_GROUP * BYTES_A_GROUP + rest_bytes[scale % DIGITS_A_GROUP];
 }
 
 /* The wire form without its inversions, as groups of digits from left to right. */
@@ -166,7 +166,8 @@ void value_decimal_print(struct cursor *cursor, unsigned precision, unsigned sca
     }
 }
 
-void value_decimal_text(const struct value_column *column, struct cursor *cursor, struct scratch *scratch, struct cell *ret_cell)
+void value_decimal_text(const struct value_column *column, struct cursor *cursor, struct scratch *scratch,
+                        struct cell *ret_cell)
 {
     buffer_clear(&scratch->text);
     value_decimal_print(cursor, column->precision, column->scale, &scratch->text);

@@ -2,8 +2,8 @@
 /*
  * value: text, bytes, ENUM, SET and JSON.
  *
- * A cell of text is always UTF-8. UTF-8 and ASCII point into the row; latin1 with letters beyond ASCII is written to the scratch. BINARY(n)
- * comes without its trailing zeros and gets them back.
+ * A cell of text is always UTF-8. UTF-8 and ASCII point into the row; latin1 with letters beyond ASCII is written to the
+ * scratch. BINARY(n) comes without its trailing zeros and gets them back.
  */
 #include <string.h>
 
@@ -101,7 +101,8 @@ void value_set(const struct value_column *column, struct cursor *cursor, struct 
     value_set_bytes(ret_cell, scratch_keep_text(scratch), scratch->text.size);
 }
 
-void value_label_number(const struct value_column *column, struct cursor *cursor, struct scratch *scratch, struct cell *ret_cell)
+void value_label_number(const struct value_column *column, struct cursor *cursor, struct scratch *scratch,
+                        struct cell *ret_cell)
 {
     (void)scratch;
     value_set_integer(ret_cell, (int64_t)cursor_le(cursor, column->width));

@@ -3,8 +3,8 @@
  * value: dates and times.
  *
  * MySQL keeps dates that are none, if sql_mode lets it: 0000-00-00, 2026-02-00, 2026-02-31, the year 0. They become
- * CELL_UNREPRESENTABLE with the text that MySQL prints. Seconds and their fraction are one big-endian number in TIME: that is how its
- * negatives are made (https://dev.mysql.com/doc/dev/mysql-server/latest/classbinary__log_1_1Rows__event.html and
+ * CELL_UNREPRESENTABLE with the text that MySQL prints. Seconds and their fraction are one big-endian number in TIME: that is
+ * how its negatives are made (https://dev.mysql.com/doc/dev/mysql-server/latest/classbinary__log_1_1Rows__event.html and
  * sql-common/my_time.cc: my_time_packed_from_binary).
  */
 #include <inttypes.h>
@@ -84,7 +84,8 @@ static void print_date(const struct moment *moment, char text[TEXT_BYTES])
     (void)snprintf(text, TEXT_BYTES, "%04u-%02u-%02u", moment->year % 10000, moment->month % 100, moment->day % 100);
 }
 
-static void set_datetime(const struct value_column *column, const struct moment *moment, struct scratch *scratch, struct cell *cell)
+static void set_datetime(const struct value_column *column, const struct moment *moment, struct scratch *scratch,
+                         struct cell *cell)
 {
     char text[TEXT_BYTES * 2];
     char date[TEXT_BYTES];
@@ -163,7 +164,8 @@ void value_timestamp(const struct value_column *column, struct cursor *cursor, s
     set_timestamp(column, seconds, microseconds, scratch, ret_cell);
 }
 
-/* 3 bytes and the fraction as one big-endian number, offset so that the highest bit is the sign; hour 10 bits, minute 6, second 6. */
+/* 3 bytes and the fraction as one big-endian number, offset so that the highest bit is the sign; hour 10 bits, minute 6,
+ * second 6. */
 void value_time(const struct value_column *column, struct cursor *cursor, struct scratch *scratch, struct cell *ret_cell)
 {
     size_t width = value_fraction_width(column->precision);
@@ -182,7 +184,8 @@ void value_time(const struct value_column *column, struct cursor *cursor, struct
 }
 
 /* 8 bytes, little-endian: the decimal number YYYYMMDDhhmmss. */
-void value_old_datetime(const struct value_column *column, struct cursor *cursor, struct scratch *scratch, struct cell *ret_cell)
+void value_old_datetime(const struct value_column *column, struct cursor *cursor, struct scratch *scratch,
+                        struct cell *ret_cell)
 {
     uint64_t packed = cursor_u64(cursor);
     struct moment moment = {
@@ -197,7 +200,8 @@ void value_old_datetime(const struct value_column *column, struct cursor *cursor
     set_datetime(column, &moment, scratch, ret_cell);
 }
 
-void value_old_timestamp(const struct value_column *column, struct cursor *cursor, struct scratch *scratch, struct cell *ret_cell)
+void value_old_timestamp(const struct value_column *column, struct cursor *cursor, struct scratch *scratch,
+                         struct cell *ret_cell)
 {
     set_timestamp(column, cursor_u32(cursor), 0, scratch, ret_cell);
 }

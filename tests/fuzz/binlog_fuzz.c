@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Packets, events and rows: any bytes as a binlog. The first byte chooses: bit 0 packets or file, bit 1 whether names are optional,
- * bit 2 whether tables are selected, bits 3 and 4 the size of the pieces, bit 5 whether the checksums are mended first. Without the
- * last, hardly a changed byte would get past the first checksum.
+ * Packets, events and rows: any bytes as a binlog. The first byte chooses: bit 0 packets or file, bit 1 whether names are
+ * optional, bit 2 whether tables are selected, bits 3 and 4 the size of the pieces, bit 5 whether the checksums are mended
+ * first. Without the last, hardly a changed byte would get past the first checksum.
  *
- * What must hold beside "no crash": each cell of a row that is yielded can be read over its whole size; a failure lasts; rows and ends
- * come only inside a transaction.
+ * What must hold beside "no crash": each cell of a row that is yielded can be read over its whole size; a failure lasts; rows
+ * and ends come only inside a transaction.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -59,7 +59,8 @@ static void touch(const struct table *table, const struct cell *cells)
         for (size_t i = 0; cells[c].state != CELL_NULL && cells[c].bytes != NULL && i < cells[c].size; i++) {
             sink += cells[c].bytes[i];
         }
-        sink += (unsigned)cells[c].state + (unsigned)strlen(table->columns[c].name) + (unsigned)strlen(table->columns[c].source_type);
+        sink += (unsigned)cells[c].state + (unsigned)strlen(table->columns[c].name) +
+                (unsigned)strlen(table->columns[c].source_type);
     }
 }
 

@@ -32,7 +32,8 @@ struct buffer log_packets(const struct buffer *log);
 void log_packet_add(struct buffer *packets, uint8_t *sequence, const uint8_t *message, size_t size, size_t packet_max);
 
 struct played {
-    struct buffer lines; /* one a row that is verified: "gtid idx op table", then the cells before and after, as in *.expected */
+    struct buffer
+        lines; /* one a row that is verified: "gtid idx op table", then the cells before and after, as in *.expected */
     size_t verified_size;
     struct buffer items; /* a letter an item: B, R, C, I, X (rolled back), F */
     enum binlog_item last;

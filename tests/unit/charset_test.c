@@ -35,7 +35,8 @@ static void compare_collations(enum binlog_flavor flavor, const char *list_name)
     size_t count = 0;
     char *rest;
 
-    for (char *line = strtok_r((char *)(uintptr_t)buffer_text(&list), "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+    for (char *line = strtok_r((char *)(uintptr_t)buffer_text(&list), "\n", &rest); line != NULL;
+         line = strtok_r(NULL, "\n", &rest)) {
         assert_int_equal(sscanf(line, "%u %63s", &id, name), 2);
         if (charset_of_collation(flavor, id) != charset_by_name(name)) {
             fail_msg("collation %u is of %s", id, name);
@@ -72,8 +73,9 @@ static bool is_utf8(const char *text)
 
 static void test_charset__takes_only_utf8_for_utf8(void **state)
 {
-    static const char *const bad[] = {"\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
-                                      "plain text and then \xff", "cut \xe3\x81", "12345678\xc3"};
+    static const char *const bad[] = {"\x80",         "\xc0\x80",         "\xc1\xbf",         "\xe0\x80\x80",
+                                      "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "plain text and then \xff",
+                                      "cut \xe3\x81", "12345678\xc3"};
 
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {

@@ -93,8 +93,10 @@ static void test_cursor__gives_no_part_larger_than_itself(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cursor__reads_nothing_behind_its_end),  cmocka_unit_test(test_cursor__keeps_its_first_reason),
-        cmocka_unit_test(test_cursor__reads_both_byte_orders),        cmocka_unit_test(test_cursor__reads_lengths_of_every_size),
+        cmocka_unit_test(test_cursor__reads_nothing_behind_its_end),
+        cmocka_unit_test(test_cursor__keeps_its_first_reason),
+        cmocka_unit_test(test_cursor__reads_both_byte_orders),
+        cmocka_unit_test(test_cursor__reads_lengths_of_every_size),
         cmocka_unit_test(test_cursor__gives_no_part_larger_than_itself),
     };
 

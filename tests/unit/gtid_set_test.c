@@ -53,9 +53,23 @@ static void assert_refused(enum binlog_flavor flavor, const char *text)
 
 static void test_gtid_set__refuses_what_is_no_set(void **state)
 {
-    static const char *const mysql[] = {A, A ":", A ":0", A ":5-3", A ":1-", A ":1,,", "x" A ":1", A ":1 " A ":2", A ":tag", A ":tag:", A ":1:tag",
-                                        "3e11fa4771ca11e19e33c80aa9429562:1", A ":9223372036854775808", "0-1-5", A ":1x"};
-    static const char *const mariadb[] = {"0", "0-1", "0-1-", "0-1-5,0-2-6", A ":1", "0-1-5 1-1-5", "4294967296-1-1", "0-1-18446744073709551616", "-1-1-1"};
+    static const char *const mysql[] = {A,
+                                        A ":",
+                                        A ":0",
+                                        A ":5-3",
+                                        A ":1-",
+                                        A ":1,,",
+                                        "x" A ":1",
+                                        A ":1 " A ":2",
+                                        A ":tag",
+                                        A ":tag:",
+                                        A ":1:tag",
+                                        "3e11fa4771ca11e19e33c80aa9429562:1",
+                                        A ":9223372036854775808",
+                                        "0-1-5",
+                                        A ":1x"};
+    static const char *const mariadb[] = {
+        "0", "0-1", "0-1-", "0-1-5,0-2-6", A ":1", "0-1-5 1-1-5", "4294967296-1-1", "0-1-18446744073709551616", "-1-1-1"};
 
     (void)state;
     for (size_t i = 0; i < sizeof mysql / sizeof mysql[0]; i++) {
@@ -174,9 +188,9 @@ static void test_gtid_set__covers_exactly_its_subsets(void **state)
 static void test_gtid_set__is_encoded_for_the_dump_command(void **state)
 {
     static const uint8_t expected[] = {
-        1, 0, 0, 0, 0, 0, 0, 0, 0x3e, 0x11, 0xfa, 0x47, 0x71, 0xca, 0x11, 0xe1, 0x9e, 0x33, 0xc8, 0x0a, 0xa9, 0x42, 0x95, 0x62,
-        2, 0, 0, 0, 0, 0, 0, 0, 1,    0,    0,    0,    0,    0,    0,    0,    6,    0,    0,    0,    0,    0,    0,    0,
-        7, 0, 0, 0, 0, 0, 0, 0, 8,    0,    0,    0,    0,    0,    0,    0,
+        1,    0,    0, 0, 0, 0, 0, 0, 0x3e, 0x11, 0xfa, 0x47, 0x71, 0xca, 0x11, 0xe1, 0x9e, 0x33, 0xc8, 0x0a, 0xa9, 0x42,
+        0x95, 0x62, 2, 0, 0, 0, 0, 0, 0,    0,    1,    0,    0,    0,    0,    0,    0,    0,    6,    0,    0,    0,
+        0,    0,    0, 0, 7, 0, 0, 0, 0,    0,    0,    0,    8,    0,    0,    0,    0,    0,    0,    0,
     };
     struct gtid_set *set = parse(BINLOG_MYSQL, A ":1-5:7");
     struct buffer out = {0};

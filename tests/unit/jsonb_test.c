@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Well-formed documents of every type are compared with MySQL's own text in stream_test (table documents). Here: bytes that no server
- * writes, and the shapes that are easy to count by hand. */
+/* Well-formed documents of every type are compared with MySQL's own text in stream_test (table documents). Here: bytes that no
+ * server writes, and the shapes that are easy to count by hand. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

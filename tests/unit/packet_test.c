@@ -12,7 +12,8 @@
 #include "producer/binlog/packet.h"
 
 /* Reads one message of `size` event bytes, in pieces; the bytes that came. */
-static enum packet_result read_message(const struct buffer *packets, size_t piece_size, size_t size, struct buffer *out, struct err *err)
+static enum packet_result read_message(const struct buffer *packets, size_t piece_size, size_t size, struct buffer *out,
+                                       struct err *err)
 {
     struct packet_reader reader;
     enum packet_result result = PACKET_INPUT;

@@ -30,12 +30,31 @@ static void assert_query(const char *text, enum query_kind kind, const char *tab
 
 static void test_query__takes_nothing_for_a_change_that_is_none(void **state)
 {
-    static const char *const texts[] = {
-        "", " ", ";", "CREATE TABLE t(a int)", "ALTER TABLE t ADD b int", "DROP INDEX i ON t", "DROP TEMPORARY TABLE IF EXISTS t", "DROP VIEW v",
-        "DROP DATABASE d", "RENAME TABLE a TO b", "SAVEPOINT `s`", "ROLLBACK TO `s`", "RELEASE SAVEPOINT s", "XA END X'78',X'',1",
-        "GRANT SELECT ON *.* TO u", "CREATE OR REPLACE VIEW v AS SELECT 1", "CREATE OR REPLACE TEMPORARY TABLE t(a int)", "SET PASSWORD = 'x'",
-        "beginning", "# Dummy event replacing event type 160 that slave cannot handle.", "/* INSERT INTO t */", "ANALYZE TABLE t", "TRUNCATE",
-        "CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW DELETE FROM u", "XA RECOVER"};
+    static const char *const texts[] = {"",
+                                        " ",
+                                        ";",
+                                        "CREATE TABLE t(a int)",
+                                        "ALTER TABLE t ADD b int",
+                                        "DROP INDEX i ON t",
+                                        "DROP TEMPORARY TABLE IF EXISTS t",
+                                        "DROP VIEW v",
+                                        "DROP DATABASE d",
+                                        "RENAME TABLE a TO b",
+                                        "SAVEPOINT `s`",
+                                        "ROLLBACK TO `s`",
+                                        "RELEASE SAVEPOINT s",
+                                        "XA END X'78',X'',1",
+                                        "GRANT SELECT ON *.* TO u",
+                                        "CREATE OR REPLACE VIEW v AS SELECT 1",
+                                        "CREATE OR REPLACE TEMPORARY TABLE t(a int)",
+                                        "SET PASSWORD = 'x'",
+                                        "beginning",
+                                        "# Dummy event replacing event type 160 that slave cannot handle.",
+                                        "/* INSERT INTO t */",
+                                        "ANALYZE TABLE t",
+                                        "TRUNCATE",
+                                        "CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW DELETE FROM u",
+                                        "XA RECOVER"};
 
     (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {

@@ -13,10 +13,11 @@
 #include "producer/binlog/row.h"
 #include "producer/binlog/value.h"
 
-#define SECOND INT64_C(1000000)
+#define SECOND     INT64_C(1000000)
 #define BYTES(...) (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})
 
-static struct cell decode(const struct value_column *column, value_decode function, const uint8_t *bytes, size_t size, const char **ret_why)
+static struct cell decode(const struct value_column *column, value_decode function, const uint8_t *bytes, size_t size,
+                          const char **ret_why)
 {
     static struct scratch scratch;
     struct cursor cursor = cursor_over(bytes, size);
@@ -150,10 +151,10 @@ static void test_row__refuses_values_that_no_server_writes(void **state)
 
 static void test_row__of_any_type_ends_where_its_bytes_end(void **state)
 {
-    static const value_decode functions[] = {value_integer, value_float,    value_double,  value_year, value_decimal, value_decimal_text,
-                                             value_date,    value_datetime, value_timestamp, value_time, value_old_datetime, value_old_timestamp,
-                                             value_old_time, value_text,    value_bytes,   value_enum, value_set,     value_label_number,
-                                             value_json,    value_boolean,  value_bit};
+    static const value_decode functions[] = {
+        value_integer,  value_float,     value_double, value_year,         value_decimal,       value_decimal_text, value_date,
+        value_datetime, value_timestamp, value_time,   value_old_datetime, value_old_timestamp, value_old_time,     value_text,
+        value_bytes,    value_enum,      value_set,    value_label_number, value_json,          value_boolean,      value_bit};
     struct value_column column = {.width = 2, .length_size = 2, .precision = 6, .scale = 2, .charset = CHARSET_UTF8};
 
     (void)state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The oracle is the server: *.expected holds what SELECT said of the tables after the statements whose log is played here. The other
- * expectations come from mysqlbinlog -vv and the SQL beside the logs.
+ * The oracle is the server: *.expected holds what SELECT said of the tables after the statements whose log is played here. The
+ * other expectations come from mysqlbinlog -vv and the SQL beside the logs.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -176,7 +176,8 @@ static void compare_with_server(const char *log_name, const char *expected_name)
     size_t line_count = 0;
     char *rest;
 
-    for (char *line = strtok_r((char *)(uintptr_t)buffer_text(&expected), "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+    for (char *line = strtok_r((char *)(uintptr_t)buffer_text(&expected), "\n", &rest); line != NULL;
+         line = strtok_r(NULL, "\n", &rest)) {
         line_count++;
         if (count_lines_like(&rows, line) != 1) {
             fail_msg("the server has '%.300s', and the log not once", line);
@@ -252,8 +253,8 @@ static void assert_begins_with(const struct played *whole, const struct played *
 
 static void test_stream__cut_anywhere_fails_or_ends_cleanly(void **state)
 {
-    static const char *const names[] = {"mysql-9.7.4.binlog.000008", "mysql-9.7.4.binlog.000011", "mariadb-10.11.19.binlog.000014",
-                                        "mariadb-11.8.9.binlog.000002"};
+    static const char *const names[] = {"mysql-9.7.4.binlog.000008", "mysql-9.7.4.binlog.000011",
+                                        "mariadb-10.11.19.binlog.000014", "mariadb-11.8.9.binlog.000002"};
 
     (void)state;
     for (size_t n = 0; n < sizeof names / sizeof names[0]; n++) {
@@ -401,12 +402,10 @@ static struct play_options only(const char *table)
 
 static void test_stream__passes_over_every_type_of_tables_that_are_not_selected(void **state)
 {
-    static const char *const cases[][2] = {{"mysql-9.7.4.binlog.000016", "t.inst"},
-                                           {"mysql-9.7.4.binlog.000017", "t.defexpr"},
-                                           {"mariadb-10.11.19.binlog.000013", "t.told2"},
-                                           {"mysql-9.7.4.binlog.000010", "t.none"},
-                                           {"mysql-9.7.4.binlog.000012", "t.none"},
-                                           {"mariadb-11.8.9.binlog.000003", "t.none"}};
+    static const char *const cases[][2] = {
+        {"mysql-9.7.4.binlog.000016", "t.inst"},       {"mysql-9.7.4.binlog.000017", "t.defexpr"},
+        {"mariadb-10.11.19.binlog.000013", "t.told2"}, {"mysql-9.7.4.binlog.000010", "t.none"},
+        {"mysql-9.7.4.binlog.000012", "t.none"},       {"mariadb-11.8.9.binlog.000003", "t.none"}};
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -776,7 +775,8 @@ static void test_stream__says_what_the_server_said(void **state)
     struct err err = {0};
 
     (void)state;
-    log_packet_add(&packets, &sequence, (const uint8_t *)"\xff\xd4\x04#HY000Could not find first log file name", 9 + 34, 0xffffff);
+    log_packet_add(&packets, &sequence, (const uint8_t *)"\xff\xd4\x04#HY000Could not find first log file name", 9 + 34,
+                   0xffffff);
     binlog_stream_open(stream, "binlog.000001", 4);
     binlog_stream_give(stream, packets.bytes, packets.size);
     assert_int_equal(binlog_stream_next(stream, &err), BINLOG_FAILED);

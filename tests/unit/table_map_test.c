@@ -60,9 +60,10 @@ static void assert_columns(const struct shape *shape, const char *expected)
 /* YEAR is counted among the signs, and BIT is not: the columns behind them would get the wrong ones. */
 static void test_table_map__gives_each_number_its_own_sign(void **state)
 {
-    static const char expected[] = "a tinyint, b tinyint unsigned, c smallint unsigned, d mediumint unsigned, e int unsigned, "
-                                   "f bigint unsigned, g float unsigned, h double unsigned, i decimal(10,3) unsigned, y year, z bit(10), "
-                                   "bo tinyint, ser bigint unsigned";
+    static const char expected[] =
+        "a tinyint, b tinyint unsigned, c smallint unsigned, d mediumint unsigned, e int unsigned, "
+        "f bigint unsigned, g float unsigned, h double unsigned, i decimal(10,3) unsigned, y year, z bit(10), "
+        "bo tinyint, ser bigint unsigned";
     struct shape *shape = shape_of("mysql-9.7.4.binlog.000016", BINLOG_MYSQL, "num");
 
     (void)state;
@@ -79,8 +80,10 @@ static void test_table_map__gives_each_text_its_own_character_set(void **state)
     struct shape *shape = shape_of("mysql-9.7.4.values.binlog.gz", BINLOG_MYSQL, "texts");
 
     (void)state;
-    assert_columns(shape, "id int, a char, b varchar, c char, d varchar, e varchar, f varchar, g varchar, h tinytext, i text, j mediumtext, "
-                          "k longtext, l char");
+    assert_columns(
+        shape,
+        "id int, a char, b varchar, c char, d varchar, e varchar, f varchar, g varchar, h tinytext, i text, j mediumtext, "
+        "k longtext, l char");
     assert_int_equal(shape->columns[1].charset, CHARSET_LATIN1);
     assert_int_equal(shape->columns[3].charset, CHARSET_UTF8);
     assert_int_equal(shape->columns[7].charset, CHARSET_ASCII);
@@ -134,7 +137,8 @@ static void test_table_map__keeps_invisible_and_generated_columns(void **state)
 /* Cut anywhere in its fixed part it is refused; so is metadata that is longer or shorter than its columns. */
 static void test_table_map__refuses_what_contradicts_itself(void **state)
 {
-    static const uint8_t good[] = {1, 0, 1, 'd', 0, 1, 't', 0, 2, 3, 15, 2, 20, 0, 3, 1, 1, 0x80, 2, 1, 45, 4, 4, 1, 'a', 1, 'b', 8, 1, 0};
+    static const uint8_t good[] = {1, 0, 1,    'd', 0, 1,  't', 0, 2, 3,   15, 2,   20, 0, 3,
+                                   1, 1, 0x80, 2,   1, 45, 4,   4, 1, 'a', 1,  'b', 8,  1, 0};
     static const struct {
         size_t at;
         uint8_t byte;
