@@ -41,8 +41,8 @@
 #include "common/log.h"
 #include "common/must.h"
 #include "common/sm.h"
-#include "schemas/framing.h"
 #include "workers/backoff.h"
+#include "workers/envelope.h"
 #include "workers/flight.h"
 
 #define COMMIT_INTERVAL_MS 1000
@@ -86,8 +86,7 @@ struct partition {
     struct account *account;
     bool account_named; /* by a schema; until then by the topic */
     struct dedupe *dedupe;
-    struct cell *cells; /* scratch of the decoder */
-    size_t cell_capacity;
+    struct envelope_scratch scratch;
 
     int64_t start;      /* what the lane said; LANE_OFFSET_BEGINNING until resolved stays in lane_start */
     int64_t lane_start; /* start of the next batch (I3) */
@@ -364,47 +363,11 @@ void partition_on_reading(struct partition *partition, const struct err *err)
 
 /* ---- messages */
 
-enum opened { OPENED, OPENED_UNKNOWN_SCHEMA, OPENED_BAD };
-
-struct row {
-    const struct schema *schema;
-    size_t frame_size;
-    struct record_meta meta;
-};
-
-static struct cell *cells(struct partition *partition, size_t count)
-{
-    if (count > partition->cell_capacity) {
-        partition->cells = realloc(partition->cells, count * sizeof *partition->cells);
-        must(partition->cells != NULL);
-        partition->cell_capacity = count;
-    }
-    return partition->cells;
-}
-
-/* Frame, schema, Avro: on anything but OPENED, err says what is wrong with it. */
-static enum opened open_message(struct partition *partition, const struct message *message, struct row *ret_row, struct err *err)
+static enum envelope_state open_message(struct partition *partition, const struct message *message, struct envelope *ret_row, struct err *err)
 {
     const struct partition_shared *shared = partition->shared;
-    uint64_t schema_id;
 
-    if (message->value == NULL) {
-        (void)err_set(err, ERR_POISON, "the message has no value");
-        return OPENED_BAD;
-    }
-    if (framing_read(FRAMING_SINGLE_OBJECT, message->value, message->value_size, &schema_id, &ret_row->frame_size, err) != 0) {
-        return OPENED_BAD;
-    }
-    ret_row->schema = shared->calls->schema(shared->context, schema_id);
-    if (ret_row->schema == NULL) {
-        (void)err_set(err, ERR_POISON, "schema %016" PRIx64 " is not in the topic of schemas", schema_id);
-        return OPENED_UNKNOWN_SCHEMA;
-    }
-    if (record_decode_value(ret_row->schema->table, message->value + ret_row->frame_size, message->value_size - ret_row->frame_size,
-                            cells(partition, ret_row->schema->table->column_count + 1), &ret_row->meta, err) != 0) {
-        return OPENED_BAD;
-    }
-    return OPENED;
+    return envelope_open(message, shared->calls->schema, shared->context, &partition->scratch, ret_row, err);
 }
 
 /* The batch that fills, covering everything from the one before on (I3). */
@@ -454,13 +417,13 @@ static void keep(struct partition *partition, const struct message *message)
 /* One message of the run, counted as read already. wait: may it wait for its schema? */
 static void take(struct partition *partition, const struct message *message, bool wait)
 {
-    struct row row;
+    struct envelope row;
     struct err err = {0};
-    enum opened opened = open_message(partition, message, &row, &err);
+    enum envelope_state opened = open_message(partition, message, &row, &err);
 
-    if (opened == OPENED_UNKNOWN_SCHEMA && wait) {
+    if (opened == ENVELOPE_UNKNOWN_SCHEMA && wait) {
         keep(partition, message);
-    } else if (opened != OPENED) {
+    } else if (opened != ENVELOPE_OPEN) {
         bury(partition, message, err.text);
     } else if (dedupe_seen(partition->dedupe, &row.meta, message->key, message->key_size, message->offset)) {
         batch_add_duplicate(filling(partition), message->offset);
@@ -472,21 +435,21 @@ static void take(struct partition *partition, const struct message *message, boo
 /* Before the start: only the dedupe learns from it, as far as it can be read at once. */
 static void prime(struct partition *partition, const struct message *message)
 {
-    struct row row;
+    struct envelope row;
     struct err err = {0};
 
     partition->primed_bytes += (int64_t)(message->key_size + message->value_size);
-    if (open_message(partition, message, &row, &err) == OPENED) {
+    if (open_message(partition, message, &row, &err) == ENVELOPE_OPEN) {
         (void)dedupe_seen(partition->dedupe, &row.meta, message->key, message->key_size, message->offset);
     }
 }
 
 static void take_first_seen(struct partition *partition, const struct message *message)
 {
-    struct row row;
+    struct envelope row;
     struct err err = {0};
 
-    if (!partition->account_named && open_message(partition, message, &row, &err) == OPENED) {
+    if (!partition->account_named && open_message(partition, message, &row, &err) == ENVELOPE_OPEN) {
         name_account(partition, row.schema->table);
     }
     account_read(partition->account, 1);
@@ -758,7 +721,7 @@ static void on_lane_closed(void *context)
     drop_batch(partition, partition->unsure);
     flight_deinit(&partition->flight);
     dedupe_free(partition->dedupe);
-    free(partition->cells);
+    envelope_scratch_deinit(&partition->scratch);
     free(partition->mark);
     free(partition->topic);
     free(partition->id);

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "workers/envelope.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "common/must.h"
+#include "schemas/framing.h"
+
+void envelope_scratch_deinit(struct envelope_scratch *scratch)
+{
+    free(scratch->_cells);
+    *scratch = (struct envelope_scratch){0};
+}
+
+static struct cell *cells(struct envelope_scratch *scratch, size_t count)
+{
+    if (count > scratch->_capacity) {
+        scratch->_cells = realloc(scratch->_cells, count * sizeof *scratch->_cells);
+        must(scratch->_cells != NULL);
+        scratch->_capacity = count;
+    }
+    return scratch->_cells;
+}
+
+enum envelope_state envelope_open(const struct message *message, envelope_find find, void *context, struct envelope_scratch *scratch,
+                                  struct envelope *ret_envelope, struct err *err)
+{
+    const struct table *table;
+    uint64_t schema_id;
+
+    if (message->value == NULL) {
+        (void)err_set(err, ERR_POISON, "the message has no value");
+        return ENVELOPE_BAD;
+    }
+    if (framing_read(FRAMING_SINGLE_OBJECT, message->value, message->value_size, &schema_id, &ret_envelope->frame_size, err) != 0) {
+        return ENVELOPE_BAD;
+    }
+    ret_envelope->schema = find(context, schema_id);
+    if (ret_envelope->schema == NULL) {
+        (void)err_set(err, ERR_POISON, "schema %016" PRIx64 " is not in the topic of schemas", schema_id);
+        return ENVELOPE_UNKNOWN_SCHEMA;
+    }
+    table = ret_envelope->schema->table;
+    if (record_decode_value(table, message->value + ret_envelope->frame_size, message->value_size - ret_envelope->frame_size,
+                            cells(scratch, table->column_count + 1), &ret_envelope->meta, err) != 0) {
+        return ENVELOPE_BAD;
+    }
+    return ENVELOPE_OPEN;
+}
