@@ -347,6 +347,12 @@ static bool is_due(const struct pipeline *pipeline)
            pipeline->source->calls->moved(pipeline->source); /* A6 */
 }
 
+/* As large as it may be, and the one before it is still being committed. */
+static bool is_full(const struct pipeline *pipeline)
+{
+    return pipeline->cutting && pipeline->open_bytes >= (size_t)pipeline->settings->producer.transaction_bytes;
+}
+
 static bool may_cut(const struct pipeline *pipeline)
 {
     return !pipeline->first && !pipeline->cutting && all_handed_over(pipeline) &&
@@ -476,7 +482,7 @@ static bool step(struct pipeline *pipeline)
         return step_held(pipeline);
     }
     consider_cut(pipeline);
-    return step_next(pipeline);
+    return !is_full(pipeline) && step_next(pipeline);
 }
 
 void pipeline_turn(struct pipeline *pipeline)

@@ -649,6 +649,23 @@ static void test_pipeline__cuts_under_load_by_size_A3(void **state)
     assert_in_range(world->state_at, 5, 50); /* of some 60 bytes each: 1,000 bytes */
 }
 
+static void test_pipeline__no_transaction_outgrows_its_size_while_another_is_committed(void **state)
+{
+    struct world *world = *state;
+
+    stream(world);
+    world->endless = ENDLESS;
+    ready(world);
+    prepared(world);
+    for (int i = 0; i < 20; i++) {
+        long before = world->state_at;
+
+        pass(world, 100);
+        committed(world);
+        assert_in_range(world->state_at - before, 5, 50);
+    }
+}
+
 static void test_pipeline__cuts_under_load_by_age_A3(void **state)
 {
     struct world *world = *state;
@@ -970,6 +987,7 @@ int main(void)
         TEST(a_table_that_can_not_be_encoded_stops_it_and_commits_nothing_of_it),
         TEST(cuts_at_once_when_there_is_nothing_more_A3),
         TEST(cuts_under_load_by_size_A3),
+        TEST(no_transaction_outgrows_its_size_while_another_is_committed),
         TEST(cuts_under_load_by_age_A3),
         TEST(commits_the_position_alone_while_no_selected_table_changes_A6),
         TEST(turns_end_also_with_a_source_that_never_does),
