@@ -133,7 +133,8 @@ KAFKA_PROPERTIES = """\
 """
 
 EMBEDDED_PROPERTIES = """\
-  session.timeout.ms: 6000                # these four: what the embedded broker asks for
+  session.timeout.ms: 4000                # these five: what the embedded broker asks for
+  heartbeat.interval.ms: 1000
   fetch.wait.max.ms: 10
   partition.assignment.strategy: range
   compression.type: lz4
