@@ -704,6 +704,7 @@ static void test_pipeline__turns_end_also_with_a_source_that_never_does(void **s
     read_script(world, "a.");
     prepared(world);
     committed(world);
+    world->settings.producer.transaction_bytes = INT64_MAX;
     world->endless = ENDLESS;
     world->soon = false;
     pipeline_turn(world->pipeline);
