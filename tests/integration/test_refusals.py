@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Handled exactly, or refused loudly: never guessed, never skipped (P1, P4).
+
+Each case is something that a log may hold and that a version of ours may not know yet. Two outcomes are right: every value arrives as SELECT shows
+it, or the producer ends with an error that names the place, what was committed before has arrived, and nothing from behind is there.
+"""
+import pytest
+
+from lib import oracle
+from lib.processes import wait_for
+
+FAILED = 1
+
+TYPES = {
+    "zero date": ("both", "DATE", "'0000-00-00'"),
+    "partial date": ("both", "DATE", "'2026-02-00'"),
+    "zero datetime": ("both", "DATETIME(3)", "'0000-00-00'"),
+    "zero timestamp": ("both", "TIMESTAMP NULL", "0"),
+    "geometry": ("both", "GEOMETRY", "ST_GeomFromText('POINT(1 2)')"),
+    "utf8mb3": ("both", "VARCHAR(20) CHARACTER SET utf8mb3", "'日本é'"),
+    "ascii": ("both", "VARCHAR(20) CHARACTER SET ascii", "'abc'"),
+    "latin2": ("both", "VARCHAR(20) CHARACTER SET latin2", "'ąę'"),
+    "cp932": ("both", "VARCHAR(20) CHARACTER SET cp932", "'表ソ'"),
+    "gbk": ("both", "VARCHAR(20) CHARACTER SET gbk", "'中文'"),
+    "utf16": ("both", "TEXT CHARACTER SET utf16", "'あ😀'"),
+    "enum in latin2": ("both", "ENUM('ą','b') CHARACTER SET latin2", "'ą'"),
+    "uuid": ("mariadb", "UUID", "'123e4567-e89b-12d3-a456-426655440000'"),
+    "inet6": ("mariadb", "INET6", "'2001:db8::'"),
+    "inet4": ("mariadb", "INET4", "'10.0.0.0'"),
+    "compressed text": ("mariadb", "TEXT COMPRESSED", "REPEAT('long', 500)"),
+    "compressed varbinary": ("mariadb", "VARBINARY(3000) COMPRESSED", "REPEAT('long', 500)"),
+    "vector": ("mysql", "VECTOR(3)", "STRING_TO_VECTOR('[1,2,3]')"),
+    "generated": ("both", "INT AS (id + 1) STORED", "DEFAULT"),
+    "virtual": ("both", "INT AS (id + 1) VIRTUAL", "DEFAULT"),
+    "invisible": ("both", "INT INVISIBLE", "5"),
+}
+
+
+def _cases(table):
+    return [pytest.param(server, name, id=f"{name}-{server}") for name, case in table.items()
+            for server in ("mariadb", "mysql") if case[0] in ("both", server)]
+
+
+def _exact_or_refused(path, producer, names_of=("t",)):
+    """Waits for one of the two, judges it, and says which."""
+    def settled():
+        return not producer.running() or all(oracle.history_count(path.sqlite_file, name) >= len(images)
+                                             for name, images in path.truth().items() if name in names_of)
+    wait_for(settled, lambda: f"the rows or a refusal:\n{producer.text()[-3000:]}", 60, 0.1)
+    if producer.running():
+        path.wait_and_judge(tables=list(names_of))
+        return "exact"
+    assert producer.popen.returncode == FAILED, producer.text()[-3000:]
+    last = producer.text().splitlines()[-1]
+    assert " error " in last, last
+    wait_for(lambda: path.lag() == 0, "what was committed before the refusal", 30)
+    return last
+
+
+@pytest.mark.parametrize("flavor,name", _cases(TYPES))
+def test_type(request, make_path, broker, flavor, name):
+    path = make_path(request.getfixturevalue(flavor), broker)
+    _, kind, literal = TYPES[name]
+    path.sql(f"CREATE TABLE t (id INT PRIMARY KEY, odd {kind}, after_it INT)")
+    producer = path.producer()
+    path.worker()
+    connection = path.connect()
+    with connection.cursor() as cursor:
+        cursor.execute("SET sql_mode = ''")
+        cursor.execute(f"INSERT INTO t (id, odd, after_it) VALUES (1, {'DEFAULT' if literal == 'DEFAULT' else 'NULL'}, 1)")
+        cursor.execute(f"INSERT INTO t (id, odd, after_it) VALUES (2, {literal}, 2)")
+        cursor.execute("UPDATE t SET after_it = 3")
+    said = _exact_or_refused(path, producer)
+    if said != "exact":
+        assert "odd" in said and f"{path.database}.t" in said, said
+        assert oracle.history_count(path.sqlite_file, "t") <= 1
+
+
+LOGS = {
+    "minimal images": ("both", "SET SESSION binlog_row_image = 'MINIMAL'"),
+    "noblob images": ("both", "SET SESSION binlog_row_image = 'NOBLOB'"),
+    "statement format": ("both", "SET SESSION binlog_format = 'STATEMENT'"),
+    "compressed transactions": ("mysql", "SET SESSION binlog_transaction_compression = ON"),
+    "partial json": ("mysql", "SET SESSION binlog_row_value_options = 'PARTIAL_JSON'"),
+    "rows query events": ("mysql", "SET SESSION binlog_rows_query_log_events = ON"),
+}
+
+
+@pytest.mark.parametrize("flavor,name", _cases(LOGS))
+def test_log(request, make_path, broker, flavor, name):
+    """What one session may switch on by itself, at any time, on any source."""
+    path = make_path(request.getfixturevalue(flavor), broker)
+    json_type = "JSON" if flavor == "mysql" else "TEXT"
+    path.sql(f"CREATE TABLE t (id INT PRIMARY KEY, v INT, doc {json_type}, b TEXT)")
+    producer = path.producer()
+    path.worker()
+    path.sql("INSERT INTO t VALUES (1, 1, '{\"a\": 1, \"b\": [1, 2, 3]}', REPEAT('x', 300))")
+    path.wait_arrived()
+    connection = path.connect()
+    with connection.cursor() as cursor:
+        cursor.execute(LOGS[name][1])
+        cursor.execute("UPDATE t SET v = 2")
+        cursor.execute("UPDATE t SET doc = JSON_SET(doc, '$.a', 99)")
+        cursor.execute("INSERT INTO t VALUES (2, 5, '[]', NULL)")
+        cursor.execute("DELETE FROM t WHERE id = 1")
+    if _exact_or_refused(path, producer) != "exact":
+        assert oracle.history_count(path.sqlite_file, "t") == 1
+
+
+GLOBALS = {
+    "metadata without names": ("both", "binlog_row_metadata", "MINIMAL"),
+    "no checksums": ("both", "binlog_checksum", "NONE"),
+    "compressed events": ("mariadb", "log_bin_compress", "ON"),
+}
+
+
+@pytest.mark.parametrize("flavor,name", _cases(GLOBALS))
+def test_setting_of_the_server_changes_in_mid_stream(request, make_path, broker, flavor, name):
+    server = request.getfixturevalue(flavor)
+    path = make_path(server, broker)
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY, v INT UNSIGNED, w TEXT)")
+    producer = path.producer()
+    path.worker()
+    path.sql("INSERT INTO t VALUES (1, 4294967295, 'x')")
+    path.wait_arrived()
+    _, variable, value = GLOBALS[name]
+    before = server.sql(f"SELECT @@global.{variable}")[0][0]
+    server.sql(f"SET GLOBAL {variable} = {value}")
+    try:
+        path.sql("INSERT INTO t VALUES (2, 4294967295, REPEAT('y', 1000))", "UPDATE t SET v = v - 1")
+        if _exact_or_refused(path, producer) != "exact":
+            assert oracle.history_count(path.sqlite_file, "t") == 1
+    finally:
+        server.sql(f"SET GLOBAL {variable} = {before}")
+
+
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK", "COMMIT ONE PHASE"])
+def test_xa(path, end):
+    """Rows of an XA transaction stand in the log at PREPARE: they are held until XA COMMIT, or the stream stops."""
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY)", "CREATE TABLE u (id INT PRIMARY KEY)")
+    producer = path.producer()
+    path.worker()
+    path.sql("INSERT INTO t VALUES (1)")
+    path.wait_arrived()
+    one_phase = end.endswith("ONE PHASE")
+    path.sql("XA START 'x'", "INSERT INTO t VALUES (2)", "XA END 'x'", *([] if one_phase else ["XA PREPARE 'x'"]), "XA COMMIT 'x' ONE PHASE" if one_phase else f"XA {end} 'x'")
+    path.sql("INSERT INTO u VALUES (1)")
+    wait_for(lambda: not producer.running() or oracle.history_count(path.sqlite_file, "u") == 1, "the row behind, or a stop", 60)
+    wait_for(lambda: path.lag() == 0, "the end", 30)
+    here = sorted(row["id"] for row in oracle.view_rows(path.sqlite_file, "t"))
+    if producer.running():
+        assert here == sorted(row[0] for row in path.sql("SELECT id FROM t"))
+    else:
+        assert producer.popen.returncode == FAILED and here == [1]
+
+
