@@ -51,10 +51,9 @@ def _exact_or_refused(path, producer, names_of=("t",)):
         path.wait_and_judge(tables=list(names_of))
         return "exact"
     assert producer.popen.returncode == FAILED, producer.text()[-3000:]
-    last = producer.text().splitlines()[-1]
-    assert " error " in last, last
+    assert producer.errors(), producer.text()[-3000:]
     wait_for(lambda: path.lag() == 0, "what was committed before the refusal", 30)
-    return last
+    return producer.errors()
 
 
 @pytest.mark.parametrize("flavor,name", _cases(TYPES))

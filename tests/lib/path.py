@@ -39,6 +39,10 @@ class Program(Process):
         """Lines of this event so far."""
         return [line for line in self.text().splitlines() if re.search(rf"^\S+ \w+ {re.escape(event)}\b", line)]
 
+    def errors(self):
+        """Its error lines, as one text."""
+        return "\n".join(line for line in self.text().splitlines() if re.match(r"\S+ error ", line))
+
     def wait_logged(self, event, deadline_s=60, count=1):
         def there():
             found = len(self.logged(event)) >= count
