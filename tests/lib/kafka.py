@@ -141,18 +141,20 @@ class Broker:
     def messages(self, topic, isolation="read_committed"):
         """Every message of the topic, in offset order within each partition, up to the present end."""
         consumer = self._consumer(isolation)
-        partitions = list(self.admin().list_topics(topic, timeout=30).topics[topic].partitions)
+        partitions = list(consumer.list_topics(topic, timeout=30).topics[topic].partitions)
         consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in partitions])
         at_end, found = set(), []
         try:
             def read():
-                for message in consumer.consume(1000, 0.5):
-                    if message.error() is None:
-                        found.append(message)
-                    elif message.error().code() == KafkaError._PARTITION_EOF:
-                        at_end.add(message.partition())
-                    else:
-                        raise KafkaException(message.error())
+                message = consumer.poll(0.2)
+                if message is None:
+                    return False
+                if message.error() is None:
+                    found.append(message)
+                elif message.error().code() == KafkaError._PARTITION_EOF:
+                    at_end.add(message.partition())
+                else:
+                    raise KafkaException(message.error())
                 return len(at_end) == len(partitions)
             wait_for(read, f"the end of {topic}", 120, 0)
             return found
