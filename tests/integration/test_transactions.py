@@ -31,10 +31,11 @@ def test_rolled_back_work_does_not_arrive(running):
 
 
 def test_changes_without_a_transactional_engine(running):
-    """MyISAM and Aria rows stay although the transaction rolls back."""
-    running.sql("CREATE TABLE m (id INT PRIMARY KEY) ENGINE=MyISAM", "INSERT INTO m VALUES (1), (2)", "BEGIN", "INSERT INTO t VALUES (1, 1)",
-                "INSERT INTO m VALUES (3)", "ROLLBACK")
-    running.wait_arrived(tables=["m"])
+    """MyISAM's rows stay although the transaction rolls back. (MySQL with GTID refuses such a transaction; its rows come by themselves.)"""
+    mixed = ["BEGIN", "INSERT INTO t VALUES (1, 1)", "INSERT INTO m VALUES (3)", "ROLLBACK"]
+    alone = ["INSERT INTO m VALUES (3)", "UPDATE m SET id = 4 WHERE id = 1", "DELETE FROM m WHERE id = 4", "INSERT INTO m VALUES (1)"]
+    running.sql("CREATE TABLE m (id INT PRIMARY KEY) ENGINE=MyISAM", "INSERT INTO m VALUES (1), (2)", *(mixed if running.server.flavor == "mariadb" else alone))
+    running.wait_and_judge(tables=["m"])
     assert sorted(row["id"] for row in oracle.view_rows(running.sqlite_file, "m")) == [1, 2, 3]
 
 

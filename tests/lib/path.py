@@ -100,7 +100,8 @@ class PathUnderTest:
             "source": {"name": "test", "host": "127.0.0.1", "port": server.port, "user": READER, "password": "${KAKEHI_TEST_PASSWORD}",
                        "tables": [f"{self.database}.*"], **server.tls},
             "producer": {"listen": "127.0.0.1:0"},
-            "worker": {"listen": "127.0.0.1:0", "batch": {"age": "100ms"}},
+            "worker": {"listen": "127.0.0.1:0", "batch": {"age": "100ms"},
+                       "kafka": {"topic.metadata.refresh.interval.ms": 300}},  # a new topic is found in no time
             "warehouse": "sqlite",
             "sqlite": {"file": str(self.sqlite_file)},
         }
