@@ -6,6 +6,8 @@ touch every row after it. One test a change; each goes over the producer's whole
 """
 import pytest
 
+from lib import oracle
+
 
 @pytest.fixture
 def streaming(path):
@@ -68,6 +70,7 @@ def test_rename_table(streaming):
     _restart(streaming)
     streaming.sql("UPDATE t2 SET b = 11")
     streaming.wait_and_judge(whole=False)
+    assert sorted(row["id"] for row in oracle.view_rows(streaming.sqlite_file, "t2") if row["b"] == 11) == [1, 2, 3, 4]
 
 
 def test_swap_of_two_tables(streaming):

@@ -74,8 +74,9 @@ def test_names_that_collide_need_a_setting(make_path, mariadb, broker):
     path = make_path(mariadb, broker)
     path.sql("CREATE TABLE t (id INT PRIMARY KEY)")
     name = f"{path.prefix}.{path.database}.by-hand"
-    path.producer(topics__topic={f"{path.database}.t": name})
+    path.settings["topics"] = {"topic": {f"{path.database}.t": name}}
     path.topic = lambda table: name
+    path.producer()
     path.worker()
     path.sql("INSERT INTO t VALUES (1), (2)")
     path.wait_and_judge()

@@ -189,7 +189,8 @@ class PathUnderTest:
         oracle.wait_until_arrived(self, deadline_s, tables)
 
     def judge(self, tables=None, whole=True):
-        """Both judges, after everything has arrived. The programs go on running. whole False: the history does not begin with the table."""
+        """Both judges, after everything has arrived. The programs go on running. whole False: the history does not begin with the
+        table, so it can't be played back, and the view need not be the table."""
         oracle.judge_topics(self, tables, whole)
         oracle.judge_sqlite(self, tables, whole)
 
@@ -200,7 +201,8 @@ class PathUnderTest:
     def close(self, show_logs):
         for program in self.programs:
             program.kill()
-        self.server.sql(f"DROP DATABASE IF EXISTS {self.database}")
+        if self.server.process.running():
+            self.server.sql(f"DROP DATABASE IF EXISTS {self.database}")
         if show_logs:
             for log in sorted({program.log for program in self.programs}):
                 lines = log.read_text(errors="replace").splitlines()

@@ -68,7 +68,8 @@ class SourceTable:
 
     def arrived(self, row):
         """A row by our columns, as a destination holds it, made comparable: JSON by its meaning."""
-        return tuple(json_value(row[name]) if name in self.json and row[name] is not None else row[name] for name in self.names)
+        values = [(name, row.get(name)) for name in self.names]  # a message by an older schema lacks the newer columns
+        return tuple(json_value(value) if name in self.json and value is not None else value for name, value in values)
 
 
 def _text(value):
