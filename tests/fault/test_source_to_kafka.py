@@ -54,9 +54,9 @@ def test_A2_another_sources_open_transaction_hides_no_position(tables):
     wait_for(lambda: producer.status()["kafka_transactions"] > before + 2, "positions behind the open transaction")
     producer.kill()
     again = path.start_producer("producer-again")
-    wait_for(lambda: again.status()["state"] == "READ", lambda: f"the new owner at its position: {again.status()}", 60)
+    again.wait_logged("position_waits")
     wait_rows(load, load.transactions + 200)
-    assert again.status()["state"] == "READ" and not again.logged("streaming")
+    assert not again.logged("streaming")
     other.abort_transaction(30)
     again.wait_logged("streaming")
     load.finish()
@@ -131,7 +131,7 @@ def test_A4_the_broker_is_killed_under_commits(make_path, mariadb, session_folde
     path.worker()
     path.producer()
     load = Load(path, seed=35, rate=200).start()
-    for turn in range(3):
+    for turn in range(2):
         wait_rows(load, 200 * (turn + 1))
         broker.kill()
         broker.start()
@@ -200,7 +200,7 @@ def test_A8_a_crash_in_the_first_rows_is_no_lost_position(tables):
     path = tables
     path.sql("INSERT INTO events VALUES ('before', 0)")
     path.first_log_file = path.server.new_log_file()
-    for turn in range(5):
+    for turn in range(3):
         producer = path.start_producer(f"producer{turn}")
         producer.wait_logged("streaming")
         path.sql(f"INSERT INTO events VALUES ('x', {turn})")

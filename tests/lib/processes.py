@@ -6,6 +6,7 @@ that ends: PR_SET_PDEATHSIG. It fires when the *thread* that started the child e
 """
 import atexit
 import ctypes
+import fcntl
 import itertools
 import os
 import random
@@ -104,7 +105,23 @@ def _port_range():
     return int(first), int(last)
 
 
+_reserved = []
+
+
+def _reserve(port):
+    """Another test run on this machine leaves a port alone from the moment it was chosen here, not only once a server listens on it."""
+    try:
+        lock = open(f"/tmp/.kakehi-test-port-{port}", "a", encoding="ascii")  # pylint: disable=consider-using-with
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    _reserved.append(lock)
+    return True
+
+
 def _free(port):
+    if not _reserve(port):
+        return False
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
