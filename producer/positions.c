@@ -79,18 +79,20 @@ static int high_watermark(const struct settings *settings, const char *topic, in
 struct reading {
     const struct settings *settings;
     int64_t end;    /* the high watermark */
-    bool there;     /* all below it was read */
+    int64_t at;     /* the next offset to come */
+    bool there;     /* all below end was read */
     json_t *record; /* the newest so far */
     time_t told;    /* when the log last heard that we wait */
 };
 
-static void tell_waiting(struct reading *reading, int64_t at)
+/* librdkafka does not report an end that is the last stable offset (2.0.2): that nothing comes is all there is to see. */
+static void tell_waiting(struct reading *reading)
 {
     time_t now = time(NULL);
 
     if (now - reading->told >= 10) {
         reading->told = now;
-        log_info("position_waits", "offset=%lld end=%lld note=%q", (long long)at, (long long)reading->end,
+        log_info("position_waits", "offset=%lld end=%lld note=%q", (long long)reading->at, (long long)reading->end,
                  "another source's open transaction holds the topic of positions back; reading on when it ends");
     }
 }
@@ -101,16 +103,15 @@ static int take(struct reading *reading, const rd_kafka_message_t *message, stru
     json_t *record;
 
     if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-        reading->there = message->offset >= reading->end;
-        if (!reading->there) {
-            tell_waiting(reading, message->offset);
-        }
+        reading->at = message->offset;
+        reading->there = reading->at >= reading->end;
         return 0;
     }
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return kafka_err_set(err, message->err, "reading positions");
     }
-    reading->there = message->offset + 1 >= reading->end;
+    reading->at = message->offset + 1;
+    reading->there = reading->at >= reading->end;
     if (message->key_len != strlen(source) || memcmp(message->key, source, message->key_len) != 0) {
         return 0;
     }
@@ -132,6 +133,8 @@ static int read_up_to(struct reading *reading, rd_kafka_t *reader, bool (*cancel
         if (message != NULL) {
             status = take(reading, message, err);
             rd_kafka_message_destroy(message);
+        } else {
+            tell_waiting(reading);
         }
         if (status != 0) {
             return -1;
