@@ -99,6 +99,12 @@ $(out)/%.o: %.c
 	$(compile) -c -o $@ $<
 
 $(out)/common/version.o: CFLAGS += -DKAKEHI_VERSION='"$(version)"'
+$(out)/common/version.o: $(out)/version
+# Touched only when what it says changes.
+$(out)/version: FORCE
+	@mkdir -p $(@D)
+	@echo '$(version)' | cmp -s - $@ || echo '$(version)' >$@
+.PHONY: FORCE
 
 define archive
 $(out)/lib$(1).a: $(call objects,$($(1)))

@@ -16,8 +16,8 @@
 
 static const struct type_facts facts[COLUMN_TYPE_COUNT] = {
     [COLUMN_LONG] = {"long", "\"long\"", "INTEGER", "INT64", "TINYINT, SMALLINT, MEDIUMINT, INT, signed or not; BIGINT"},
-    [COLUMN_ULONG] = {"ulong", "{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":20,\"scale\":0}", "TEXT",
-                      "NUMERIC", "BIGINT UNSIGNED"},
+    [COLUMN_ULONG] = {"ulong", "{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":20,\"scale\":0}",
+                      "INTEGER, TEXT above 9223372036854775807", "NUMERIC", "BIGINT UNSIGNED"},
     [COLUMN_DECIMAL] = {"decimal", "{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":%p,\"scale\":%s}", "TEXT",
                         "NUMERIC", "DECIMAL(p,s) where s <= 38 and p - s <= 38"},
     [COLUMN_DECIMAL_TEXT] = {"decimal_text", "\"string\"", "TEXT", "STRING", "a wider DECIMAL(p,s)"},

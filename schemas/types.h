@@ -12,7 +12,7 @@
 struct type_facts {
     const char *name;     /* "long", "ulong", ...: the property kakehi.type of the Avro schema */
     const char *avro;     /* the Avro type as JSON; %p and %s stand for precision and scale: type_avro */
-    const char *sqlite;   /* INTEGER, REAL, TEXT, BLOB */
+    const char *sqlite;   /* INTEGER, REAL, TEXT, BLOB; for people: columns there have no type */
     const char *bigquery; /* INT64, ...; NUMERIC stands for NUMERIC or BIGNUMERIC by precision and scale */
     const char *mysql;    /* for the documentation page: "TINYINT to BIGINT, ..." */
 };

@@ -2,7 +2,7 @@
 """What a SELECT at the source shows, in the form in which it must arrive.
 
 The texts of the server's own protocol are converted here by the type that information_schema names: this is the independent half of
-"exact values" (P4). Dates stay text with six digits of fraction, decimals text, TIME microseconds, BIGINT UNSIGNED text.
+"exact values" (P4). Dates stay text with six digits of fraction, decimals text, TIME microseconds, BIGINT UNSIGNED a number up to 2^63 - 1, text above.
 """
 import json
 from decimal import Decimal
@@ -26,7 +26,7 @@ def json_value(text):
 
 def _converter(data_type, column_type):
     if data_type == "bigint" and "unsigned" in column_type:
-        return str
+        return lambda text: int(text) if int(text) < 2 ** 63 else text
     if data_type in ("tinyint", "smallint", "mediumint", "int", "bigint", "year"):
         return int
     if data_type in ("float", "double"):

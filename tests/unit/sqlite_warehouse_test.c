@@ -895,6 +895,9 @@ static void test_sqlite__every_type_as_it_is_documented(void **state)
                  "6100C3BCF09F9880|text|{\"a\": 1}|text");
     assert_query(world, "SELECT __op, __ts, typeof(__seq), __idx, __source, __txid FROM types_history",
                  "c|2026-11-21 01:02:03.456789|integer|0|shop|0-1-17");
+    cells[COLUMN_ULONG] = integer(INT64_MAX);
+    send_cells(world, lane, schema, cells, 1);
+    assert_query(world, "SELECT typeof(a_ulong) FROM types_history WHERE a_ulong = 9223372036854775807", "integer");
     lane_close(world, lane);
     schema_free(schema);
 }

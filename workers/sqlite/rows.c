@@ -110,6 +110,16 @@ static int bind_decimal(sqlite3_stmt *insert, int index, const struct column *co
     return sqlite3_bind_text(insert, index, digits, -1, SQLITE_TRANSIENT);
 }
 
+/* SQLite's integers end at 2^63 - 1. Below, a number, so that `id = 42` finds it; above, text, which sorts behind all numbers. */
+static int bind_ulong(struct buffer *text, sqlite3_stmt *insert, int index, uint64_t value)
+{
+    if (value <= INT64_MAX) {
+        return sqlite3_bind_int64(insert, index, (int64_t)value);
+    }
+    buffer_printf(text, "%" PRIu64, value);
+    return bind_made_text(insert, index, text);
+}
+
 static int bind_value(struct buffer *text, sqlite3_stmt *insert, int index, const struct column *column,
                       const struct cell *cell)
 {
@@ -124,8 +134,7 @@ static int bind_value(struct buffer *text, sqlite3_stmt *insert, int index, cons
     case COLUMN_DOUBLE:
         return sqlite3_bind_double(insert, index, cell->real);
     case COLUMN_ULONG:
-        buffer_printf(text, "%" PRIu64, (uint64_t)cell->integer);
-        return bind_made_text(insert, index, text);
+        return bind_ulong(text, insert, index, (uint64_t)cell->integer);
     case COLUMN_DATE:
         value_text_date(text, cell->integer);
         return bind_made_text(insert, index, text);
