@@ -37,9 +37,15 @@ TYPES = {
 }
 
 
+# In MariaDB's log these are BINARY(16) and BINARY(4), and nothing tells them apart: their bytes arrive where SELECT shows text. Only
+# information_schema knows; as long as the producer does not ask it, this is a guess. Strict: the day it is mended, the mark must go.
+GUESSED = {"uuid", "inet6", "inet4"}
+
+
 def _cases(table):
-    return [pytest.param(server, name, id=f"{name}-{server}") for name, case in table.items()
-            for server in ("mariadb", "mysql") if case[0] in ("both", server)]
+    return [pytest.param(server, name, id=f"{name}-{server}",
+                         marks=[pytest.mark.xfail(strict=True, reason=f"MariaDB's {name} arrives as bytes")] if name in GUESSED else [])
+            for name, case in table.items() for server in ("mariadb", "mysql") if case[0] in ("both", server)]
 
 
 def _exact_or_refused(path, producer, judge=None):

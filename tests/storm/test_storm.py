@@ -47,7 +47,7 @@ class Storm:
     def act(self):
         """One thing happens."""
         self.actions += 1
-        self.random.choices([self._kill, self._pause, self._terminate, self._kill_broker, self._pause_broker], [6, 6, 2, 1, 1])[0]()
+        self.random.choices([self._kill, self._pause, self._terminate, self._kill_broker, self._pause_broker], [6, 6, 2, 2, 2])[0]()
 
     def _any(self):
         group = self.random.choice([self.producers, self.workers])
