@@ -32,6 +32,7 @@ class Process:
         assert threading.current_thread() is threading.main_thread()
         self.name = name
         self.log = log
+        self.stopped = False
         self.log_start = log.stat().st_size if log.exists() else 0
         with open(log, "ab") as out:
             self.popen = subprocess.Popen([str(word) for word in argv], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
@@ -72,9 +73,11 @@ class Process:
         return code
 
     def stop(self):
+        self.stopped = True
         self.signal(signal.SIGSTOP)
 
     def resume(self):
+        self.stopped = False
         self.signal(signal.SIGCONT)
 
     def text(self):

@@ -90,8 +90,9 @@ class Storm:
     def _kill_broker(self):
         self.say("SIGKILL broker, and start")
         self.stopped = [(when, program) for when, program in self.stopped if program is not self.broker.process]
-        self.broker.kill()
-        self.broker.start(wait=False)
+        self.broker.process.resume()
+        self.broker.wait()  # one that is still coming up is not killed again: it would ask nothing new
+        self.broker.kill_and_restart(self.producers, f"{self.path.prefix}.positions")
 
     def tick(self):
         """Wakes what has slept enough; starts again what ended with a word about it (a program may end itself: its supervisor's work)."""
