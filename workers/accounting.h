@@ -6,8 +6,10 @@
  *
  * A message counts as read when the partition machine takes it, is in flight until the request that covers it has been answered,
  * and is settled once. A message that leaves unsettled (the partition went to another worker, or is recovered and read again) is
- * taken back: `read` falls by it. Prometheus counters must not fall, so kakehi_rows_read_total keeps it, and
- * kakehi_rows_returned_total says how many were taken back.
+ * given back: in /status `read` falls by it. Counters of Prometheus must not fall, so kakehi_rows_read_total keeps it,
+ * kakehi_rows_returned_total says how many were given back, and in /metrics P5 is
+ *
+ *   read - returned = appended + deduplicated + filtered + dead-lettered + already in + in flight
  */
 #ifndef KAKEHI_WORKERS_ACCOUNTING_H
 #define KAKEHI_WORKERS_ACCOUNTING_H

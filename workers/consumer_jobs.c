@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What librdkafka only offers as a blocking call, on libuv's threads: the ends of a partition, a confirmed seek, the question whether a
+ * broker answers at all, leaving the group. A job carries its own copy of the place; the answer finds the partition by the assignment's
+ * number, on the loop, or is dropped: it may have gone meanwhile, and come again.
+ *
+ * A seek that failed leaves the partition paused, and the machine recovers. After one that didn't, the queue is led to ours anew and
+ * the partition resumed before the machine hears of it.
+ *
+ * Jobs are counted: the handle outlives them (consumer_finish_if_left).
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/kafka.h"
+#include "common/must.h"
+#include "workers/consumer_parts.h"
+
+#define CALL_MS 10000
+
+struct job {
+    uv_work_t work;
+    struct consumer *consumer;
+    enum job_kind kind;
+    uint64_t assignment;
+    char *topic;
+    int32_t partition;
+    int64_t offset;
+    int64_t low;
+    int64_t high;
+    rd_kafka_resp_err_t code;
+};
+
+static void job_run(uv_work_t *work)
+{
+    struct job *job = work->data;
+    rd_kafka_t *handle = job->consumer->handle;
+    rd_kafka_topic_partition_list_t *list;
+    rd_kafka_error_t *error;
+    const struct rd_kafka_metadata *metadata;
+
+    switch (job->kind) {
+    case JOB_RANGE:
+        job->code = rd_kafka_query_watermark_offsets(job->consumer->asker, job->topic, job->partition, &job->low, &job->high, CALL_MS);
+        break;
+    case JOB_SEEK:
+        list = owned_list(job->topic, job->partition, job->offset);
+        error = rd_kafka_seek_partitions(handle, list, CALL_MS);
+        job->code = error != NULL ? rd_kafka_error_code(error) : list->elems[0].err;
+        if (error != NULL) {
+            rd_kafka_error_destroy(error);
+        }
+        rd_kafka_topic_partition_list_destroy(list);
+        break;
+    case JOB_PROBE:
+        job->code = rd_kafka_metadata(handle, 0, NULL, &metadata, CALL_MS);
+        if (job->code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            rd_kafka_metadata_destroy(metadata);
+        }
+        break;
+    case JOB_CLOSE:
+        (void)rd_kafka_consumer_close(handle);
+        break;
+    }
+}
+
+static void job_done(uv_work_t *work, int status);
+
+void consumer_start_job(struct consumer *consumer, enum job_kind kind, const struct owned *owned, int64_t offset)
+{
+    struct job *job = calloc(1, sizeof *job);
+
+    must(job != NULL);
+    job->work.data = job;
+    job->consumer = consumer;
+    job->kind = kind;
+    job->offset = offset;
+    if (owned != NULL) {
+        job->assignment = owned->assignment;
+        job->partition = owned->partition;
+        job->topic = strdup(owned->topic);
+        must(job->topic != NULL);
+    }
+    consumer->jobs++;
+    must(uv_queue_work(consumer->loop, &job->work, job_run, job_done) == 0);
+}
+
+static void answer_job(struct consumer *consumer, const struct job *job)
+{
+    struct owned *owned = owned_by_assignment(consumer, job->assignment);
+    struct err err = {0};
+    bool failed = job->code != RD_KAFKA_RESP_ERR_NO_ERROR;
+
+    if (job->kind == JOB_PROBE) {
+        consumer->probing = false;
+        consumer->down_since_ms = failed ? consumer->down_since_ms : 0;
+    } else if (owned == NULL) {
+        return; /* of an earlier assignment */
+    } else if (job->kind == JOB_RANGE) {
+        if (failed) {
+            (void)kafka_err_set(&err, job->code, "asking for the ends of the partition");
+        }
+        consumer->calls.range(owned->owner, job->low, job->high, failed ? &err : NULL);
+    } else {
+        if (failed) {
+            (void)kafka_err_set(&err, job->code, "seeking");
+            err.class = ERR_RETRY; /* not fetching yet, or no leader at the moment */
+        } else {
+            owned->held = false;
+            owned_lead_messages(consumer, owned);
+            owned_set_paused(consumer, owned, false);
+        }
+        consumer->calls.reading(owned->owner, failed ? &err : NULL);
+    }
+}
+
+static void job_done(uv_work_t *work, int status)
+{
+    struct job *job = work->data;
+    struct consumer *consumer = job->consumer;
+
+    (void)status;
+    consumer->jobs--;
+    if (job->kind != JOB_CLOSE) {
+        answer_job(consumer, job);
+    }
+    free(job->topic);
+    free(job);
+    consumer_finish_if_left(consumer);
+}
+
+void consumer_range(struct consumer *consumer, uint64_t assignment)
+{
+    const struct owned *owned = owned_by_assignment(consumer, assignment);
+
+    if (owned != NULL) {
+        consumer_start_job(consumer, JOB_RANGE, owned, 0);
+    }
+}
+
+void consumer_read_from(struct consumer *consumer, uint64_t assignment, int64_t offset)
+{
+    struct owned *owned = owned_by_assignment(consumer, assignment);
+
+    if (owned != NULL) {
+        owned_set_paused(consumer, owned, true);
+        consumer_start_job(consumer, JOB_SEEK, owned, offset);
+    }
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the worker says of itself: readiness, health, status, lag, and the line of each minute.
+ *
+ * Readiness: a member of the group. Health is for alarms: the machine of a partition that a person must look at, Kafka that does not
+ * answer for worker.stall, and lag without progress for worker.stall. Lag comes from what the last fetch said, and is unknown until
+ * the partition's place and end are known; unknown counts as lag, so that a partition that never gets to reading is found, too.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "common/log.h"
+#include "common/version.h"
+#include "workers/worker_parts.h"
+
+static struct metric_family lag_family = {
+    .name = "kakehi_partition_lag", .help = "Messages that are not settled yet", .kind = METRIC_GAUGE, .labels = {"topic", "partition"}};
+
+static int64_t lag_of(const struct member *member)
+{
+    int64_t high = consumer_high(member->worker->consumer, partition_topic(member->partition), partition_number(member->partition));
+    int64_t next = partition_next(member->partition);
+
+    return high < 0 || next < 0 ? -1 : (high > next ? high - next : 0);
+}
+
+bool worker_is_ready(void *context, char *text, size_t size)
+{
+    struct worker *worker = context;
+
+    if (worker->stop_ms > 0) {
+        (void)snprintf(text, size, "stopping");
+        return false;
+    }
+    if (!consumer_joined(worker->consumer)) {
+        (void)snprintf(text, size, "not yet a member of the group (is there a topic %s.<database>.<table>?)", worker->settings->prefix);
+        return false;
+    }
+    return true;
+}
+
+static bool member_is_healthy(const struct member *member, char *text, size_t size)
+{
+    const struct worker *worker = member->worker;
+    const struct err *trouble = partition_trouble(member->partition);
+    uint64_t stall_ms = (uint64_t)worker->settings->worker.stall_ms;
+
+    if (partition_stopped(member->partition)) {
+        (void)snprintf(text, size, "%s is stopped: %s", partition_id(member->partition), trouble->text);
+        return false;
+    }
+    if (member->behind_since_ms > 0 && now_ms(worker) - member->behind_since_ms > stall_ms) {
+        (void)snprintf(text, size, "%s has %" PRId64 " messages to go and has made no progress for %" PRIu64 " s (%s): %s", partition_id(member->partition),
+                       lag_of(member), (now_ms(worker) - member->behind_since_ms) / 1000, partition_state(member->partition),
+                       trouble->class != ERR_NONE ? trouble->text : "no error is known");
+        return false;
+    }
+    return true;
+}
+
+bool worker_is_healthy(void *context, char *text, size_t size)
+{
+    struct worker *worker = context;
+    uint64_t down_since_ms = consumer_down_since_ms(worker->consumer);
+
+    if (down_since_ms > 0 && now_ms(worker) - down_since_ms > (uint64_t)worker->settings->worker.stall_ms) {
+        (void)snprintf(text, size, "no Kafka broker has answered for %" PRIu64 " s", (now_ms(worker) - down_since_ms) / 1000);
+        return false;
+    }
+    for (const struct member *member = worker->members; member != NULL; member = member->next) {
+        if (!member_is_healthy(member, text, size)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static json_t *member_status(const struct member *member)
+{
+    const struct err *trouble = partition_trouble(member->partition);
+    int64_t lag = lag_of(member);
+    json_t *status = json_pack("{s:s, s:i, s:s, s:I, s:o}", "topic", partition_topic(member->partition), "partition",
+                               (int)partition_number(member->partition), "state", partition_state(member->partition), "next",
+                               (json_int_t)partition_next(member->partition), "lag", lag < 0 ? json_null() : json_integer(lag));
+
+    if (trouble->class != ERR_NONE) {
+        json_object_set_new(status, "trouble", json_string(trouble->text));
+    }
+    return status;
+}
+
+json_t *worker_status(void *context)
+{
+    struct worker *worker = context;
+    json_t *partitions = json_array();
+    json_t *all;
+
+    for (const struct member *member = worker->members; member != NULL; member = member->next) {
+        json_array_append_new(partitions, member_status(member));
+    }
+    all = json_pack("{s:s, s:s, s:o, s:o}", "program", "kakehi-worker", "version", version_text(), "partitions", partitions, "tables",
+                    accounting_status(worker->accounting));
+    json_object_set_new(all, "held_bytes", json_integer((json_int_t)budget_used(&worker->budget)));
+    if (worker->warehouse->calls->status != NULL) {
+        json_object_set_new(all, "warehouse", worker->warehouse->calls->status(worker->warehouse));
+    }
+    return all;
+}
+
+static void watch(struct member *member)
+{
+    int64_t lag = lag_of(member);
+    int64_t next = partition_next(member->partition);
+    bool stuck = lag != 0 && next == member->next_seen;
+
+    if (lag >= 0) {
+        metric_set(member->lag_metric, (double)lag);
+    }
+    if (!stuck) {
+        member->behind_since_ms = lag == 0 ? 0 : now_ms(member->worker);
+    } else if (member->behind_since_ms == 0) {
+        member->behind_since_ms = now_ms(member->worker);
+    }
+    member->next_seen = next;
+}
+
+void worker_watch(struct worker *worker)
+{
+    for (struct member *member = worker->members; member != NULL; member = member->next) {
+        watch(member);
+    }
+}
+
+void worker_heartbeat(const struct worker *worker)
+{
+    int64_t lag = 0;
+    int count = 0;
+
+    for (const struct member *member = worker->members; member != NULL; member = member->next) {
+        int64_t own = lag_of(member);
+
+        count++;
+        lag += own > 0 ? own : 0;
+    }
+    log_info("running", "partitions=%d lag=%lld held_bytes=%zu", count, (long long)lag, budget_used(&worker->budget));
+}
+
+struct metric *worker_lag_metric(const char *topic, int32_t partition)
+{
+    char number[16];
+
+    (void)snprintf(number, sizeof number, "%d", partition);
+    return metric_cell(&lag_family, (const char *const[]){topic, number});
+}
