@@ -166,16 +166,20 @@ static int missing(const char *name, struct err *err)
     return err_set(err, ERR_FATAL, "topic %s does not exist: make it, or set `topics.create: true`", name);
 }
 
-/* Rule A8: a deleted topic of positions must not look like a first start. */
-static int check_never_used(rd_kafka_t *handle, const struct settings *settings, const char *positions, struct err *err)
+/* Rule A8: a deleted topic of positions must not look like a first start; nor another one's first start, which happens now, like
+ * a deleted topic. It makes positions before its first row, so the rows are asked for first, and then positions again: it is
+ * there, whatever rows were seen. *ret_partitions: of positions; 0: still missing. */
+static int check_never_used(rd_kafka_t *handle, const struct settings *settings, const char *positions, int *ret_partitions,
+                            struct err *err)
 {
     json_t *ends = NULL;
-    int status = 0;
+    int status;
 
     if (topics_data_ends(handle, settings, &ends, err) != 0) {
         return -1;
     }
-    if (json_object_size(ends) > 0) {
+    status = topics_find(handle, positions, ret_partitions, err);
+    if (status == 0 && *ret_partitions == 0 && json_object_size(ends) > 0) {
         status = err_set(err, ERR_FATAL,
                          "topic %s is gone, but %s and %zu more hold rows: where this source stands is not known. Say it with "
                          "`kakehi-producer position --set`, or delete the data topics to begin anew",
@@ -203,13 +207,12 @@ int topics_make_state(rd_kafka_t *handle, const struct settings *settings, bool 
         return -1;
     }
     for (size_t i = 0; status == 0 && i < sizeof wishes / sizeof wishes[0]; i++) {
-        if (partitions_of(metadata, names[i]) > 0) {
-            continue;
+        int there = partitions_of(metadata, names[i]);
+
+        if (i == 0 && there == 0 && !positions_may_be_new) {
+            status = check_never_used(handle, settings, names[0], &there, err);
         }
-        if (i == 0 && !positions_may_be_new) {
-            status = check_never_used(handle, settings, names[0], err);
-        }
-        if (status == 0) {
+        if (status == 0 && there == 0) {
             status = settings->topics.create ? make(handle, settings, &wishes[i], err) : missing(names[i], err);
         }
     }
