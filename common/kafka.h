@@ -19,6 +19,9 @@
 extern const struct text_pairs kafka_producer_budget;
 extern const struct text_pairs kafka_consumer_budget;
 
+/* transaction.timeout.ms unless the settings say otherwise: an open transaction stops all readers of its partitions. */
+#define KAFKA_TRANSACTION_TIMEOUT_MS "20000"
+
 /* Properties in rising precedence; each later list wins. Ends with NULL. Any refused property: ERR_FATAL with librdkafka's
  * words. librdkafka's log lines come to ours as event "kafka" (warn at most: its owner decides what an error is). The caller
  * owns the result until rd_kafka_new takes it. */

@@ -32,15 +32,13 @@ static bool fetch_stays_bounded(const struct text_pairs *pairs)
            strtoll(message_bytes, NULL, 0) <= strtoll(text_pairs_get(&kafka_consumer_budget, "fetch.max.bytes"), NULL, 10);
 }
 
-/* The one in force for the producer's transactions; without one it is the producer's own default. */
-#define TRANSACTION_TIMEOUT_MS 20000
-
+/* The one in force for the producer's transactions. */
 static int64_t transaction_timeout_ms(const struct settings *settings)
 {
     const char *own = text_pairs_get(&settings->producer.kafka, "transaction.timeout.ms");
     const char *shared = text_pairs_get(&settings->kafka, "transaction.timeout.ms");
 
-    return own != NULL ? strtoll(own, NULL, 0) : shared != NULL ? strtoll(shared, NULL, 0) : TRANSACTION_TIMEOUT_MS;
+    return strtoll(own != NULL ? own : shared != NULL ? shared : KAFKA_TRANSACTION_TIMEOUT_MS, NULL, 0);
 }
 
 static void check_producer(const struct settings *settings, const struct complaints *complaints)

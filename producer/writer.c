@@ -29,11 +29,10 @@
 #include "producer/positions.h"
 #include "producer/registrar.h"
 
-#define SLICE_MS       1000  /* of a blocking call, between two looks at `cancelled` */
-#define INIT_MS        60000 /* brokers that can't be reached for this long: the owner shall say so */
-#define COMMIT_MS      60000 /* longer than any transaction lives on the broker */
-#define ABORT_MS       2000  /* a courtesy to readers that wait behind the open transaction */
-#define TRANSACTION_MS "20000"
+#define SLICE_MS   1000  /* of a blocking call, between two looks at `cancelled` */
+#define INIT_MS    60000 /* brokers that can't be reached for this long: the owner shall say so */
+#define COMMIT_MS  60000 /* longer than any transaction lives on the broker */
+#define ABORT_MS   2000  /* a courtesy to readers that wait behind the open transaction */
 
 struct topic {
     char name[TOPIC_NAME_SIZE];
@@ -230,7 +229,7 @@ static int new_handle(struct writer *writer, struct err *err)
     const struct handle_property defaults[] = {
         {"client.id", "kakehi-producer"},
         {"linger.ms", "5"},
-        {"transaction.timeout.ms", TRANSACTION_MS}, /* an open transaction stops all readers of its partitions */
+        {"transaction.timeout.ms", KAFKA_TRANSACTION_TIMEOUT_MS},
         {0},
     };
     const struct handle_property fixed[] = {

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "common/kafka.h"
 #include "common/settings.h"
 
 /* What both programs need, without the tables. Seven lines: the tests of the first configuration count them. */
@@ -414,6 +415,16 @@ static void test_settings__a_transaction_is_younger_than_the_brokers_patience(vo
         "commit\n");
 }
 
+/* The producer takes the same constant: without a setting, the oldest transaction that settings allow must fit into it. */
+static void test_settings__the_oldest_transaction_fits_into_the_time_out_without_a_setting(void **state)
+{
+    struct settings *settings = load_more("producer.transaction.age: 10s\n");
+
+    (void)state;
+    assert_true(2 * settings->producer.transaction_age_ms <= strtoll(KAFKA_TRANSACTION_TIMEOUT_MS, NULL, 10));
+    settings_free(settings);
+}
+
 static void test_settings__a_certificate_without_tls_is_refused(void **state)
 {
     (void)state;
@@ -632,6 +643,7 @@ int main(void)
         cmocka_unit_test(test_settings__host_and_socket_exclude_each_other_and_one_is_needed),
         cmocka_unit_test(test_settings__memory_holds_what_it_must),
         cmocka_unit_test(test_settings__a_transaction_is_younger_than_the_brokers_patience),
+        cmocka_unit_test(test_settings__the_oldest_transaction_fits_into_the_time_out_without_a_setting),
         cmocka_unit_test(test_settings__a_certificate_without_tls_is_refused),
         cmocka_unit_test(test_settings__tables_keep_names_of_their_own_in_sqlite),
         cmocka_unit_test(test_settings__a_first_producer_needs_eight_lines_at_most),
