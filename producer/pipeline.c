@@ -669,10 +669,12 @@ static void heartbeat(struct pipeline *pipeline)
     pipeline->heartbeat_changes = changes;
 }
 
-static bool is_at_rest(const struct pipeline *pipeline)
+/* A source without a connection has nothing to yield, either: that is no rest. */
+static bool is_at_rest(const struct pipeline *pipeline, const struct source_figures *figures)
 {
     return is_at(pipeline, STANDBY) ||
-           (is_at(pipeline, STREAM) && !pipeline->first && pipeline->idle && !pipeline->cutting && pipeline->open_count == 0);
+           (is_at(pipeline, STREAM) && !pipeline->first && pipeline->idle && figures->connected && !pipeline->cutting &&
+            pipeline->open_count == 0);
 }
 
 static void renew_figures(struct pipeline *pipeline)
@@ -680,12 +682,10 @@ static void renew_figures(struct pipeline *pipeline)
     struct source_figures figures = {0};
     double behind_s = 0;
 
-    if (is_at_rest(pipeline)) {
+    pipeline->source->calls->figures(pipeline->source, &figures);
+    if (is_at_rest(pipeline, &figures)) {
         pipeline->progress_ms = now_ms(pipeline);
-    } else {
-        pipeline->source->calls->figures(pipeline->source, &figures);
-    }
-    if (figures.last_ts_us > 0) {
+    } else if (figures.last_ts_us > 0) {
         behind_s = (double)(pipeline->world->clock_us(pipeline->world->context) - figures.last_ts_us) / 1e6;
     }
     metric_set(pipeline->behind_metric, behind_s > 0 ? behind_s : 0);
@@ -730,17 +730,29 @@ bool pipeline_ready(const struct pipeline *pipeline, char *text, size_t size)
     return ready;
 }
 
+/* Ours, or else the source's own; NULL: none. */
+static const char *trouble_text(const struct pipeline *pipeline, const struct source_figures *figures)
+{
+    return pipeline->trouble.class != ERR_NONE ? pipeline->trouble.text : figures->trouble;
+}
+
 bool pipeline_healthy(const struct pipeline *pipeline, char *text, size_t size)
 {
     uint64_t still_ms = now_ms(pipeline) - pipeline->progress_ms;
+    struct source_figures figures = {0};
+    const char *trouble;
 
     if (still_ms < STALL_MS) {
         (void)snprintf(text, size, "%s", sm_name(&pipeline->sm));
         return true;
     }
+    pipeline->source->calls->figures(pipeline->source, &figures);
+    trouble = trouble_text(pipeline, &figures);
+    if (trouble == NULL) {
+        trouble = figures.connected || !pipeline->started ? "rows wait and nothing is committed" : "the source does not connect";
+    }
     (void)snprintf(text, size, "no progress for %llu s in state %s: %s", (unsigned long long)(still_ms / 1000),
-                   sm_name(&pipeline->sm),
-                   pipeline->trouble.class != ERR_NONE ? pipeline->trouble.text : "rows wait and nothing is committed");
+                   sm_name(&pipeline->sm), trouble);
     return false;
 }
 
@@ -767,23 +779,25 @@ static json_t *any_text(const char *text)
     return json != NULL ? json : json_string("(not UTF-8)");
 }
 
-static json_t *source_status(const struct pipeline *pipeline)
+static json_t *source_status(const struct pipeline *pipeline, const struct source_figures *figures)
 {
-    struct source_figures figures = {0};
-
-    pipeline->source->calls->figures(pipeline->source, &figures);
-    return json_pack("{s:o, s:o, s:o, s:I, s:I, s:o}", "name", any_text(pipeline->settings->source.name), "server",
-                     any_text(figures.server), "position", any_text(figures.position), "row_images",
-                     (json_int_t)figures.row_images, "transactions", (json_int_t)figures.transactions, "last_commit",
-                     time_text(figures.last_ts_us));
+    return json_pack("{s:o, s:o, s:o, s:b, s:I, s:I, s:o}", "name", any_text(pipeline->settings->source.name), "server",
+                     any_text(figures->server), "position", any_text(figures->position), "connected", figures->connected,
+                     "row_images", (json_int_t)figures->row_images, "transactions", (json_int_t)figures->transactions,
+                     "last_commit", time_text(figures->last_ts_us));
 }
 
 json_t *pipeline_status(const struct pipeline *pipeline)
 {
+    struct source_figures figures = {0};
+    const char *trouble;
+
+    pipeline->source->calls->figures(pipeline->source, &figures);
+    trouble = trouble_text(pipeline, &figures);
     return json_pack("{s:s, s:s, s:s, s:o, s:I, s:o, s:o}", "program", "kakehi-producer", "version", version_text(), "state",
-                     sm_name(&pipeline->sm), "source", source_status(pipeline), "kafka_transactions",
+                     sm_name(&pipeline->sm), "source", source_status(pipeline, &figures), "kafka_transactions",
                      (json_int_t)pipeline->transactions, "tables", routes_status(&pipeline->routes), "trouble",
-                     any_text(pipeline->trouble.text));
+                     any_text(trouble != NULL ? trouble : ""));
 }
 
 /* ---- making one */

@@ -49,6 +49,8 @@ struct source_figures {
     int64_t bytes;
     char position[512];       /* for people: GTID set (shortened) or file:position */
     char server[128];         /* "MariaDB 10.11.19 at 127.0.0.1:3306" */
+    bool connected;           /* else it has nothing more to yield because it can't reach it, not because there is nothing */
+    const char *trouble;      /* why not connected, in words, until the next call of the source; NULL: none met yet */
 };
 
 struct source;

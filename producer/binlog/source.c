@@ -88,7 +88,7 @@ struct binlog_source {
     bool paused;                  /* PAUSING: the pause is over when false */
     uint32_t failures;            /* in a row, without an item of the log between */
     uint64_t rival_ms;            /* when another reader with our server id ended our dump; 0: never */
-    struct err failure;           /* FAILED */
+    struct err trouble;           /* why there is no connection; class ERR_NONE: there is one, or the first is on its way */
     void (*stopped)(void *context);
     void *stopped_context;
 
@@ -171,7 +171,7 @@ static void wake_in(struct binlog_source *source, uint64_t wait_ms)
 
 static void fail(struct binlog_source *source, const struct err *why)
 {
-    source->failure = *why;
+    source->trouble = *why;
     close_reader(source);
     sm_move(&source->sm, FAILED, err_class_name(why->class));
 }
@@ -193,6 +193,7 @@ static void pause_source(struct binlog_source *source, const struct err *why)
     uint64_t wait_ms = pause_ms(source);
 
     log_warn("source_lost", "source=%s because=%q retry_ms=%llu", source->settings->name, why->text, (unsigned long long)wait_ms);
+    source->trouble = *why;
     source->failures++;
     source->paused = true;
     if (source->placed) {
@@ -247,6 +248,7 @@ static void opened(struct binlog_source *source)
     (void)snprintf(source->figures.server, sizeof source->figures.server, "%.127s", connection->facts.description);
     binlog_stream_open(source->stream, connection->place.file, connection->place.position);
     progress_text(&source->progress, position, sizeof position);
+    source->trouble = (struct err){0};
     sm_move(&source->sm, STREAMING, "opened");
     log_info("streaming", "source=%s server=%q position=%q server_id=%u", source->settings->name, connection->facts.description, position,
              source->world.server_id);
@@ -496,7 +498,7 @@ static enum source_next source_next(struct source *seam, struct change *ret_chan
     if (sm_at(&source->sm) != FAILED) {
         return SOURCE_AGAIN;
     }
-    *err = source->failure;
+    *err = source->trouble;
     return SOURCE_FAILED;
 }
 
@@ -536,6 +538,8 @@ static void source_figures(const struct source *seam, struct source_figures *ret
     const struct binlog_source *source = of_const(seam);
 
     *ret_figures = source->figures;
+    ret_figures->connected = sm_at(&source->sm) == STREAMING;
+    ret_figures->trouble = source->trouble.class != ERR_NONE ? source->trouble.text : NULL;
     if (source->placed) {
         progress_text(&source->progress, ret_figures->position, sizeof ret_figures->position);
     }
@@ -550,6 +554,7 @@ static void finish_stop(struct binlog_source *source)
     free_tables(source);
     progress_deinit(&source->progress);
     source->placed = false;
+    source->trouble = (struct err){0};
     binlog_wish_deinit(&source->wish);
     sm_move(&source->sm, IDLE, "stopped");
     source->stopped(source->stopped_context);

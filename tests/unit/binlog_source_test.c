@@ -497,6 +497,50 @@ static void test_source__comes_again_while_the_server_is_away(void **state)
     assert_int_equal(world->connections, 4);
 }
 
+static void test_source__says_whether_it_is_connected_and_why_not(void **state)
+{
+    struct world *world = *state;
+    struct source_figures figures;
+    struct change change;
+
+    world->plays[0] = (struct play){.refuse = true};
+    world->plays[1] = (struct play){.bytes = WHOLE};
+    world->play_count = 2;
+    start(world, NULL);
+    world->source->calls->figures(world->source, &figures);
+    assert_false(figures.connected);
+    assert_null(figures.trouble); /* nothing is known yet */
+    while (world->connections < 2) {
+        (void)uv_run(&world->loop, UV_RUN_ONCE);
+    }
+    assert_int_equal(world->source->calls->next(world->source, &change, &world->err), SOURCE_AGAIN);
+    world->source->calls->figures(world->source, &figures);
+    assert_false(figures.connected);
+    assert_string_equal(figures.trouble, "the server is away");
+    (void)pull(world, ALL);
+    world->source->calls->figures(world->source, &figures);
+    assert_true(figures.connected);
+    assert_null(figures.trouble);
+}
+
+static void test_source__forgets_its_trouble_when_it_stops(void **state)
+{
+    struct world *world = *state;
+    struct source_figures figures;
+
+    world->plays[0] = (struct play){.refuse = true};
+    world->play_count = 1;
+    start(world, NULL);
+    while (world->connections < 2) {
+        (void)uv_run(&world->loop, UV_RUN_ONCE);
+    }
+    stop(world);
+    world->source->calls->figures(world->source, &figures);
+    assert_false(figures.connected);
+    assert_null(figures.trouble);
+    start(world, NULL);
+}
+
 static void test_source__gives_way_to_a_rival_at_the_second_time(void **state)
 {
     struct world *world = *state;
@@ -553,6 +597,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_source__knows_its_state_before_its_first_change, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_source__transactions_of_other_tables_move_the_state, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_source__comes_again_while_the_server_is_away, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_source__says_whether_it_is_connected_and_why_not, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_source__forgets_its_trouble_when_it_stops, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_source__gives_way_to_a_rival_at_the_second_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_source__stops_while_it_connects_and_while_it_pauses, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_source__refuses_a_record_at_once, set_up, tear_down),

@@ -60,6 +60,7 @@ struct world {
     bool cuttable;
     bool moved;
     enum err_class fails; /* next says so */
+    const char *away;     /* the server is, and why; NULL: connected */
     void (*stopped)(void *context);
     void *stopped_context;
     int committed;
@@ -282,7 +283,8 @@ static void source_committed(struct source *source)
 static void source_figures(const struct source *source, struct source_figures *ret_figures)
 {
     (void)source;
-    *ret_figures = (struct source_figures){.last_ts_us = 1000000};
+    *ret_figures =
+        (struct source_figures){.last_ts_us = 1000000, .connected = the_world->away == NULL, .trouble = the_world->away};
 }
 
 static void source_stop(struct source *source, void (*stopped)(void *context), void *context)
@@ -972,6 +974,60 @@ static void test_pipeline__is_not_healthy_when_rows_wait_and_nothing_is_committe
     assert_true(pipeline_healthy(world->pipeline, text, sizeof text));
 }
 
+/* It yields nothing because it can't: no rest, however long. */
+static void test_pipeline__is_not_healthy_when_the_source_stays_without_a_connection(void **state)
+{
+    struct world *world = *state;
+    char text[600];
+
+    stream(world);
+    ready(world);
+    pass(world, 3600000);
+    world->away = "connecting to the server: refused";
+    pass(world, 59000);
+    assert_true(pipeline_healthy(world->pipeline, text, sizeof text)); /* a restart of the server is nobody's alarm */
+    pass(world, 2000);
+    assert_false(pipeline_healthy(world->pipeline, text, sizeof text));
+    assert_non_null(strstr(text, world->away));
+    assert_true(pipeline_ready(world->pipeline, text, sizeof text)); /* another one would not reach it, either */
+    world->away = NULL;
+    pass(world, 1000);
+    assert_true(pipeline_healthy(world->pipeline, text, sizeof text));
+}
+
+static void test_pipeline__is_not_healthy_when_a_first_start_never_connects(void **state)
+{
+    struct world *world = *state;
+    char text[600];
+
+    world->placed = false;
+    world->away = "connecting to the server: refused";
+    own(world);
+    fence(world, false);
+    pass(world, 61000);
+    assert_false(pipeline_healthy(world->pipeline, text, sizeof text));
+    assert_non_null(strstr(text, world->away));
+}
+
+static void test_pipeline__status_says_why_the_source_has_no_connection(void **state)
+{
+    struct world *world = *state;
+    json_t *status;
+
+    stream(world);
+    ready(world);
+    world->away = "connecting to the server: refused";
+    status = pipeline_status(world->pipeline);
+    assert_string_equal(json_string_value(json_object_get(status, "trouble")), world->away);
+    assert_true(json_is_false(json_object_get(json_object_get(status, "source"), "connected")));
+    json_decref(status);
+    world->away = NULL;
+    status = pipeline_status(world->pipeline);
+    assert_string_equal(json_string_value(json_object_get(status, "trouble")), "");
+    assert_true(json_is_true(json_object_get(json_object_get(status, "source"), "connected")));
+    json_decref(status);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_pipeline__##name, set_up, tear_down)
 
 int main(void)
@@ -1009,6 +1065,9 @@ int main(void)
         TEST(stops_from_standby_and_from_a_pause),
         TEST(is_ready_when_it_stands_by_or_streams),
         TEST(is_not_healthy_when_rows_wait_and_nothing_is_committed),
+        TEST(is_not_healthy_when_the_source_stays_without_a_connection),
+        TEST(is_not_healthy_when_a_first_start_never_connects),
+        TEST(status_says_why_the_source_has_no_connection),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
