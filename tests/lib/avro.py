@@ -113,10 +113,11 @@ class Schemas:
         return value
 
     def read_named(self, framed):
-        """The value with the source's own column names."""
+        """The value with the source's own column names; a BIGINT UNSIGNED that fits is a number, as in the embedded warehouse."""
         schema, _ = self.of(framed)
-        names = {field["name"]: field.get("kakehi.column", field["name"]) for field in schema["fields"]}
-        return {names[name]: value for name, value in self.read(framed).items()}
+        fields = {field["name"]: field for field in schema["fields"]}
+        return {fields[name].get("kakehi.column", name): int(value) if fields[name].get("kakehi.type") == "ulong" and value and int(value) < 2 ** 63 else value
+                for name, value in self.read(framed).items()}
 
     def table_of(self, framed):
         schema, _ = self.of(framed)
