@@ -34,38 +34,25 @@
  *     it is committed (A8).
  * I4  Rows are cut only where the source says so (`cuttable`).
  *
+ * STREAM's steps and the cuts are in pipeline_stream.c, what is told about it all in pipeline_status.c.
+ *
  * A cut is due when the source has nothing more at the moment, or by size, or by age (A3); without rows every position_interval
  * while the position moves, or it would fall out of the source's log (A6).
  */
 #include "producer/pipeline.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "common/buffer.h"
 #include "common/cli.h"
 #include "common/log.h"
-#include "common/metrics.h"
 #include "common/must.h"
-#include "common/sm.h"
-#include "common/version.h"
-#include "producer/election.h"
-#include "producer/messages.h"
-#include "producer/publisher.h"
-#include "producer/routes.h"
-#include "schemas/value_text.h"
+#include "producer/pipeline_parts.h"
 
-#define TURN_STEPS       512 /* of the source in one turn of the loop: timers and the admin port must stay alive */
 #define BACKOFF_FIRST_MS 500
 #define BACKOFF_MAX_MS   30000
-#define DRAIN_MS         5000  /* of the ten seconds that a stop may take */
-#define STALL_MS         60000 /* without progress for this long: not healthy */
-#define HEARTBEAT_MS     60000
+#define DRAIN_MS         5000 /* of the ten seconds that a stop may take */
 #define WAKE_MS          1000 /* figures are renewed this often */
 #define WAKE_SOON_MS     10   /* something is due but can't be done yet */
-
-enum { OPEN, STANDBY, FENCE, READ, STREAM, DRAIN, HALT, BACKOFF, CLOSING };
 
 static const struct sm_state states[] = {
     [OPEN] = {"OPEN", SM_TO(STANDBY) | SM_TO(HALT)},
@@ -77,63 +64,6 @@ static const struct sm_state states[] = {
     [HALT] = {"HALT", SM_TO(STANDBY) | SM_TO(BACKOFF) | SM_TO(CLOSING)},
     [BACKOFF] = {"BACKOFF", SM_TO(OPEN) | SM_TO(STANDBY) | SM_TO(FENCE) | SM_TO(HALT)},
     [CLOSING] = {"CLOSING", 0},
-};
-
-static struct metric_family kafka_transactions = {
-    .name = "kakehi_kafka_transactions_total",
-    .help = "Kafka transactions committed.",
-    .kind = METRIC_COUNTER,
-    .labels = {"source"},
-};
-
-static struct metric_family source_behind = {
-    .name = "kakehi_source_behind_seconds",
-    .help = "Age of the last transaction read, 0 when the source has nothing more to read.",
-    .kind = METRIC_GAUGE,
-    .labels = {"source"},
-};
-
-struct pipeline {
-    struct sm sm;
-    const struct settings *settings;
-    const struct pipeline_world *world;
-    struct source *source;
-    struct publisher *publisher;
-    struct election *election;
-
-    bool opened; /* the state topics are there, the election is joined */
-    bool owned;  /* what the election said last */
-    bool stopping;
-    int exit_code;
-    struct err trouble; /* the last one; class ERR_NONE when all is well */
-    uint32_t failures;  /* in a row, without a commit between */
-    uint64_t until_ms;  /* BACKOFF, DRAIN */
-    int closing;        /* CLOSING: answers that are missing */
-
-    /* STREAM and DRAIN */
-    bool started; /* the source */
-    bool first;   /* its position alone is to be committed first (I3) */
-    bool idle;    /* the source had nothing more when it was last asked */
-    bool holding; /* `held` is yielded, not encoded */
-    struct change held;
-    struct route *route; /* of held */
-    bool preparing;
-    struct messages messages;
-    size_t messages_given; /* of messages, into parcels */
-    struct parcel *parcel; /* being filled; NULL: none */
-    bool cutting;
-    size_t open_count; /* messages of the transaction that is being filled */
-    size_t open_bytes;
-    uint64_t open_since_ms;
-    uint64_t cut_ms; /* the last one */
-
-    struct routes routes;
-    uint64_t transactions;
-    uint64_t progress_ms; /* when all was last well, or went forward */
-    uint64_t heartbeat_ms;
-    uint64_t heartbeat_changes;
-    struct metric *transactions_metric;
-    struct metric *behind_metric;
 };
 
 static const struct pipeline *of_const(const struct sm *machine)
@@ -153,24 +83,9 @@ static bool invariant(const struct sm *machine)
     return clean && (state == HALT || !pipeline->started);
 }
 
-static bool is_at(const struct pipeline *pipeline, int state)
-{
-    return sm_at(&pipeline->sm) == state;
-}
-
 static bool streams(const struct pipeline *pipeline)
 {
-    return is_at(pipeline, STREAM) || is_at(pipeline, DRAIN);
-}
-
-static uint64_t now_ms(const struct pipeline *pipeline)
-{
-    return pipeline->world->now_ms(pipeline->world->context);
-}
-
-static void soon(struct pipeline *pipeline)
-{
-    pipeline->world->soon(pipeline->world->context);
+    return pipeline_is_at(pipeline, STREAM) || pipeline_is_at(pipeline, DRAIN);
 }
 
 /* ---- waking */
@@ -180,14 +95,14 @@ static uint64_t earlier(uint64_t one, uint64_t other)
     return one < other ? one : other;
 }
 
-static void schedule(struct pipeline *pipeline)
+void pipeline_schedule(struct pipeline *pipeline)
 {
-    uint64_t now = now_ms(pipeline), at = now + WAKE_MS;
+    uint64_t now = pipeline_now_ms(pipeline), at = now + WAKE_MS;
 
-    if (is_at(pipeline, BACKOFF) || is_at(pipeline, DRAIN)) {
+    if (pipeline_is_at(pipeline, BACKOFF) || pipeline_is_at(pipeline, DRAIN)) {
         at = earlier(at, pipeline->until_ms);
     }
-    if (is_at(pipeline, STREAM) && pipeline->open_count > 0) {
+    if (pipeline_is_at(pipeline, STREAM) && pipeline->open_count > 0) {
         at = earlier(at, pipeline->open_since_ms + (uint64_t)pipeline->settings->producer.transaction_age_ms);
     }
     pipeline->world->wake_at(pipeline->world->context, at > now ? at : now + WAKE_SOON_MS);
@@ -196,8 +111,8 @@ static void schedule(struct pipeline *pipeline)
 static void move(struct pipeline *pipeline, int to, const char *why)
 {
     sm_move(&pipeline->sm, to, why);
-    pipeline->progress_ms = to == STANDBY ? now_ms(pipeline) : pipeline->progress_ms;
-    schedule(pipeline);
+    pipeline->progress_ms = to == STANDBY ? pipeline_now_ms(pipeline) : pipeline->progress_ms;
+    pipeline_schedule(pipeline);
 }
 
 /* ---- the end */
@@ -255,13 +170,13 @@ static void on_halted(void *context)
 {
     struct pipeline *pipeline = context;
 
-    must(is_at(pipeline, HALT));
+    must(pipeline_is_at(pipeline, HALT));
     pipeline->started = false;
     routes_reset(&pipeline->routes);
     if (pipeline->stopping) {
         close_all(pipeline);
     } else if (pipeline->trouble.class != ERR_NONE) {
-        pipeline->until_ms = now_ms(pipeline) + backoff_ms(pipeline->failures++);
+        pipeline->until_ms = pipeline_now_ms(pipeline) + backoff_ms(pipeline->failures++);
         move(pipeline, BACKOFF, "after trouble");
     } else {
         enter_standby(pipeline, "another one owns the source");
@@ -288,7 +203,7 @@ static void halt(struct pipeline *pipeline, const char *why)
 }
 
 /* The one place that decides what a failure means. */
-static void on_trouble(struct pipeline *pipeline, const struct err *err)
+void pipeline_trouble(struct pipeline *pipeline, const struct err *err)
 {
     const char *name = pipeline->settings->source.name;
 
@@ -302,202 +217,8 @@ static void on_trouble(struct pipeline *pipeline, const struct err *err)
         log_warn("trouble", "source=%s state=%s because=%q retry_ms=%llu", name, sm_name(&pipeline->sm), err->text,
                  (unsigned long long)backoff_ms(pipeline->failures));
     }
-    if (!is_at(pipeline, HALT)) {
+    if (!pipeline_is_at(pipeline, HALT)) {
         halt(pipeline, err->text);
-    }
-}
-
-/* ---- cuts */
-
-/* Has all that was yielded been put into parcels? (I1) */
-static bool all_handed_over(const struct pipeline *pipeline)
-{
-    return !pipeline->holding && pipeline->messages_given == pipeline->messages.count;
-}
-
-static void give_parcel(struct pipeline *pipeline)
-{
-    if (pipeline->parcel != NULL) {
-        publisher_give(pipeline->publisher, pipeline->parcel);
-        pipeline->parcel = NULL;
-    }
-}
-
-static void cut(struct pipeline *pipeline, json_t *state)
-{
-    must(!pipeline->cutting && all_handed_over(pipeline) && state != NULL); /* I1, I2 */
-    give_parcel(pipeline);
-    publisher_cut(pipeline->publisher, state);
-    routes_cut(&pipeline->routes);
-    pipeline->cutting = true;
-    pipeline->open_count = pipeline->open_bytes = 0;
-    pipeline->cut_ms = now_ms(pipeline);
-}
-
-static bool is_due(const struct pipeline *pipeline)
-{
-    const struct settings_producer *settings = &pipeline->settings->producer;
-    uint64_t now = now_ms(pipeline);
-
-    if (pipeline->open_count > 0) {
-        return pipeline->idle || is_at(pipeline, DRAIN) || pipeline->open_bytes >= (size_t)settings->transaction_bytes ||
-               now - pipeline->open_since_ms >= (uint64_t)settings->transaction_age_ms; /* A3 */
-    }
-    return now - pipeline->cut_ms >= (uint64_t)settings->position_interval_ms &&
-           pipeline->source->calls->moved(pipeline->source); /* A6 */
-}
-
-/* As large as it may be, and the one before it is still being committed. */
-static bool is_full(const struct pipeline *pipeline)
-{
-    return pipeline->cutting && pipeline->open_bytes >= (size_t)pipeline->settings->producer.transaction_bytes;
-}
-
-static bool may_cut(const struct pipeline *pipeline)
-{
-    return !pipeline->first && !pipeline->cutting && all_handed_over(pipeline) &&
-           pipeline->source->calls->cuttable(pipeline->source);
-}
-
-static void consider_cut(struct pipeline *pipeline)
-{
-    if (may_cut(pipeline) && is_due(pipeline)) {
-        cut(pipeline, pipeline->source->calls->state(pipeline->source));
-    }
-}
-
-/* ---- STREAM: one step at a time; false: nothing to do before something happens */
-
-/* Rule A8 (I3). Until it is known where the source begins, next can only say that there is nothing, or that it failed. */
-static bool step_first(struct pipeline *pipeline)
-{
-    json_t *state = pipeline->cutting ? NULL : pipeline->source->calls->state(pipeline->source);
-    struct change none;
-    struct err err = {0};
-    enum source_next next;
-
-    if (state != NULL) {
-        cut(pipeline, state);
-    } else if (!pipeline->cutting) {
-        next = pipeline->source->calls->next(pipeline->source, &none, &err);
-        must(next != SOURCE_CHANGE);
-        if (next == SOURCE_FAILED) {
-            on_trouble(pipeline, &err);
-        }
-    }
-    return false;
-}
-
-static bool step_messages(struct pipeline *pipeline)
-{
-    while (pipeline->messages_given < pipeline->messages.count) {
-        struct message message = messages_get(&pipeline->messages, pipeline->messages_given, pipeline->route->topic_id);
-
-        if (pipeline->parcel != NULL && !parcel_fits(pipeline->parcel, &message)) {
-            give_parcel(pipeline);
-        }
-        if (pipeline->parcel == NULL && (pipeline->parcel = publisher_parcel(pipeline->publisher)) == NULL) {
-            return false; /* `room` goes on */
-        }
-        parcel_add(pipeline->parcel, &message);
-        pipeline->messages_given++;
-        if (pipeline->open_count++ == 0) {
-            pipeline->open_since_ms = now_ms(pipeline);
-            schedule(pipeline);
-        }
-        pipeline->open_bytes += message.key_size + message.value_size;
-    }
-    return true;
-}
-
-/* P1: the one position serves all tables, so a table that can't be encoded stops the source. */
-static void on_table_error(struct pipeline *pipeline, struct err *err)
-{
-    err->class = ERR_FATAL;
-    (void)err_while(err, "a table can't go on (mend it, or leave it out by `source.exclude`)");
-    on_trouble(pipeline, err);
-}
-
-static bool step_held(struct pipeline *pipeline)
-{
-    struct err err = {0};
-
-    if (!pipeline->route->ready) {
-        if (!pipeline->preparing) {
-            pipeline->preparing = true;
-            publisher_prepare(pipeline->publisher, pipeline->route->schema);
-        }
-        return false; /* `prepared` goes on */
-    }
-    if (messages_make(&pipeline->messages, pipeline->route->schema, &pipeline->held, pipeline->settings->source.name, &err) !=
-        0) {
-        on_table_error(pipeline, &err);
-        return false;
-    }
-    pipeline->messages_given = 0;
-    pipeline->holding = false;
-    pipeline->route->tally->open++;
-    return true;
-}
-
-static bool take_change(struct pipeline *pipeline)
-{
-    struct err err = {0};
-
-    pipeline->holding = true;
-    if (routes_find(&pipeline->routes, pipeline->held.table, &pipeline->route, &err) != 0) {
-        on_table_error(pipeline, &err);
-        return false;
-    }
-    return true;
-}
-
-static bool step_next(struct pipeline *pipeline)
-{
-    struct err err = {0};
-
-    switch (pipeline->source->calls->next(pipeline->source, &pipeline->held, &err)) {
-    case SOURCE_CHANGE:
-        return take_change(pipeline);
-    case SOURCE_FAILED:
-        on_trouble(pipeline, &err);
-        return false;
-    case SOURCE_AGAIN:
-        break;
-    }
-    pipeline->idle = true;
-    consider_cut(pipeline);
-    return false;
-}
-
-static bool step(struct pipeline *pipeline)
-{
-    if (pipeline->first) {
-        return step_first(pipeline);
-    }
-    if (!step_messages(pipeline)) {
-        return false;
-    }
-    if (pipeline->holding) {
-        return step_held(pipeline);
-    }
-    consider_cut(pipeline);
-    return !is_full(pipeline) && step_next(pipeline);
-}
-
-void pipeline_turn(struct pipeline *pipeline)
-{
-    int steps = 0;
-
-    if (!is_at(pipeline, STREAM)) {
-        return;
-    }
-    pipeline->idle = false;
-    while (is_at(pipeline, STREAM) && step(pipeline)) {
-        if (++steps == TURN_STEPS) {
-            soon(pipeline);
-            return;
-        }
     }
 }
 
@@ -506,9 +227,9 @@ void pipeline_turn(struct pipeline *pipeline)
 static void step_drain(struct pipeline *pipeline)
 {
     if (pipeline->open_count > 0) {
-        consider_cut(pipeline);
+        pipeline_consider_cut(pipeline);
     }
-    if (!pipeline->cutting || now_ms(pipeline) >= pipeline->until_ms) {
+    if (!pipeline->cutting || pipeline_now_ms(pipeline) >= pipeline->until_ms) {
         halt(pipeline, pipeline->cutting ? "the last commit takes too long" : "drained");
     }
 }
@@ -519,11 +240,11 @@ void pipeline_stop(struct pipeline *pipeline)
         return;
     }
     pipeline->stopping = true;
-    if (is_at(pipeline, STREAM)) {
-        pipeline->until_ms = now_ms(pipeline) + DRAIN_MS;
+    if (pipeline_is_at(pipeline, STREAM)) {
+        pipeline->until_ms = pipeline_now_ms(pipeline) + DRAIN_MS;
         move(pipeline, DRAIN, "told to stop");
         step_drain(pipeline);
-    } else if (!is_at(pipeline, HALT)) {
+    } else if (!pipeline_is_at(pipeline, HALT)) {
         halt(pipeline, "told to stop");
     }
 }
@@ -553,14 +274,14 @@ static void on_position(void *context, const json_t *record)
     struct err err = {0};
 
     pipeline->first = record == NULL;
-    pipeline->cut_ms = now_ms(pipeline);
+    pipeline->cut_ms = pipeline_now_ms(pipeline);
     move(pipeline, STREAM, record != NULL ? "the position is known" : "a first start");
     if (pipeline->source->calls->start(pipeline->source, record, &err) != 0) {
-        on_trouble(pipeline, &err);
+        pipeline_trouble(pipeline, &err);
         return;
     }
     pipeline->started = true;
-    soon(pipeline);
+    pipeline_soon(pipeline);
 }
 
 static void on_prepared(void *context, uint32_t topic_id)
@@ -571,7 +292,7 @@ static void on_prepared(void *context, uint32_t topic_id)
     pipeline->preparing = false;
     pipeline->route->ready = true;
     pipeline->route->topic_id = topic_id;
-    soon(pipeline);
+    pipeline_soon(pipeline);
 }
 
 static void on_committed(void *context)
@@ -583,27 +304,27 @@ static void on_committed(void *context)
     pipeline->first = false;
     pipeline->failures = 0;
     pipeline->trouble = (struct err){0};
-    pipeline->progress_ms = now_ms(pipeline);
+    pipeline->progress_ms = pipeline_now_ms(pipeline);
     pipeline->transactions++;
     metric_add(pipeline->transactions_metric, 1);
     routes_committed(&pipeline->routes);
     pipeline->source->calls->committed(pipeline->source);
-    if (is_at(pipeline, DRAIN)) {
+    if (pipeline_is_at(pipeline, DRAIN)) {
         step_drain(pipeline);
     } else if (pipeline->idle) {
-        consider_cut(pipeline); /* what came while this one was under way */
+        pipeline_consider_cut(pipeline); /* what came while this one was under way */
     }
-    soon(pipeline);
+    pipeline_soon(pipeline);
 }
 
 static void on_room(void *context)
 {
-    soon(context);
+    pipeline_soon(context);
 }
 
 static void on_ready(void *context)
 {
-    soon(context);
+    pipeline_soon(context);
 }
 
 static void on_failed(void *context, const struct err *err, bool fenced_off)
@@ -614,7 +335,7 @@ static void on_failed(void *context, const struct err *err, bool fenced_off)
         pipeline->owned = false;
         election_rejoin(pipeline->election);
     }
-    on_trouble(pipeline, err);
+    pipeline_trouble(pipeline, err);
 }
 
 static void on_owned(void *context)
@@ -622,7 +343,7 @@ static void on_owned(void *context)
     struct pipeline *pipeline = context;
 
     pipeline->owned = true;
-    if (is_at(pipeline, STANDBY)) {
+    if (pipeline_is_at(pipeline, STANDBY)) {
         enter_fence(pipeline);
     }
 }
@@ -632,7 +353,7 @@ static void on_lost(void *context)
     struct pipeline *pipeline = context;
 
     pipeline->owned = false;
-    if (is_at(pipeline, FENCE) || is_at(pipeline, READ) || streams(pipeline)) {
+    if (pipeline_is_at(pipeline, FENCE) || pipeline_is_at(pipeline, READ) || streams(pipeline)) {
         log_warn("lost", "source=%s state=%s then=%q", pipeline->settings->source.name, sm_name(&pipeline->sm), "standing by");
         pipeline->trouble = (struct err){0};
         halt(pipeline, "the election went to another one");
@@ -644,52 +365,11 @@ static void on_election_failed(void *context, const struct err *err)
     struct pipeline *pipeline = context;
 
     if (!pipeline->stopping) {
-        on_trouble(pipeline, err);
+        pipeline_trouble(pipeline, err);
     }
 }
 
 /* ---- once a second */
-
-static void heartbeat(struct pipeline *pipeline)
-{
-    uint64_t now = now_ms(pipeline), changes = routes_total(&pipeline->routes);
-    struct source_figures figures = {0};
-
-    if (now - pipeline->heartbeat_ms < HEARTBEAT_MS) {
-        return;
-    }
-    pipeline->source->calls->figures(pipeline->source, &figures);
-    log_info("heartbeat",
-             "source=%s state=%s changes=%llu changes_per_s=%.1f kafka_transactions=%llu behind_s=%.1f open=%zu position=%q",
-             pipeline->settings->source.name, sm_name(&pipeline->sm), (unsigned long long)changes,
-             (double)(changes - pipeline->heartbeat_changes) * 1000 / (double)(now - pipeline->heartbeat_ms),
-             (unsigned long long)pipeline->transactions, metric_get(pipeline->behind_metric), pipeline->open_count,
-             figures.position);
-    pipeline->heartbeat_ms = now;
-    pipeline->heartbeat_changes = changes;
-}
-
-/* A source without a connection has nothing to yield, either: that is no rest. */
-static bool is_at_rest(const struct pipeline *pipeline, const struct source_figures *figures)
-{
-    return is_at(pipeline, STANDBY) ||
-           (is_at(pipeline, STREAM) && !pipeline->first && pipeline->idle && figures->connected && !pipeline->cutting &&
-            pipeline->open_count == 0);
-}
-
-static void renew_figures(struct pipeline *pipeline)
-{
-    struct source_figures figures = {0};
-    double behind_s = 0;
-
-    pipeline->source->calls->figures(pipeline->source, &figures);
-    if (is_at_rest(pipeline, &figures)) {
-        pipeline->progress_ms = now_ms(pipeline);
-    } else if (figures.last_ts_us > 0) {
-        behind_s = (double)(pipeline->world->clock_us(pipeline->world->context) - figures.last_ts_us) / 1e6;
-    }
-    metric_set(pipeline->behind_metric, behind_s > 0 ? behind_s : 0);
-}
 
 static void end_backoff(struct pipeline *pipeline)
 {
@@ -705,99 +385,17 @@ static void end_backoff(struct pipeline *pipeline)
 
 void pipeline_wake(struct pipeline *pipeline)
 {
-    bool due = now_ms(pipeline) >= pipeline->until_ms;
+    bool due = pipeline_now_ms(pipeline) >= pipeline->until_ms;
 
-    renew_figures(pipeline);
-    heartbeat(pipeline);
-    if (is_at(pipeline, STREAM)) {
-        consider_cut(pipeline);
-    } else if (is_at(pipeline, DRAIN)) {
+    pipeline_figures_renew(pipeline);
+    if (pipeline_is_at(pipeline, STREAM)) {
+        pipeline_consider_cut(pipeline);
+    } else if (pipeline_is_at(pipeline, DRAIN)) {
         step_drain(pipeline);
-    } else if (is_at(pipeline, BACKOFF) && due) {
+    } else if (pipeline_is_at(pipeline, BACKOFF) && due) {
         end_backoff(pipeline);
     }
-    schedule(pipeline);
-}
-
-/* ---- for the admin port */
-
-bool pipeline_ready(const struct pipeline *pipeline, char *text, size_t size)
-{
-    bool ready = is_at(pipeline, STANDBY) || (is_at(pipeline, STREAM) && !pipeline->first);
-
-    (void)snprintf(text, size, "%s%s%s", sm_name(&pipeline->sm), pipeline->trouble.class != ERR_NONE ? ": " : "",
-                   pipeline->trouble.text);
-    return ready;
-}
-
-/* Ours, or else the source's own; NULL: none. */
-static const char *trouble_text(const struct pipeline *pipeline, const struct source_figures *figures)
-{
-    return pipeline->trouble.class != ERR_NONE ? pipeline->trouble.text : figures->trouble;
-}
-
-bool pipeline_healthy(const struct pipeline *pipeline, char *text, size_t size)
-{
-    uint64_t still_ms = now_ms(pipeline) - pipeline->progress_ms;
-    struct source_figures figures = {0};
-    const char *trouble;
-
-    if (still_ms < STALL_MS) {
-        (void)snprintf(text, size, "%s", sm_name(&pipeline->sm));
-        return true;
-    }
-    pipeline->source->calls->figures(pipeline->source, &figures);
-    trouble = trouble_text(pipeline, &figures);
-    if (trouble == NULL) {
-        trouble = figures.connected || !pipeline->started ? "rows wait and nothing is committed" : "the source does not connect";
-    }
-    (void)snprintf(text, size, "no progress for %llu s in state %s: %s", (unsigned long long)(still_ms / 1000),
-                   sm_name(&pipeline->sm), trouble);
-    return false;
-}
-
-static json_t *time_text(int64_t ts_us)
-{
-    struct buffer text = {0};
-    json_t *json;
-
-    if (ts_us == 0) {
-        return json_null();
-    }
-    value_text_datetime(&text, ts_us, 'T');
-    buffer_append_byte(&text, 'Z');
-    json = json_string(buffer_text(&text));
-    buffer_deinit(&text);
-    return json;
-}
-
-/* What others have written may hold bytes that JSON can't. */
-static json_t *any_text(const char *text)
-{
-    json_t *json = json_string(text);
-
-    return json != NULL ? json : json_string("(not UTF-8)");
-}
-
-static json_t *source_status(const struct pipeline *pipeline, const struct source_figures *figures)
-{
-    return json_pack("{s:o, s:o, s:o, s:b, s:I, s:I, s:o}", "name", any_text(pipeline->settings->source.name), "server",
-                     any_text(figures->server), "position", any_text(figures->position), "connected", figures->connected,
-                     "row_images", (json_int_t)figures->row_images, "transactions", (json_int_t)figures->transactions,
-                     "last_commit", time_text(figures->last_ts_us));
-}
-
-json_t *pipeline_status(const struct pipeline *pipeline)
-{
-    struct source_figures figures = {0};
-    const char *trouble;
-
-    pipeline->source->calls->figures(pipeline->source, &figures);
-    trouble = trouble_text(pipeline, &figures);
-    return json_pack("{s:s, s:s, s:s, s:o, s:I, s:o, s:o}", "program", "kakehi-producer", "version", version_text(), "state",
-                     sm_name(&pipeline->sm), "source", source_status(pipeline, &figures), "kafka_transactions",
-                     (json_int_t)pipeline->transactions, "tables", routes_status(&pipeline->routes), "trouble",
-                     any_text(trouble != NULL ? trouble : ""));
+    pipeline_schedule(pipeline);
 }
 
 /* ---- making one */
@@ -818,7 +416,6 @@ int pipeline_new(const struct settings *settings, const struct pipeline_world *w
                  struct pipeline **ret_pipeline, struct err *err)
 {
     struct pipeline *pipeline = calloc(1, sizeof *pipeline);
-    const char *const labels[] = {settings->source.name};
 
     must(pipeline != NULL);
     *pipeline = (struct pipeline){.settings = settings, .world = world, .source = source};
@@ -826,9 +423,7 @@ int pipeline_new(const struct settings *settings, const struct pipeline_world *w
     source->on_ready_context = pipeline;
     sm_init(&pipeline->sm, "pipeline", settings->source.name, states, OPEN, invariant);
     routes_init(&pipeline->routes, settings->source.name);
-    pipeline->transactions_metric = metric_cell(&kafka_transactions, labels);
-    pipeline->behind_metric = metric_cell(&source_behind, labels);
-    pipeline->progress_ms = pipeline->heartbeat_ms = now_ms(pipeline);
+    pipeline_figures_init(pipeline);
     if (join_parts(pipeline, err) != 0) {
         pipeline_free(pipeline);
         return -1;
@@ -847,6 +442,6 @@ void pipeline_free(struct pipeline *pipeline)
 
 void pipeline_start(struct pipeline *pipeline)
 {
-    schedule(pipeline);
+    pipeline_schedule(pipeline);
     enter_open(pipeline);
 }

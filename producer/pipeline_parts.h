@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipeline_parts: what pipeline.c, pipeline_stream.c and pipeline_status.c share. Nobody else includes it. */
+#ifndef KAKEHI_PRODUCER_PIPELINE_PARTS_H
+#define KAKEHI_PRODUCER_PIPELINE_PARTS_H
+
+#include "common/metrics.h"
+#include "common/sm.h"
+#include "producer/election.h"
+#include "producer/messages.h"
+#include "producer/pipeline.h"
+#include "producer/publisher.h"
+#include "producer/routes.h"
+
+/* The picture is in pipeline.c. */
+enum { OPEN, STANDBY, FENCE, READ, STREAM, DRAIN, HALT, BACKOFF, CLOSING };
+
+struct pipeline {
+    struct sm sm;
+    const struct settings *settings;
+    const struct pipeline_world *world;
+    struct source *source;
+    struct publisher *publisher;
+    struct election *election;
+
+    bool opened; /* the state topics are there, the election is joined */
+    bool owned;  /* what the election said last */
+    bool stopping;
+    int exit_code;
+    struct err trouble; /* the last one; class ERR_NONE when all is well */
+    uint32_t failures;  /* in a row, without a commit between */
+    uint64_t until_ms;  /* BACKOFF, DRAIN */
+    int closing;        /* CLOSING: answers that are missing */
+
+    /* STREAM and DRAIN */
+    bool started; /* the source */
+    bool first;   /* its position alone is to be committed first (I3) */
+    bool idle;    /* the source had nothing more when it was last asked */
+    bool holding; /* `held` is yielded, not encoded */
+    struct change held;
+    struct route *route; /* of held */
+    bool preparing;
+    struct messages messages;
+    size_t messages_given; /* of messages, into parcels */
+    struct parcel *parcel; /* being filled; NULL: none */
+    bool cutting;
+    size_t open_count; /* messages of the transaction that is being filled */
+    size_t open_bytes;
+    uint64_t open_since_ms;
+    uint64_t cut_ms; /* the last one */
+
+    struct routes routes;
+    uint64_t transactions;
+    uint64_t progress_ms; /* when all was last well, or went forward */
+    uint64_t heartbeat_ms;
+    uint64_t heartbeat_changes;
+    struct metric *transactions_metric;
+    struct metric *behind_metric;
+};
+
+static inline bool pipeline_is_at(const struct pipeline *pipeline, int state)
+{
+    return sm_at(&pipeline->sm) == state;
+}
+
+static inline uint64_t pipeline_now_ms(const struct pipeline *pipeline)
+{
+    return pipeline->world->now_ms(pipeline->world->context);
+}
+
+static inline void pipeline_soon(struct pipeline *pipeline)
+{
+    pipeline->world->soon(pipeline->world->context);
+}
+
+/* pipeline.c */
+void pipeline_schedule(struct pipeline *pipeline); /* the next wake, by what is open now */
+/* Whatever fails comes here; it throws away what is open, so the caller goes no further. */
+void pipeline_trouble(struct pipeline *pipeline, const struct err *err);
+
+/* pipeline_stream.c: cuts if it is due and nothing forbids it (I1, I2, I4). */
+void pipeline_consider_cut(struct pipeline *pipeline);
+
+/* pipeline_status.c */
+void pipeline_figures_init(struct pipeline *pipeline);
+void pipeline_figures_renew(struct pipeline *pipeline); /* about once a second; says a heartbeat once a minute */
+
+#endif
