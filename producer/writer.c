@@ -25,6 +25,7 @@
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/must.h"
+#include "producer/destinations.h"
 #include "producer/handle.h"
 #include "producer/positions.h"
 #include "producer/registrar.h"
@@ -33,14 +34,6 @@
 #define INIT_MS    60000 /* brokers that can't be reached for this long: the owner shall say so */
 #define COMMIT_MS  60000 /* longer than any transaction lives on the broker */
 #define ABORT_MS   2000  /* a courtesy to readers that wait behind the open transaction */
-
-struct topic {
-    char name[TOPIC_NAME_SIZE];
-    char *table;              /* whose it is: db.table */
-    rd_kafka_topic_t *handle; /* NULL: not used since the last fence */
-    int64_t *ends;            /* by partition, of the open transaction; -1: nothing */
-    size_t end_count;
-};
 
 struct writer {
     const struct settings *settings;
@@ -51,8 +44,7 @@ struct writer {
     rd_kafka_t *handle;       /* NULL: abandoned, or not fenced yet */
     rd_kafka_queue_t *events; /* of handle */
     rd_kafka_topic_t *positions;
-    struct topic *topics; /* by topic_id */
-    size_t topic_count;
+    struct destinations destinations;
     struct parcel *in_flight;
     bool open; /* a transaction */
     bool fenced_off;
@@ -93,11 +85,7 @@ void writer_free(struct writer *writer)
     writer_abandon(writer);
     destroy(&writer->observer);
     registrar_free(writer->registrar);
-    for (size_t i = 0; i < writer->topic_count; i++) {
-        free(writer->topics[i].table);
-        free(writer->topics[i].ends);
-    }
-    free(writer->topics);
+    destinations_deinit(&writer->destinations);
     free(writer);
 }
 
@@ -153,26 +141,10 @@ static void settle(struct writer *writer, struct parcel *parcel, size_t count)
     }
 }
 
-static void note_end(struct topic *topic, int32_t partition, int64_t end)
-{
-    size_t needed = (size_t)partition + 1;
-
-    if (topic->end_count < needed) {
-        topic->ends = realloc(topic->ends, needed * sizeof *topic->ends);
-        must(topic->ends != NULL);
-        while (topic->end_count < needed) {
-            topic->ends[topic->end_count++] = -1;
-        }
-    }
-    if (topic->ends[partition] < end) {
-        topic->ends[partition] = end;
-    }
-}
-
 /* Names the change by its order numbers: what is in the row is nobody's business in a log. */
 static void note_refused(struct writer *writer, rd_kafka_resp_err_t code, const struct parcel_entry *entry)
 {
-    const struct topic *topic = &writer->topics[entry->topic_id];
+    const struct destination *topic = &writer->destinations.items[entry->topic_id];
 
     if (writer->refused.class != ERR_NONE || code == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
         code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT) {
@@ -202,7 +174,7 @@ static void on_delivered(rd_kafka_t *handle, const rd_kafka_message_t *message, 
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         note_refused(writer, message->err, entry);
     } else {
-        note_end(&writer->topics[entry->topic_id], message->partition, message->offset + 1);
+        destination_note_end(&writer->destinations.items[entry->topic_id], message->partition, message->offset + 1);
     }
     settle(writer, entry->parcel, 1);
 }
@@ -338,13 +310,6 @@ int writer_check_first(const struct writer *writer, struct err *err)
         writer->settings->source.name, json_object_iter_key(json_object_iter(writer->ends)), count > 1 ? " and others" : "");
 }
 
-static void forget_ends(struct writer *writer)
-{
-    for (size_t i = 0; i < writer->topic_count; i++) {
-        writer->topics[i].end_count = 0;
-    }
-}
-
 static void abort_transaction(struct writer *writer)
 {
     char text[16];
@@ -371,17 +336,12 @@ void writer_abandon(struct writer *writer)
     rd_kafka_queue_cb_event_enable(writer->events, NULL, NULL);
     rd_kafka_queue_destroy(writer->events);
     rd_kafka_topic_destroy(writer->positions);
-    for (size_t i = 0; i < writer->topic_count; i++) {
-        if (writer->topics[i].handle != NULL) {
-            rd_kafka_topic_destroy(writer->topics[i].handle);
-            writer->topics[i].handle = NULL;
-        }
-    }
+    destinations_close(&writer->destinations);
     destroy(&writer->handle);
     while (writer->in_flight != NULL) {
         settle(writer, writer->in_flight, writer->in_flight->unsettled);
     }
-    forget_ends(writer);
+    destinations_forget_ends(&writer->destinations);
     writer->refused = (struct err){0};
     json_decref(writer->ends);
     writer->ends = NULL;
@@ -409,39 +369,14 @@ void writer_table_deinit(struct writer_table *table)
     free(table->schema_texts[1]);
 }
 
-static int find_topic(struct writer *writer, const struct writer_table *table, uint32_t *ret_topic_id, struct err *err)
-{
-    struct topic *topic;
-
-    for (size_t i = 0; i < writer->topic_count; i++) {
-        topic = &writer->topics[i];
-        if (strcmp(topic->name, table->topic) == 0) {
-            *ret_topic_id = (uint32_t)i;
-            return strcmp(topic->table, table->table) == 0
-                       ? 0
-                       : err_set(err, ERR_FATAL,
-                                 "tables %s and %s both go to topic %s: give one of them another name in `topics.topic`",
-                                 topic->table, table->table, topic->name);
-        }
-    }
-    writer->topics = realloc(writer->topics, (writer->topic_count + 1) * sizeof *writer->topics);
-    must(writer->topics != NULL);
-    topic = &writer->topics[writer->topic_count];
-    *topic = (struct topic){.table = strdup(table->table)};
-    must(topic->table != NULL);
-    memcpy(topic->name, table->topic, sizeof topic->name);
-    *ret_topic_id = (uint32_t)writer->topic_count++;
-    return 0;
-}
-
 int writer_prepare(struct writer *writer, const struct writer_table *table, uint32_t *ret_topic_id, struct err *err)
 {
-    struct topic *topic;
+    struct destination *topic;
 
-    if (find_topic(writer, table, ret_topic_id, err) != 0) {
+    if (destinations_find(&writer->destinations, table->topic, table->table, ret_topic_id, err) != 0) {
         return -1;
     }
-    topic = &writer->topics[*ret_topic_id];
+    topic = &writer->destinations.items[*ret_topic_id];
     if (topic->handle == NULL) {
         if (topics_make_data(writer->observer, writer->settings, table->table, topic->name, err) != 0) {
             return -1;
@@ -515,7 +450,7 @@ static int produce_entry(struct writer *writer, struct parcel_entry *entry, stru
     const uint8_t *key = entry->parcel->bytes + entry->begin;
     rd_kafka_resp_err_t code =
         produce(writer, &(struct outgoing){
-                            .topic = writer->topics[entry->topic_id].handle,
+                            .topic = writer->destinations.items[entry->topic_id].handle,
                             .partition = entry->partition == PARTITION_BY_KEY ? RD_KAFKA_PARTITION_UA : entry->partition,
                             .value = key + entry->key_size,
                             .value_size = entry->value_size,
@@ -570,30 +505,6 @@ static int send_position(struct writer *writer, json_t *state, struct err *err)
     return code == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : fail_producing(writer, code, "producing the position", err);
 }
 
-static json_t *take_ends(struct writer *writer)
-{
-    json_t *ends = json_object();
-
-    for (size_t i = 0; i < writer->topic_count; i++) {
-        const struct topic *topic = &writer->topics[i];
-        json_t *partitions = topic->end_count > 0 ? json_object() : NULL;
-
-        for (size_t partition = 0; partition < topic->end_count; partition++) {
-            char number[24];
-
-            (void)snprintf(number, sizeof number, "%zu", partition);
-            if (topic->ends[partition] >= 0) {
-                json_object_set_new(partitions, number, json_integer(topic->ends[partition]));
-            }
-        }
-        if (partitions != NULL) {
-            json_object_set_new(ends, topic->name, partitions);
-        }
-    }
-    forget_ends(writer);
-    return ends;
-}
-
 int writer_cut(struct writer *writer, json_t *state, struct err *err)
 {
     int status = begin(writer, err);
@@ -610,6 +521,6 @@ int writer_cut(struct writer *writer, json_t *state, struct err *err)
     }
     writer->open = false;
     json_decref(writer->ends);
-    writer->ends = take_ends(writer);
+    writer->ends = destinations_take_ends(&writer->destinations);
     return 0;
 }
