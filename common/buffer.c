@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Capacity doubles, so that appending costs the same a byte however much is appended. */
 #include "common/buffer.h"
 
 #include <stdarg.h>

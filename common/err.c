@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Half of the text is kept for the cause when words are put in front: the outermost caller never pushes it out. */
 #include "common/err.h"
 
 #include <stdarg.h>

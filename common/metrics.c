@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Cells are found by walking a list: that happens once a cell, which its owner then keeps; counting itself is one atomic
+ * step.
+ */
 #include "common/metrics.h"
 
 #include <math.h>

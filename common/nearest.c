@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Letters put in, left out, changed or swapped with a neighbour are counted; more than one in four, and one, is no help. */
 #include "common/nearest.h"
 
 #include <stdint.h>

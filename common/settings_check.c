@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Each rule is a few lines that name the key to change: a person reads the complaint, not this file. */
 #include "common/settings_check.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Text in, field out, and back again for printing; where a secret comes from; each refusal says how to write it right. */
 #include "common/settings_value.h"
 
 #include <ctype.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A move is checked before it is made and the owner's invariant after it: what aborts here is our own mistake. */
 #include "common/sm.h"
 
 #include "common/log.h"

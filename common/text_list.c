@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Lists are short and read at start, so they are plain arrays searched from the front. */
 #include "common/text_list.h"
 
 #include <stdlib.h>

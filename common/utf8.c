@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The size is known by the first byte; what makes it strict is checked behind: overlong forms, surrogates, the end of
+ * Unicode.
+ */
 #include "common/utf8.h"
 
 #include "common/must.h"

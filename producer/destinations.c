@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Few topics, found by name only when a table is prepared; on the hot path a topic is its number. */
 #include "producer/destinations.h"
 
 #include <stdio.h>

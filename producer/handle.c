@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* One place adds up the lists of properties, so that no handle of the program can miss a budget or a fixed one. */
 #include "producer/handle.h"
 
 #include "common/kafka.h"

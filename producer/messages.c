@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* All bytes of a change are made before the first goes into a parcel: a change that can't be encoded leaves nothing behind. */
 #include "producer/messages.h"
 
 #include <string.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Bytes and entries are two arrays. Only an empty parcel may grow, for one message larger than it: nothing points into it
+ * then.
+ */
 #include "producer/parcel.h"
 
 #include <stdlib.h>

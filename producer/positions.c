@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The reader counts as having arrived by its own offset or by the end of the partition that librdkafka reports, whichever
+ * comes first.
+ */
 #include "producer/positions.h"
 
 #include <stdlib.h>

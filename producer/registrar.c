@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Schemas that were acknowledged since the last fence are remembered; the rest is sent and waited for. */
 #include "producer/registrar.h"
 
 #include <librdkafka/rdkafka.h>

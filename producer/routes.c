@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A route is found by the pointer that the source shows, and moves to the front: rows of one table come together. */
 #include "producer/routes.h"
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Names are listed first and compared here; nothing is asked of the broker by name that might make it. */
 #include "producer/topics.h"
 
 #include <stdio.h>

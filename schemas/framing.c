@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Ten bytes, spelled out: readers in other languages are written against them. */
 #include "schemas/framing.h"
 
 #include <inttypes.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A table owns all its texts; two are the same when every reader would see no difference. */
 #include "schemas/table.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Each count is kept twice, for /status as a whole number and as a metric; both move in one function (P5). */
 #include "workers/accounting.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Blocks never move, because rows point into them until the request is answered. */
 #include "workers/batch.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Two marks, the limit and its half: what lies between keeps its present answer. */
 #include "workers/budget.h"
 
 #include "common/must.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A letter that was not acknowledged is sent again without end (C8); only one that no broker can ever take is reported. */
 #include "workers/dead_letter.h"
 
 #include <inttypes.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Opens a message from outside to inside, and says at which shell it stuck: that decides between waiting and a dead letter. */
 #include "workers/envelope.h"
 
 #include <inttypes.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Written out from the description in "SipHash: a fast short-input PRF" (2012), with its test vectors in the unit test. */
 #include "workers/hash.h"
 
 #include <endian.h>

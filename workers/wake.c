@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* One descriptor for all queues: what is read from it means nothing but that some queue has something. */
 #include "workers/wake.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The first read beyond the end is remembered and moves nothing; a parser checks once, behind its last field. */
 #include "producer/binlog/cursor.h"
 
 const char CURSOR_SHORT[] = "the bytes end too early";

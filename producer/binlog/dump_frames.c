@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Counts down the bytes of the packet in hand; only a first byte of 0xfe or 0xff makes it look closer. */
 #include "producer/binlog/dump_frames.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The table of types is the whole knowledge: what is decoded, what passes, what is refused and with which advice. */
 #include "producer/binlog/event.h"
 
 #include <stddef.h>

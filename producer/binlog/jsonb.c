@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Offsets come from outside, so every read is inside its own container, and depth and size have limits. */
 #include "producer/binlog/jsonb.h"
 
 #include <inttypes.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Written as plain data with functions: what a restart reads back is all there is, so a test can begin anywhere. */
 #include "producer/binlog/progress.h"
 
 #include <inttypes.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which cells a row has is said by two bitmaps; each cell is read by the function that its column was given when the table
+ * was seen.
+ */
 #include "producer/binlog/row.h"
 
 #include <string.h>

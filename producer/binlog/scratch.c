@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Only the newest block, which is the largest, is kept from one row to the next, and none above a MiB. */
 #include "producer/binlog/scratch.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Reads the event into bytes and pointers; what the columns mean is decided in shape.c. */
 #include "producer/binlog/table_map.h"
 
 #include <stdlib.h>

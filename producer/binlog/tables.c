@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Two maps: content to table for as long as the stream lives, number to table until the statement ends. */
 #include "producer/binlog/tables.h"
 
 #include <stdlib.h>

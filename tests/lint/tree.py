@@ -119,6 +119,8 @@ def check_heads():
         text = read(path)
         if not text.startswith("/* SPDX-License-Identifier: Apache-2.0 */\n"):
             report(path, 1, "the first line is not the SPDX line")
+        elif not text.split("\n", 2)[1].startswith("/*"):
+            report(path, 2, "nothing says why the file exists")
         guard = "KAKEHI_" + re.sub(r"\W", "_", path).upper()
         if path.endswith(".h") and f"#ifndef {guard}\n#define {guard}\n" not in text:
             report(path, 1, f"the guard is not {guard}")

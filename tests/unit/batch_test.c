@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A batch answers for its offsets without a gap, keeps its bytes in place, and knows when it is full or due. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Hand-made events get true lengths and checksums unless a test damages them on purpose. */
 #include "tests/unit/binlog_log.h"
 
 #include <inttypes.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Bytes that grow: nothing is lost by a move, nothing is freed twice. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

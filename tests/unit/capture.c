@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The descriptor itself is redirected into a temporary file, so that what stdio buffers is seen as well. */
 #include "tests/unit/capture.h"
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* What a person may mistype: one line and the right exit code, never a crash, never a wrong command run. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Reading beyond the end gives zeros, is remembered, and touches nothing. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A topic keeps its number; two tables never share one. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The class stays on the way out, and the cause is never pushed out by what stands in front. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

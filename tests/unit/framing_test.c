@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The ten bytes, byte by byte, and everything that is not them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Sets of both servers: what is one, what is none, what contains what, and the bytes of the dump command. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

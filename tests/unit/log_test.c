@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* One event is one line in both formats, whatever a value holds. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Aborts on a wrong description: a test that misspells its table must not pass. */
 #include "tests/unit/make_table.h"
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* What goes to Kafka for each kind of change; FT-O3: the two halves of a key change are two identities. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The text that Prometheus reads, exact. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

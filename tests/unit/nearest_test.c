@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The likely name is offered, an unlikely one is not. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

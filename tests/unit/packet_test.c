@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Packets cut anywhere give the same events; what is no packet is an error, with the server's own words where it has some. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A parcel grows only for one message larger than itself, and shrinks back. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

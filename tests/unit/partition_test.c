@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What must not happen to a partition: a row lost, doubled, or committed for someone else. Rule names: exactly-once.md, sections 5 and 5.2. */
+/* What must not happen to a partition: a row lost, doubled, or committed for someone else. Rule names: ARCHITECTURE.md. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

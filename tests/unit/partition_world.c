@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Answers are given only by the test, one at a time, and what a machine asks for twice is counted. */
 #include "tests/unit/partition_world.h"
 
 #include <setjmp.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Statements as servers write them into the log, and as people write them: what each is taken for. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

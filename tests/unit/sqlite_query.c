@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A new connection for each question sees only what was committed. */
 #include "tests/unit/sqlite_query.h"
 
 #include <sqlite3.h>

@@ -2,7 +2,7 @@
 /*
  * The seam as the consumer uses it: a real file, a real loop, the writer's thread. A second connection looks at what is in.
  *
- * FT-C1, C2, C4 and C6 of exactly-once.md as far as one file goes: an owner killed at any moment, an owner that was replaced
+ * FT-C1, C2, C4 and C6 of ARCHITECTURE.md as far as one file goes: an owner killed at any moment, an owner that was replaced
  * and goes on, offsets that were deleted or moved by a tool. What the consumer must do for them is tested there.
  */
 #include <setjmp.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Which differences make another table, and that freeing takes everything. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

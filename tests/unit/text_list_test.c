@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Patterns and lists of settings, the empty ones first. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

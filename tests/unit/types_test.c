@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The type table is whole, and its Avro words are those of the specification. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Values as people read them, at the edges of each type. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

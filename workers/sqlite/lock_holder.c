@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Everything that is not exactly as expected gives an empty text: it only helps a person. */
 #include "workers/sqlite/lock_holder.h"
 
 #include <limits.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Quoting doubles the quote, as SQL says; nothing else in a name means anything between quotes. */
 #include "workers/sqlite/names.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Two statements, and the number of changed rows is the answer. */
 #include "workers/sqlite/offsets.h"
 
 #include "workers/warehouse.h"

@@ -3,7 +3,7 @@
  * offsets: kakehi_offsets(topic, partition, next, epoch): the record of what is in the file, one row a partition.
  *
  * Rule C1 for a single file: each recovery raises the epoch, and a write goes in only with the newest one and exactly where the
- * last write ended. Whoever was replaced, or lost count, changes no row and so adds none. (exactly-once.md 6)
+ * last write ended. Whoever was replaced, or lost count, changes no row and so adds none.
  */
 #ifndef KAKEHI_WORKERS_SQLITE_OFFSETS_H
 #define KAKEHI_WORKERS_SQLITE_OFFSETS_H

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Statements are cached by schema id, the least recently used one goes; cells are bound by the type table's SQLite column. */
 #include "workers/sqlite/rows.h"
 
 #include <inttypes.h>
