@@ -34,7 +34,7 @@ class Database:
         self.data = self.folder / "data"
         self.options = list(options)
         self.port = free_ports()
-        self.socket = Path(f"/tmp/kakehi-{os.getpid()}-{self.port}.sock")  # a socket's path has room for 107 characters only
+        self.socket = self.folder / "s"  # the path of a socket has room for 107 characters only
         self.process = None
 
     def start(self):

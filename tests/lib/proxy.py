@@ -37,7 +37,8 @@ class Proxy:
         self._swallow = {}            # api key -> how many answers still to swallow
         self._cut_after_swallow = False
         self.swallowed = 0
-        self._hold = None             # api key whose requests don't reach the broker
+        self._hold = None             # api key whose requests don't reach the broker ...
+        self._passing = 0             # ... but for so many that still do
         self.stalled = False
         self._cut = False
         self._ending = False
@@ -56,8 +57,9 @@ class Proxy:
             self._swallow[api_key] = count
             self._cut_after_swallow = cut
 
-    def hold(self, api_key):
-        """The next request of this kind, and whatever its connection sends behind it, waits until release()."""
+    def hold(self, api_key, after=0):
+        """When `after` more requests of this kind have passed, the next one, and whatever its connection sends behind it, waits until release()."""
+        self._passing = after
         self._hold = api_key
 
     def holding(self):
@@ -144,11 +146,13 @@ class Proxy:
         connection.requests += data
         while len(connection.requests) >= 12 and not connection.held:
             size, api_key, _, correlation = struct.unpack(">ihhi", connection.requests[:12])
-            if api_key == self._hold:
+            if api_key == self._hold and self._passing == 0:
                 connection.held = True
                 return
             if len(connection.requests) < 4 + size:
                 return
+            if api_key == self._hold:
+                self._passing -= 1
             connection.asked[correlation] = api_key
             connection.server.sendall(connection.requests[:4 + size])
             del connection.requests[:4 + size]
