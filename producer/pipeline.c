@@ -274,6 +274,7 @@ static void on_position(void *context, const json_t *record)
     struct err err = {0};
 
     pipeline->first = record == NULL;
+    pipeline->announced = false;
     pipeline->cut_ms = pipeline_now_ms(pipeline);
     move(pipeline, STREAM, record != NULL ? "the position is known" : "a first start");
     if (pipeline->source->calls->start(pipeline->source, record, &err) != 0) {

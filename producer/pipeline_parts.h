@@ -34,6 +34,7 @@ struct pipeline {
     /* STREAM and DRAIN */
     bool started; /* the source */
     bool first;   /* its position alone is to be committed first (I3) */
+    bool announced; /* the log says that it streams */
     bool idle;    /* the source had nothing more when it was last asked */
     bool holding; /* `held` is yielded, not encoded */
     struct change held;

@@ -7,6 +7,7 @@
  *
  * Where it waits, a step says that there is nothing to do, and the answer named in brackets turns the loop again.
  */
+#include "common/log.h"
 #include "common/must.h"
 #include "producer/pipeline_parts.h"
 
@@ -190,12 +191,27 @@ static bool step(struct pipeline *pipeline)
     return !is_full(pipeline) && step_next(pipeline);
 }
 
+/* Who reads this may count on every commit from now on: there is a connection, and a position in Kafka to come back to (A8). */
+static void announce(struct pipeline *pipeline)
+{
+    struct source_figures figures = {0};
+
+    pipeline->source->calls->figures(pipeline->source, &figures);
+    if (figures.connected) {
+        pipeline->announced = true;
+        log_info("streaming", "source=%s server=%q position=%q", pipeline->settings->source.name, figures.server, figures.position);
+    }
+}
+
 void pipeline_turn(struct pipeline *pipeline)
 {
     int steps = 0;
 
     if (!pipeline_is_at(pipeline, STREAM)) {
         return;
+    }
+    if (!pipeline->announced && !pipeline->first) {
+        announce(pipeline);
     }
     pipeline->idle = false;
     while (pipeline_is_at(pipeline, STREAM) && step(pipeline)) {

@@ -14,6 +14,7 @@ struct owned {
     int32_t partition;
     uint64_t assignment;
     void *owner;
+    bool going;  /* told to drain; consumer_release follows */
     bool paused; /* at librdkafka */
     bool held;
     uint64_t held_since_ms;
@@ -42,7 +43,7 @@ struct consumer {
     struct owned *first;
     struct owned *last_found;
     uint64_t assignment; /* the number given last */
-    rd_kafka_topic_partition_list_t *revoking; /* NULL, or to be unassigned when the last of `first` in it is released */
+    rd_kafka_topic_partition_list_t *revoking; /* NULL, or to be unassigned when the last that is going is released */
     bool joined;
     bool flush_wanted;
     uint64_t down_since_ms;

@@ -8,6 +8,11 @@
  * one is, (incremental_)unassign lets the group go on. librdkafka doesn't join again before that, nor before the commits that are
  * under way have been answered (K3).
  *
+ * librdkafka keeps to that order as a rule, not always: after a lost generation a storm has seen an assignment while partitions of
+ * the one before were still held, the same partitions among them. So an assignment is told from an older one by its number, never by
+ * its place: what an eager assignment finds still owned is lost, and no longer waited for; a further revocation joins the one
+ * under way.
+ *
  * C2: a release takes the partition out of the table of owned ones before the group is let go on, so that no commit can find it.
  */
 #include <stdlib.h>
@@ -28,6 +33,7 @@ static void own(struct consumer *consumer, const char *topic, int32_t partition)
     owned->assignment = ++consumer->assignment;
     owned->next = consumer->first;
     consumer->first = owned;
+    consumer->last_found = NULL;
     owned_set_paused(consumer, owned, true);
     owned_lead_messages(consumer, owned);
     owned->owner = consumer->calls.assigned(consumer->calls.context, topic, partition, owned->assignment);
@@ -64,6 +70,38 @@ static void report(rd_kafka_error_t *error, rd_kafka_resp_err_t code, const char
     }
 }
 
+/* The next one of this place (NULL: of any) that was not told to go yet. */
+static struct owned *staying(const struct consumer *consumer, const char *topic, int32_t partition)
+{
+    struct owned *owned = consumer->first;
+
+    while (owned != NULL && (owned->going || (topic != NULL && (owned->partition != partition || strcmp(owned->topic, topic) != 0)))) {
+        owned = owned->next;
+    }
+    return owned;
+}
+
+static void let_go(struct consumer *consumer, struct owned *owned, bool lost)
+{
+    owned->going = true;
+    consumer->calls.revoked(owned->owner, lost); /* may release at once */
+}
+
+/* An eager assignment is all that there is: what was held before it has gone elsewhere or comes anew. */
+static void lose_all(struct consumer *consumer)
+{
+    struct owned *owned;
+
+    if (consumer->revoking != NULL) {
+        rd_kafka_topic_partition_list_destroy(consumer->revoking);
+        consumer->revoking = NULL;
+    }
+    while ((owned = staying(consumer, NULL, 0)) != NULL) {
+        log_warn("assigned_anew", "topic=%s partition=%d then=%q", owned->topic, owned->partition, "dropping what was under way");
+        let_go(consumer, owned, true);
+    }
+}
+
 static void assign(struct consumer *consumer, rd_kafka_topic_partition_list_t *partitions)
 {
     for (int i = 0; i < partitions->cnt; i++) {
@@ -72,6 +110,7 @@ static void assign(struct consumer *consumer, rd_kafka_topic_partition_list_t *p
     if (is_cooperative(consumer)) {
         report(rd_kafka_incremental_assign(consumer->handle, partitions), 0, "assign");
     } else {
+        lose_all(consumer);
         report(NULL, rd_kafka_assign(consumer->handle, partitions), "assign");
     }
     consumer->joined = true;
@@ -80,18 +119,23 @@ static void assign(struct consumer *consumer, rd_kafka_topic_partition_list_t *p
     }
 }
 
+static bool some_are_going(const struct consumer *consumer)
+{
+    const struct owned *owned = consumer->first;
+
+    while (owned != NULL && !owned->going) {
+        owned = owned->next;
+    }
+    return owned != NULL;
+}
+
 /* The group goes on when the last partition that it wants back is released. */
 static void unassign_if_released(struct consumer *consumer)
 {
     rd_kafka_topic_partition_list_t *revoking = consumer->revoking;
 
-    if (revoking == NULL) {
+    if (revoking == NULL || some_are_going(consumer)) {
         return;
-    }
-    for (int i = 0; i < revoking->cnt; i++) {
-        if (owned_by_place(consumer, revoking->elems[i].topic, revoking->elems[i].partition) != NULL) {
-            return;
-        }
     }
     consumer->revoking = NULL;
     if (is_cooperative(consumer)) {
@@ -106,15 +150,22 @@ static void unassign_if_released(struct consumer *consumer)
 static void give_back(struct consumer *consumer, const rd_kafka_topic_partition_list_t *partitions)
 {
     bool lost = rd_kafka_assignment_lost(consumer->handle) != 0;
+    struct owned *owned;
 
     log_info("revoked", "partitions=%d lost=%s", partitions->cnt, lost ? "yes" : "no");
-    must(consumer->revoking == NULL); /* librdkafka waits for the unassign */
-    consumer->revoking = rd_kafka_topic_partition_list_copy(partitions);
+    if (consumer->revoking == NULL) {
+        consumer->revoking = rd_kafka_topic_partition_list_new(partitions->cnt);
+    }
     for (int i = 0; i < partitions->cnt; i++) {
-        struct owned *owned = owned_by_place(consumer, partitions->elems[i].topic, partitions->elems[i].partition);
+        const rd_kafka_topic_partition_t *place = &partitions->elems[i];
 
-        if (owned != NULL) {
-            consumer->calls.revoked(owned->owner, lost); /* may release at once */
+        if (rd_kafka_topic_partition_list_find(consumer->revoking, place->topic, place->partition) == NULL) {
+            (void)rd_kafka_topic_partition_list_add(consumer->revoking, place->topic, place->partition);
+        }
+    }
+    for (int i = 0; i < partitions->cnt; i++) {
+        while ((owned = staying(consumer, partitions->elems[i].topic, partitions->elems[i].partition)) != NULL) {
+            let_go(consumer, owned, lost);
         }
     }
     unassign_if_released(consumer);

@@ -250,7 +250,7 @@ static void opened(struct binlog_source *source)
     progress_text(&source->progress, position, sizeof position);
     source->trouble = (struct err){0};
     sm_move(&source->sm, STREAMING, "opened");
-    log_info("streaming", "source=%s server=%q position=%q server_id=%u", source->settings->name, connection->facts.description, position,
+    log_info("source_open", "source=%s server=%q position=%q server_id=%u", source->settings->name, connection->facts.description, position,
              source->world.server_id);
 }
 

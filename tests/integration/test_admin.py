@@ -97,7 +97,7 @@ def test_secrets_never_show(mariadb_path):
     programs = [path.producer(log__level="debug"), path.worker(log__level="debug")]
     for program in programs:
         said = program.text() + json.dumps(program.status()) + program.get("/metrics")[1]
-        with open(f"/proc/{program.pid}/cmdline", encoding="utf-8") as argv:
+        with open(program.proc() / "cmdline", encoding="utf-8") as argv:
             said += argv.read()
         assert "not-a-secret" not in said
 

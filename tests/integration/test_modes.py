@@ -201,7 +201,7 @@ def _must_not_stream(producer):
 
     wait_for(lambda: not producer.running() or "certificate" in producer.text().lower() or "verif" in producer.text().lower(),
              lambda: f"a word about the certificate:\n{producer.text()}", 60)
-    assert not producer.logged("streaming")
+    assert not producer.logged("source_open")
     producer.kill()
 
 
@@ -212,4 +212,4 @@ def test_an_idle_connection_is_kept(path):
     def idle_for_s():
         return max((row[5] or 0 for row in path.server.sql("SHOW PROCESSLIST") if "Dump" in str(row[4])), default=0)
     wait_for(lambda: idle_for_s() >= 4, lambda: f"the dump to last four seconds:\n{producer.text()}", 30, 0.2)
-    assert not producer.logged("source_lost") and len(producer.logged("streaming")) == 1
+    assert not producer.logged("source_lost") and len(producer.logged("source_open")) == 1

@@ -58,11 +58,11 @@ class SmallDisk:
         wait_for(lambda: "ready" in self.holder.text() or not self.holder.running(), "a small disk")
         if not self.holder.running():
             pytest.skip("SKIPPED: no mount namespace here for a full disk: " + self.holder.text().strip())
-        self.enter = ["nsenter", "--target", str(self.holder.pid), "--mount", *(["--user", "--preserve-credentials"] if mine else [])]
+        self.enter = ["nsenter", "--target", self.holder.proc().name, "--mount", *(["--user", "--preserve-credentials"] if mine else [])]
 
     def inside(self, name):
         """The file as everybody sees it."""
-        return f"/proc/{self.holder.pid}/root{self.folder}/{name}"
+        return f"{self.holder.proc()}/root{self.folder}/{name}"
 
     def fill(self):
         subprocess.run(["sh", "-c", f"cat /dev/zero > {self.inside('ballast')}"], check=False, capture_output=True)

@@ -10,11 +10,13 @@ import fcntl
 import itertools
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -86,8 +88,23 @@ class Process:
             log.seek(self.log_start)
             return log.read().decode("utf-8", "replace")
 
+    def proc(self):
+        """Its folder in /proc. In a container that kept the /proc of an outer process namespace it has another number there."""
+        own = Path(f"/proc/{self.pid}")
+        if os.readlink("/proc/self") == str(os.getpid()):
+            return own
+        namespace = os.readlink("/proc/self/ns/pid")
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                inner = re.search(r"^NSpid:.*?(\d+)$", (folder / "status").read_text(), re.M)
+                if inner and int(inner[1]) == self.pid and os.readlink(folder / "ns" / "pid") == namespace:
+                    return folder
+            except OSError:
+                continue  # somebody else's, or gone
+        raise AssertionError(f"{self.name} ({self.pid}) is not in /proc")
+
     def rss_peak_bytes(self):
-        with open(f"/proc/{self.pid}/status", encoding="ascii") as status:
+        with open(self.proc() / "status", encoding="ascii") as status:
             for line in status:
                 if line.startswith("VmHWM:"):
                     return int(line.split()[1]) * 1024
