@@ -529,6 +529,11 @@ struct settings *settings_load(const char *path, enum settings_for who, FILE *er
     return load.settings;
 }
 
+bool settings_selects(const struct settings_source *source, const char *table)
+{
+    return text_list_matches(&source->tables, table) && !text_list_matches(&source->exclude, table);
+}
+
 void settings_free(struct settings *settings)
 {
     if (settings == NULL) {

@@ -100,6 +100,9 @@ enum settings_for { SETTINGS_FOR_PRODUCER = 1, SETTINGS_FOR_WORKER = 2, SETTINGS
 struct settings *settings_load(const char *path, enum settings_for who, FILE *errors) MUST_CHECK;
 void settings_free(struct settings *settings); /* takes NULL; secrets are wiped */
 
+/* Is a table ("database.table") one of those that source.tables and source.exclude select? */
+bool settings_selects(const struct settings_source *source, const char *table);
+
 /* --help-settings: every key with type, default, limits and sentence. */
 void settings_print_help(FILE *out);
 /* The settings in force, as YAML, secrets as "(secret)". */

@@ -60,8 +60,7 @@ static bool selected(void *context, const char *database, const char *table)
 
     if (decode->settings != NULL) {
         buffer_printf(&name, "%s.%s", database, table);
-        is_selected = text_list_matches(&decode->settings->source.tables, buffer_text(&name)) &&
-                      !text_list_matches(&decode->settings->source.exclude, buffer_text(&name));
+        is_selected = settings_selects(&decode->settings->source, buffer_text(&name));
         buffer_deinit(&name);
     }
     return is_selected;

@@ -281,7 +281,7 @@ static bool is_data_topic(const struct settings *settings, const char *topic)
         free(database);
     }
     if (text != NULL) {
-        is = text_list_matches(&settings->source.tables, text) && !text_list_matches(&settings->source.exclude, text);
+        is = settings_selects(&settings->source, text);
     }
     buffer_deinit(&table);
     return is;

@@ -24,6 +24,9 @@
  * right only if all that was yielded is verified: in the middle of a large event whose checksum was still to come it is not, and
  * then the source fails with ERR_RETRY, the owner throws its open Kafka transaction away and starts again from Kafka's record.
  *
+ * MariaDB's log does not tell a UUID or INET column from a BINARY. Opening asks the server and refuses selected tables that have
+ * one; the first row of a table that could have one, and was not yet seen at an opening, opens anew and is then met again.
+ *
  * Failing for good (ERR_FATAL) is what no waiting mends: a purged position, a server that lost transactions, refused settings, an
  * undecodable event. Another reader with our server id is in between: twice within a minute means that somebody else believes
  * to own this source, and only Kafka can say who does; so it fails with ERR_RETRY.
@@ -99,6 +102,7 @@ struct binlog_source {
     struct binlog_wish wish;      /* until then: what the settings or the record say */
     struct progress progress;
     uint64_t moves_cut;           /* progress.moves at the last state */
+    uint64_t looked_version;      /* newest table for which the server was asked what its log does not mark */
     bool clock_stepped;           /* said once a step */
     struct metric *clock_steps;
     struct source_figures figures;
@@ -202,6 +206,35 @@ static void pause_source(struct binlog_source *source, const struct err *why)
     close_reader(source);
     sm_move(&source->sm, PAUSING, why->text);
     wake_in(source, wait_ms);
+}
+
+/* Does the table have a column that MariaDB's log does not tell from a UUID or INET, and was it not there yet when the server was
+ * last asked for those? Opening asks, and refuses them; so a table that is met for the first time is met behind an opening. */
+static bool needs_a_look(const struct binlog_source *source, const struct binlog_table *seen)
+{
+    if (binlog_stream_flavor(source->stream) != BINLOG_MARIADB || seen->version <= source->looked_version) {
+        return false;
+    }
+    for (size_t i = 0; i < seen->table->column_count; i++) {
+        const char *type = seen->table->columns[i].source_type;
+
+        if (strcmp(type, "binary(16)") == 0 || strcmp(type, "binary(4)") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* As after a lost connection, without a pause: nothing of the row in hand was yielded. */
+static void look(struct binlog_source *source, const struct binlog_table *seen)
+{
+    log_debug("source_asks", "source=%s database=%q table=%q", source->settings->name, seen->table->database, seen->table->name);
+    source->looked_version = seen->version;
+    source->paused = true;
+    progress_await(&source->progress);
+    close_reader(source);
+    sm_move(&source->sm, PAUSING, "a new table may hold what the log does not mark");
+    wake_in(source, 0);
 }
 
 /* Has it happened twice within a minute? */
@@ -417,6 +450,10 @@ static enum step step_streaming(struct binlog_source *source, size_t *fed_bytes,
         }
         break;
     case BINLOG_ROW:
+        if (needs_a_look(source, binlog_stream_row(source->stream)->table)) {
+            look(source, binlog_stream_row(source->stream)->table);
+            return STEP_AGAIN;
+        }
         if (!progress_row(&source->progress, binlog_stream_row(source->stream)->index)) {
             return STEP_ON; /* A5: it is in */
         }
@@ -464,7 +501,7 @@ static bool selected(void *context, const char *database, const char *table)
     char name[2 * 256 + 2];
 
     (void)snprintf(name, sizeof name, "%.256s.%.256s", database, table);
-    return text_list_matches(&source->settings->tables, name) && !text_list_matches(&source->settings->exclude, name);
+    return settings_selects(source->settings, name);
 }
 
 static int source_start(struct source *seam, const json_t *record, struct err *err)
@@ -554,6 +591,7 @@ static void finish_stop(struct binlog_source *source)
     free_tables(source);
     progress_deinit(&source->progress);
     source->placed = false;
+    source->looked_version = 0;
     source->trouble = (struct err){0};
     binlog_wish_deinit(&source->wish);
     sm_move(&source->sm, IDLE, "stopped");
