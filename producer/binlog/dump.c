@@ -203,7 +203,7 @@ static int read_mysql(struct mysql_session *session, struct binlog_facts *facts,
     return wish == WISH_CURRENT ? read_end(session, facts, err) : 0;
 }
 
-/* In MariaDB's log a UUID is a BINARY(16) an INET a BINARY(16) or BINARY(4), a VECTOR a VARBINARY: only the server can tell them apart. */
+/* In MariaDB's log a UUID is a BINARY(16), an INET a BINARY(16) or BINARY(4), a VECTOR a VARBINARY: only the server can tell them apart. */
 static int check_unmarked_columns(struct dump *dump, struct err *err)
 {
     struct mysql_rows rows;
