@@ -58,7 +58,7 @@ class SmallDisk:
         wait_for(lambda: "ready" in self.holder.text() or not self.holder.running(), "a small disk")
         if not self.holder.running():
             pytest.skip("SKIPPED: no mount namespace here for a full disk: " + self.holder.text().strip())
-        self.enter = ["nsenter", "--target", self.holder.proc().name, "--mount", *(["--user", "--preserve-credentials"] if mine else [])]
+        self.enter = ["nsenter", "--target", self.holder.proc().name, "--mount", "--root", *(["--user", "--preserve-credentials"] if mine else [])]
 
     def inside(self, name):
         """The file as everybody sees it."""
