@@ -43,6 +43,7 @@
 
 #include <stdlib.h>
 
+#include "common/backoff.h"
 #include "common/cli.h"
 #include "common/log.h"
 #include "common/must.h"
@@ -159,11 +160,9 @@ static void enter_standby(struct pipeline *pipeline, const char *why)
 }
 
 /* 0.5 s, 1 s, 2 s ... half a minute. */
-static uint64_t backoff_ms(uint32_t failures)
+static uint64_t pause_ms(uint32_t failures)
 {
-    uint64_t wait_ms = (uint64_t)BACKOFF_FIRST_MS << (failures < 16 ? failures : 16);
-
-    return earlier(wait_ms, BACKOFF_MAX_MS);
+    return backoff_ms(failures + 1, BACKOFF_FIRST_MS, BACKOFF_MAX_MS);
 }
 
 static void on_halted(void *context)
@@ -176,7 +175,7 @@ static void on_halted(void *context)
     if (pipeline->stopping) {
         close_all(pipeline);
     } else if (pipeline->trouble.class != ERR_NONE) {
-        pipeline->until_ms = pipeline_now_ms(pipeline) + backoff_ms(pipeline->failures++);
+        pipeline->until_ms = pipeline_now_ms(pipeline) + pause_ms(pipeline->failures++);
         move(pipeline, BACKOFF, "after trouble");
     } else {
         enter_standby(pipeline, "another one owns the source");
@@ -215,7 +214,7 @@ void pipeline_trouble(struct pipeline *pipeline, const struct err *err)
         pipeline->exit_code = CLI_FAILED;
     } else {
         log_warn("trouble", "source=%s state=%s because=%q retry_ms=%llu", name, sm_name(&pipeline->sm), err->text,
-                 (unsigned long long)backoff_ms(pipeline->failures));
+                 (unsigned long long)pause_ms(pipeline->failures));
     }
     if (!pipeline_is_at(pipeline, HALT)) {
         halt(pipeline, err->text);

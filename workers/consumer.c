@@ -37,7 +37,7 @@ struct owned *owned_by_assignment(const struct consumer *consumer, uint64_t assi
     return owned;
 }
 
-static bool is(const struct owned *owned, const char *topic, int32_t partition)
+bool owned_is(const struct owned *owned, const char *topic, int32_t partition)
 {
     return owned->partition == partition && strcmp(owned->topic, topic) == 0;
 }
@@ -46,11 +46,11 @@ struct owned *owned_by_place(struct consumer *consumer, const char *topic, int32
 {
     struct owned *owned = consumer->last_found;
 
-    if (owned != NULL && is(owned, topic, partition)) {
+    if (owned != NULL && owned_is(owned, topic, partition)) {
         return owned;
     }
     owned = consumer->first;
-    while (owned != NULL && !is(owned, topic, partition)) {
+    while (owned != NULL && !owned_is(owned, topic, partition)) {
         owned = owned->next;
     }
     consumer->last_found = owned;

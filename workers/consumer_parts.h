@@ -57,6 +57,7 @@ struct consumer {
 
 /* consumer.c: the table of owned partitions. NULL: it is not ours, or no longer. */
 struct owned *owned_by_assignment(const struct consumer *consumer, uint64_t assignment);
+bool owned_is(const struct owned *owned, const char *topic, int32_t partition);
 struct owned *owned_by_place(struct consumer *consumer, const char *topic, int32_t partition);
 void owned_set_paused(struct consumer *consumer, struct owned *owned, bool paused);
 /* Its messages come to `messages`: at the assignment, and anew after each seek. */

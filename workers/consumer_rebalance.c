@@ -75,7 +75,7 @@ static struct owned *staying(const struct consumer *consumer, const char *topic,
 {
     struct owned *owned = consumer->first;
 
-    while (owned != NULL && (owned->going || (topic != NULL && (owned->partition != partition || strcmp(owned->topic, topic) != 0)))) {
+    while (owned != NULL && (owned->going || (topic != NULL && !owned_is(owned, topic, partition)))) {
         owned = owned->next;
     }
     return owned;

@@ -31,7 +31,7 @@
 #include <string.h>
 
 #include "common/must.h"
-#include "workers/backoff.h"
+#include "common/backoff.h"
 
 #define PAUSE_FIRST_MS 500
 #define PAUSE_MAX_MS   30000

@@ -39,7 +39,7 @@
 
 #include "common/log.h"
 #include "common/must.h"
-#include "workers/backoff.h"
+#include "common/backoff.h"
 #include "workers/partition_parts.h"
 
 #define REST_FIRST_MS 1000

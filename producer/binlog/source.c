@@ -47,6 +47,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/backoff.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/must.h"
@@ -183,11 +184,9 @@ static void fail(struct binlog_source *source, const struct err *why)
 /* 0.5 s, 1 s, 2 s ... one minute, and of that a half at random: standbys must not come in step. */
 static uint64_t pause_ms(const struct binlog_source *source)
 {
-    uint32_t doublings = source->failures < 16 ? source->failures : 16;
-    uint64_t wait_ms = source->world.pause_first_ms << doublings;
+    uint64_t wait_ms = backoff_ms(source->failures + 1, source->world.pause_first_ms, PAUSE_MAX_MS);
     uint32_t chance = 0;
 
-    wait_ms = wait_ms < PAUSE_MAX_MS ? wait_ms : PAUSE_MAX_MS;
     (void)uv_random(NULL, NULL, &chance, sizeof chance, 0, NULL);
     return wait_ms / 2 + chance % (wait_ms / 2 + 1);
 }

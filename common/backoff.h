@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* backoff: how long to wait before the next try: doubling from first_ms up to max_ms. tries counts from 1. */
-#ifndef KAKEHI_WORKERS_BACKOFF_H
-#define KAKEHI_WORKERS_BACKOFF_H
+#ifndef KAKEHI_COMMON_BACKOFF_H
+#define KAKEHI_COMMON_BACKOFF_H
 
 #include <stdint.h>
 
