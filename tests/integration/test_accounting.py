@@ -15,8 +15,11 @@ def _accounts_balance(worker):
     return tables
 
 
-def _metric(part):
-    return f"kakehi_rows_{part}" if part == "in_flight" else f"kakehi_rows_{part}_total"
+def _metric(metrics, table, part):
+    """As /status counts it: what a partition gave back at a rebalance was never read there, and is a counter of its own in the metrics."""
+    name = "kakehi_rows_in_flight" if part == "in_flight" else f"kakehi_rows_{part}_total"
+    value = metrics[f'{name}{{table="{table}"}}']
+    return value - metrics[f'kakehi_rows_returned_total{{table="{table}"}}'] if part == "read" else value
 
 
 def _status_is_metrics(worker):
@@ -24,7 +27,7 @@ def _status_is_metrics(worker):
     tables, metrics = _accounts_balance(worker), worker.metrics()
     if tables != _accounts_balance(worker) or any(figures["in_flight"] for figures in tables.values()):
         return False
-    return all(metrics[f'{_metric(part)}{{table="{name}"}}'] == count for name, figures in tables.items() for part, count in figures.items())
+    return all(_metric(metrics, name, part) == count for name, figures in tables.items() for part, count in figures.items())
 
 
 def test_accounts_balance_while_load_runs(path):
