@@ -219,7 +219,7 @@ static int set_property(struct load *load, const struct setting *setting, const 
     return result;
 }
 
-static int set_by_table(struct load *load, const struct setting *setting, const char *key, const char *raw, struct err *err)
+static int set_plain_pair(struct load *load, const struct setting *setting, const char *key, const char *raw, struct err *err)
 {
     struct buffer text = {0};
     int result = settings_value_expand(&text, raw, err);
@@ -265,7 +265,7 @@ static void set_pair(struct load *load, const struct setting *setting, const yam
         return;
     }
     result = setting->type == SETTING_KAFKA ? set_property(load, setting, key, raw, &err)
-                                            : set_by_table(load, setting, key, raw, &err);
+                                            : set_plain_pair(load, setting, key, raw, &err);
     if (result != 0) {
         complain(load, line_of(node), path, "%s", err.text);
     }
@@ -275,7 +275,7 @@ static void set_pair(struct load *load, const struct setting *setting, const yam
 
 static bool is_pairs(const struct setting *setting)
 {
-    return setting->type == SETTING_KAFKA || setting->type == SETTING_BY_TABLE;
+    return setting->type == SETTING_KAFKA || setting->type == SETTING_BY_TABLE || setting->type == SETTING_PAIRS;
 }
 
 /* Is `path` a part of `below`, at a dot? "topics" is of "topics.create". */
@@ -532,6 +532,33 @@ struct settings *settings_load(const char *path, enum settings_for who, FILE *er
 bool settings_selects(const struct settings_source *source, const char *table)
 {
     return text_list_matches(&source->tables, table) && !text_list_matches(&source->exclude, table);
+}
+
+#define FRESHNESS_MS 1000 /* where no pattern matches */
+
+int64_t settings_freshness_ms(const struct settings *settings, const char *table)
+{
+    return settings_value_duration_ms(text_pairs_match(&settings->freshness, table), FRESHNESS_MS);
+}
+
+/* The text was checked when it was read. */
+static bool choice_is(const struct text_pairs *choices, const char *table, const char *word)
+{
+    const char *choice = text_pairs_match(choices, table);
+
+    return choice != NULL && strcmp(choice, word) == 0;
+}
+
+enum bigquery_method settings_bigquery_method(const struct settings *settings, const char *table)
+{
+    const struct text_pairs *methods = &settings->bigquery.method;
+
+    return choice_is(methods, table, "append") ? BIGQUERY_APPEND : choice_is(methods, table, "load") ? BIGQUERY_LOAD : BIGQUERY_AUTO;
+}
+
+enum bigquery_view settings_bigquery_view(const struct settings *settings, const char *table)
+{
+    return choice_is(&settings->bigquery.view, table, "base") ? BIGQUERY_VIEW_BASE : BIGQUERY_VIEW_PLAIN;
 }
 
 void settings_free(struct settings *settings)

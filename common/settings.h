@@ -24,7 +24,14 @@
 
 enum tls_mode { TLS_VERIFY, TLS_VERIFY_CA, TLS_OFF };
 enum on_table_error { ON_TABLE_ERROR_STOP };
-enum warehouse_kind { WAREHOUSE_SQLITE };
+enum warehouse_kind { WAREHOUSE_SQLITE, WAREHOUSE_BIGQUERY };
+enum bigquery_method { BIGQUERY_AUTO, BIGQUERY_APPEND, BIGQUERY_LOAD };
+enum bigquery_compression { BIGQUERY_COMPRESSION_NONE, BIGQUERY_COMPRESSION_GZIP };
+enum bigquery_view { BIGQUERY_VIEW_PLAIN, BIGQUERY_VIEW_BASE };
+enum bigquery_deletes { BIGQUERY_DELETES_HIDE, BIGQUERY_DELETES_KEEP };
+enum bigquery_columns { BIGQUERY_COLUMNS_ALL, BIGQUERY_COLUMNS_CURRENT };
+enum bigquery_refresh { BIGQUERY_REFRESH_WORKER, BIGQUERY_REFRESH_COMMAND };
+enum bigquery_type_change { BIGQUERY_TYPE_CHANGE_COLUMN, BIGQUERY_TYPE_CHANGE_DEAD_LETTER };
 
 struct settings_log {
     enum log_format format;
@@ -80,6 +87,40 @@ struct settings_worker {
     int64_t stall_ms; /* lag without progress for this long fails /healthz */
 };
 
+struct settings_bigquery {
+    char *project;
+    char *location;
+    char *dataset;             /* pattern: {database} and {table} are replaced */
+    char *table;               /* pattern of the view's name; the history adds _history */
+    char *owner;               /* value of the label that marks datasets as ours; NULL: the prefix */
+    struct text_pairs labels;  /* of datasets and tables that we make */
+    char *kms_key;             /* NULL: Google's own */
+    int64_t partition_expiration_ms; /* of histories; 0: never */
+    bool require_partition_filter;
+    struct text_pairs method;  /* pattern -> bigquery_method's words */
+    struct text_pairs view;    /* pattern -> bigquery_view's words */
+    enum bigquery_refresh refresh;
+    enum bigquery_deletes deletes;
+    enum bigquery_columns columns;
+    enum bigquery_type_change on_type_change;
+    int64_t request_bytes;     /* of an AppendRows request */
+    enum bigquery_compression compression;
+    int64_t calls_max;         /* open AppendRows calls of a worker */
+    int64_t call_idle_ms;      /* an AppendRows call without traffic is half-closed */
+    int64_t answer_timeout_ms; /* a request without an answer for so long is sent again on a new call */
+    int64_t table_jobs;        /* load jobs a table a day */
+    int64_t project_jobs;      /* load jobs of all tables of this group a day */
+    int64_t backlog_rows;      /* from so many messages behind, load jobs; 0: never for that reason */
+    int64_t file_bytes;        /* a load file is ended at this size */
+    int64_t retry_ms;          /* a REST call is tried again for so long */
+    char *credentials;         /* file, "none", or NULL: as Google's libraries look for them */
+    char *impersonate;         /* service account's e-mail; NULL */
+    char *quota_project;       /* NULL */
+    char *endpoint;
+    char *storage_endpoint;
+    char *ca_file;             /* NULL: the system's */
+};
+
 struct settings {
     char *prefix; /* of all topics, groups and ids */
     struct settings_log log;
@@ -89,6 +130,8 @@ struct settings {
     struct settings_producer producer;
     struct settings_worker worker;
     enum warehouse_kind warehouse;
+    struct text_pairs freshness; /* pattern -> duration; see settings_freshness_ms */
+    struct settings_bigquery bigquery;
     char *sqlite_file;
     char *sqlite_table; /* pattern of the view's name: "{table}" or "{database}_{table}"; the history adds _history */
 };
@@ -99,6 +142,11 @@ enum settings_for { SETTINGS_FOR_PRODUCER = 1, SETTINGS_FOR_WORKER = 2, SETTINGS
  * to do"). Returns NULL if there was one. `who`: which program asks (decides what is required). */
 struct settings *settings_load(const char *path, enum settings_for who, FILE *errors) MUST_CHECK;
 void settings_free(struct settings *settings); /* takes NULL; secrets are wiped */
+
+/* How old the newest rows of a table ("database.table") may be in the warehouse. */
+int64_t settings_freshness_ms(const struct settings *settings, const char *table);
+enum bigquery_method settings_bigquery_method(const struct settings *settings, const char *table);
+enum bigquery_view settings_bigquery_view(const struct settings *settings, const char *table);
 
 /* Is a table ("database.table") one of those that source.tables and source.exclude select? */
 bool settings_selects(const struct settings_source *source, const char *table);

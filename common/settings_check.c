@@ -56,6 +56,34 @@ static void check_worker(const struct settings *settings, const struct complaint
 {
     expect(complaints, has_bootstrap(&settings->kafka) || has_bootstrap(&settings->worker.kafka), "kafka.bootstrap.servers",
            "is missing; it is the list of brokers, like broker1:9092,broker2:9092");
+    expect(complaints, settings->warehouse != WAREHOUSE_SQLITE || settings->sqlite_file != NULL, "sqlite.file",
+           "is missing; it is the database file that the rows go to");
+    expect(complaints, settings->warehouse != WAREHOUSE_BIGQUERY || settings->bigquery.project != NULL, "bigquery.project",
+           "is missing; it is the project that holds the datasets");
+}
+
+static bool every_view_is_base(const struct settings_bigquery *bigquery)
+{
+    bool all = false;
+
+    for (size_t index = 0; index < bigquery->view.count; index++) {
+        if (strcmp(bigquery->view.pairs[index].value, "base") != 0) {
+            return false;
+        }
+        all = all || strcmp(bigquery->view.pairs[index].key, "*.*") == 0;
+    }
+    return all;
+}
+
+static void check_bigquery(const struct settings_bigquery *bigquery, const struct complaints *complaints)
+{
+    expect(complaints, strstr(bigquery->table, "{table}") != NULL || strstr(bigquery->dataset, "{table}") != NULL, "bigquery.table",
+           "does not hold {table}: all tables would have one name");
+    expect(complaints, bigquery->partition_expiration_ms == 0 || every_view_is_base(bigquery), "bigquery.partition_expiration",
+           "needs the view base for all tables (bigquery.view: {\"*.*\": base}); a row that does not change for that long would leave "
+           "a plain view");
+    expect(complaints, !bigquery->require_partition_filter || every_view_is_base(bigquery), "bigquery.require_partition_filter",
+           "needs the view base for all tables (bigquery.view: {\"*.*\": base}); a plain view reads every ingest day");
 }
 
 /* Whoever asks: the file serves both programs, and a rule broken for the other one is better known now. */
@@ -73,6 +101,7 @@ static void check_both(const struct settings *settings, const struct complaints 
            "does not fit into worker.memory beside worker.dedupe.memory; make one of them smaller, or the memory larger");
     expect(complaints, settings->sqlite_table == NULL || strstr(settings->sqlite_table, "{table}") != NULL, "sqlite.table",
            "does not hold {table}: all tables would have one name");
+    check_bigquery(&settings->bigquery, complaints);
     expect(complaints, fetch_stays_bounded(&settings->kafka), "kafka.message.max.bytes",
            "would raise the worker's fetch.max.bytes above its memory ceiling; set producer.kafka.message.max.bytes instead");
     expect(complaints, fetch_stays_bounded(&settings->worker.kafka), "worker.kafka.message.max.bytes",

@@ -179,7 +179,7 @@ void settings_print(const struct settings *settings, FILE *out)
     for (const struct setting *setting = settings_table; setting->path != NULL; setting++) {
         const void *at = (const char *)settings + setting->offset;
 
-        if (setting->type == SETTING_KAFKA || setting->type == SETTING_BY_TABLE) {
+        if (setting->type == SETTING_KAFKA || setting->type == SETTING_BY_TABLE || setting->type == SETTING_PAIRS) {
             print_pairs(setting, at, out);
         } else if (setting->type == SETTING_TABLES) {
             print_list(setting, at, out);

@@ -27,7 +27,14 @@ static const char *const log_formats[] = {"logfmt", "json", NULL};
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const tls_modes[] = {"verify", "verify_ca", "off", NULL};
 static const char *const table_errors[] = {"stop", NULL};
-static const char *const warehouses[] = {"sqlite", NULL};
+static const char *const warehouses[] = {"sqlite", "bigquery", NULL};
+static const char *const methods[] = {"auto", "append", "load", NULL};
+static const char *const compressions[] = {"none", "gzip", NULL};
+static const char *const views[] = {"plain", "base", NULL};
+static const char *const refreshes[] = {"worker", "command", NULL};
+static const char *const deletes[] = {"hide", "keep", NULL};
+static const char *const columns[] = {"all", "current", NULL};
+static const char *const type_changes[] = {"column", "dead_letter", NULL};
 
 const struct setting settings_table[] = {
     {.path = "prefix",
@@ -73,6 +80,7 @@ const struct setting settings_table[] = {
     {.path = "topics.partitions_by_table",
      .type = SETTING_BY_TABLE,
      .offset = PLACE(topics.partitions_by_table),
+     .each = SETTING_INTEGER,
      .min = 1,
      .max = 1000,
      .sentence = "Another number for the tables that match a pattern; the first that matches wins."},
@@ -309,17 +317,216 @@ const struct setting settings_table[] = {
      .standard = "sqlite",
      .choices = warehouses,
      .sentence = "Where the rows end."},
+    {.path = "freshness",
+     .type = SETTING_BY_TABLE,
+     .offset = PLACE(freshness),
+     .each = SETTING_DURATION,
+     .min = 100,
+     .max = 7 * DAY,
+     .sentence = "How old a table's newest rows may be in BigQuery; 1s where no pattern matches. Longer is cheaper: it sets the age "
+                 "of a batch, the way (free load jobs where their daily budget allows it, else appends), and how often the view's "
+                 "base is refreshed. The first pattern that matches wins."},
     {.path = "sqlite.file",
      .type = SETTING_TEXT,
-     .flags = SETTING_REQUIRED_BY_WORKER,
      .offset = PLACE(sqlite_file),
-     .sentence = "The database file; rows and offsets stand in it together, so it is lost or kept as one."},
+     .sentence = "Required with warehouse: sqlite. The database file; rows and offsets stand in it together, so it is lost or kept as one."},
     {.path = "sqlite.table",
      .type = SETTING_TEXT,
      .offset = PLACE(sqlite_table),
      .standard = "{table}",
      .sentence =
          "Name of a table's latest view; {database} and {table} are replaced. The history's name has _history behind it."},
+
+    {.path = "bigquery.project",
+     .type = SETTING_TEXT,
+     .offset = PLACE(bigquery.project),
+     .sentence = "Required with warehouse: bigquery. The project that holds the datasets and pays for the writing."},
+    {.path = "bigquery.location",
+     .type = SETTING_TEXT,
+     .offset = PLACE(bigquery.location),
+     .standard = "US",
+     .sentence = "Where datasets are made and jobs run: a multi-region like EU, or a region like asia-northeast1. A dataset that is "
+                 "there already must stand in it."},
+    {.path = "bigquery.dataset",
+     .type = SETTING_TEXT,
+     .offset = PLACE(bigquery.dataset),
+     .standard = "{database}",
+     .sentence = "Name of a table's dataset; {database} and {table} are replaced, and what BigQuery does not allow in a name is "
+                 "mapped."},
+    {.path = "bigquery.table",
+     .type = SETTING_TEXT,
+     .offset = PLACE(bigquery.table),
+     .standard = "{table}",
+     .sentence = "Name of a table's latest view; the history's name has _history behind it, the base's _base."},
+    {.path = "bigquery.owner",
+     .type = SETTING_NAME,
+     .offset = PLACE(bigquery.owner),
+     .sentence = "Stands in the label kakehi_owner of each dataset that is made, and a dataset with another owner is refused: so one "
+                 "environment never writes into another's. Without it, the prefix."},
+    {.path = "bigquery.labels",
+     .type = SETTING_PAIRS,
+     .offset = PLACE(bigquery.labels),
+     .sentence = "Labels of the datasets and tables that are made: for the bill."},
+    {.path = "bigquery.kms_key",
+     .type = SETTING_TEXT,
+     .offset = PLACE(bigquery.kms_key),
+     .sentence = "Key of Cloud KMS (projects/../cryptoKeys/..) for the tables that are made; without it, Google's own."},
+    {.path = "bigquery.partition_expiration",
+     .type = SETTING_DURATION,
+     .offset = PLACE(bigquery.partition_expiration_ms),
+     .standard = "0ms",
+     .min = 0,
+     .max = 3650 * DAY,
+     .sentence = "A history's partition is deleted so long after its ingest day; 0: never. Needs bigquery.view: base, or rows that "
+                 "did not change for that long would leave the latest view."},
+    {.path = "bigquery.require_partition_filter",
+     .type = SETTING_BOOLEAN,
+     .offset = PLACE(bigquery.require_partition_filter),
+     .standard = "false",
+     .sentence = "true: BigQuery refuses queries of a history that name no ingest day, so that nobody scans it by mistake; needs "
+                 "bigquery.view: base."},
+    {.path = "bigquery.method",
+     .type = SETTING_BY_TABLE,
+     .offset = PLACE(bigquery.method),
+     .each = SETTING_CHOICE,
+     .choices = methods,
+     .sentence = "How rows go in: auto decides by freshness and backlog, append and load pin one way. auto where no pattern matches."},
+    {.path = "bigquery.view",
+     .type = SETTING_BY_TABLE,
+     .offset = PLACE(bigquery.view),
+     .each = SETTING_CHOICE,
+     .choices = views,
+     .sentence = "How the latest view is made: plain picks the newest row of each key out of the whole history; base keeps a base "
+                 "table by MERGE and reads only the newest days of the history, so that a query costs by live rows. plain where no "
+                 "pattern matches."},
+    {.path = "bigquery.refresh",
+     .type = SETTING_CHOICE,
+     .offset = PLACE(bigquery.refresh),
+     .standard = "worker",
+     .choices = refreshes,
+     .sentence = "Who makes and refreshes the views: the worker that owns the topic's partition 0, or `kakehi-worker views`, run by "
+                 "a scheduler."},
+    {.path = "bigquery.deletes",
+     .type = SETTING_CHOICE,
+     .offset = PLACE(bigquery.deletes),
+     .standard = "hide",
+     .choices = deletes,
+     .sentence = "keep: the latest view shows deleted rows too, with __deleted true."},
+    {.path = "bigquery.columns",
+     .type = SETTING_CHOICE,
+     .offset = PLACE(bigquery.columns),
+     .standard = "all",
+     .choices = columns,
+     .sentence = "current: columns that the source has dropped are left out of the latest view; the history keeps them."},
+    {.path = "bigquery.on_type_change",
+     .type = SETTING_CHOICE,
+     .offset = PLACE(bigquery.on_type_change),
+     .standard = "column",
+     .choices = type_changes,
+     .sentence = "What happens when a column's new type can't be had by widening: column adds <name>__<type> for the new values; "
+                 "dead_letter sends those rows to the dead letters."},
+    {.path = "bigquery.request",
+     .type = SETTING_SIZE,
+     .offset = PLACE(bigquery.request_bytes),
+     .standard = "9000000",
+     .min = 64 * KIB,
+     .max = 9999000,
+     .sentence = "Size of an AppendRows request at most; BigQuery refuses 10,000,000 bytes, emulators 4 MiB."},
+    {.path = "bigquery.compression",
+     .type = SETTING_CHOICE,
+     .offset = PLACE(bigquery.compression),
+     .standard = "none",
+     .choices = compressions,
+     .sentence = "gzip: AppendRows requests are compressed on the way, which costs CPU and saves traffic between clouds."},
+    {.path = "bigquery.calls",
+     .type = SETTING_INTEGER,
+     .offset = PLACE(bigquery.calls_max),
+     .standard = "100",
+     .min = 1,
+     .max = 10000,
+     .sentence = "AppendRows calls that a worker keeps open; the one that was used least lately is closed for another. They count "
+                 "against the project's connections."},
+    {.path = "bigquery.call_idle",
+     .type = SETTING_DURATION,
+     .offset = PLACE(bigquery.call_idle_ms),
+     .standard = "5m",
+     .min = SECOND,
+     .max = 9 * MINUTE,
+     .sentence = "An AppendRows call without rows for so long is closed; BigQuery does it after ten minutes."},
+    {.path = "bigquery.answer_timeout",
+     .type = SETTING_DURATION,
+     .offset = PLACE(bigquery.answer_timeout_ms),
+     .standard = "2m",
+     .min = SECOND,
+     .max = 10 * MINUTE,
+     .sentence = "A request that has no answer by then is sent again, the same bytes at the same offset, on another call."},
+    {.path = "bigquery.table_jobs",
+     .type = SETTING_INTEGER,
+     .offset = PLACE(bigquery.table_jobs),
+     .standard = "1500",
+     .min = 1,
+     .max = 1500,
+     .sentence = "Load jobs of one table a day, all workers together; BigQuery allows 1500, failed ones and other jobs that write "
+                 "the table included. The interval between jobs is stretched before this breaks."},
+    {.path = "bigquery.project_jobs",
+     .type = SETTING_INTEGER,
+     .offset = PLACE(bigquery.project_jobs),
+     .standard = "50000",
+     .min = 1,
+     .max = 100000,
+     .sentence = "Load jobs of all tables a day: this pipeline's share of the 100,000 of the project. Tables whose freshness needs "
+                 "more go by appends."},
+    {.path = "bigquery.backlog",
+     .type = SETTING_INTEGER,
+     .offset = PLACE(bigquery.backlog_rows),
+     .standard = "1000000",
+     .min = 0,
+     .max = INT64_MAX,
+     .unit = "messages",
+     .sentence = "A partition that is so far behind is loaded by load jobs, whatever its freshness, since they are free; 0: never for "
+                 "that reason."},
+    {.path = "bigquery.file",
+     .type = SETTING_SIZE,
+     .offset = PLACE(bigquery.file_bytes),
+     .standard = "1GiB",
+     .min = MIB,
+     .max = 64 * GIB,
+     .sentence = "A load file is ended at this size, before compression; it is uploaded while it grows, so it needs no memory."},
+    {.path = "bigquery.retry",
+     .type = SETTING_DURATION,
+     .offset = PLACE(bigquery.retry_ms),
+     .standard = "1m",
+     .min = SECOND,
+     .max = HOUR,
+     .sentence = "A call of BigQuery's REST interface that fails for now (429, 5xx, quota) is repeated for so long before its caller "
+                 "is told."},
+    {.path = "bigquery.credentials",
+     .type = SETTING_TEXT,
+     .offset = PLACE(bigquery.credentials),
+     .sentence = "File of a service-account key or an external account (Workload Identity Federation), or none for an emulator. "
+                 "Without it: GOOGLE_APPLICATION_CREDENTIALS, then gcloud's own file, then the metadata server."},
+    {.path = "bigquery.impersonate",
+     .type = SETTING_TEXT,
+     .offset = PLACE(bigquery.impersonate),
+     .sentence = "A service account (e-mail) to act as."},
+    {.path = "bigquery.quota_project",
+     .type = SETTING_TEXT,
+     .offset = PLACE(bigquery.quota_project),
+     .sentence = "The project that quotas and bills of the calls go to, where it is not the credentials' own."},
+    {.path = "bigquery.endpoint",
+     .type = SETTING_TEXT,
+     .offset = PLACE(bigquery.endpoint),
+     .standard = "https://bigquery.googleapis.com",
+     .sentence = "Of the REST interface; an emulator's is http://127.0.0.1:9050."},
+    {.path = "bigquery.storage_endpoint",
+     .type = SETTING_TEXT,
+     .offset = PLACE(bigquery.storage_endpoint),
+     .standard = "https://bigquerystorage.googleapis.com",
+     .sentence = "Of the Storage Write API; an emulator's is http://127.0.0.1:9060."},
+    {.path = "bigquery.ca_file",
+     .type = SETTING_TEXT,
+     .offset = PLACE(bigquery.ca_file),
+     .sentence = "File of the certificates (PEM) that sign the endpoints'; without it the system's are taken."},
     {.path = NULL},
 };
 
@@ -343,7 +550,7 @@ void setting_describe_type(const struct setting *setting, char *text, size_t siz
         [SETTING_DURATION] = "duration",
         [SETTING_BOOLEAN] = "true or false",
         [SETTING_TABLES] = "list of patterns",
-        [SETTING_BY_TABLE] = "pattern: text",
+        [SETTING_PAIRS] = "name: text",
         [SETTING_KAFKA] = "property: value",
     };
 
@@ -351,8 +558,12 @@ void setting_describe_type(const struct setting *setting, char *text, size_t siz
         append_choices(setting, text, size);
     } else if (setting->type == SETTING_INTEGER && setting->unit != NULL) {
         (void)snprintf(text, size, "number of %s", setting->unit);
-    } else if (setting->type == SETTING_BY_TABLE && setting->max > 0) {
-        (void)snprintf(text, size, "pattern: number");
+    } else if (setting->type == SETTING_BY_TABLE) {
+        struct setting one = *setting;
+        size_t used = (size_t)snprintf(text, size, "pattern: ");
+
+        one.type = setting->each;
+        setting_describe_type(&one, text + used, size - used);
     } else {
         (void)snprintf(text, size, "%s", words[setting->type]);
     }

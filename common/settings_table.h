@@ -21,7 +21,8 @@ enum setting_type {
     SETTING_BOOLEAN,  /* bool */
     SETTING_CHOICE,   /* an enum; its values are the places in `choices` */
     SETTING_TABLES,   /* struct text_list of patterns database.table */
-    SETTING_BY_TABLE, /* struct text_pairs: pattern database.table -> text, or integer if max > 0 */
+    SETTING_BY_TABLE, /* struct text_pairs: pattern database.table -> a text that reads as `each` */
+    SETTING_PAIRS,    /* struct text_pairs: name -> text */
     SETTING_KAFKA,    /* struct text_pairs: librdkafka properties */
 };
 
@@ -37,6 +38,7 @@ struct setting {
     unsigned flags;
     size_t offset;        /* in struct settings */
     const char *standard; /* the default, as one would write it; NULL: none */
+    enum setting_type each; /* of SETTING_BY_TABLE: text, integer, duration or choice */
     int64_t min;          /* of numbers */
     int64_t max;
     const char *unit;           /* of plain numbers: "rows"; NULL: none, or said by the value itself */
@@ -44,7 +46,7 @@ struct setting {
     const char *sentence;       /* what follows from it */
 };
 
-#define SETTINGS_COUNT_MAX 64
+#define SETTINGS_COUNT_MAX 128
 
 extern const struct setting settings_table[]; /* ends with a path of NULL; at most SETTINGS_COUNT_MAX */
 

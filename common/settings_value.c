@@ -156,6 +156,14 @@ static int read_quantity(const char *text, const struct unit *units, const char 
     return err_set(err, ERR_FATAL, "is not a %s", example);
 }
 
+int64_t settings_value_duration_ms(const char *text, int64_t fallback_ms)
+{
+    struct err err;
+    int64_t ms;
+
+    return text != NULL && read_quantity(text, durations, "duration", &ms, &err) == 0 ? ms : fallback_ms;
+}
+
 static void print_quantity(struct buffer *out, const struct unit *units, int64_t value)
 {
     const struct unit *unit = units;
@@ -176,11 +184,19 @@ void settings_value_print_duration(struct buffer *out, int64_t ms)
     print_quantity(out, durations, ms);
 }
 
+/* The type of one value: of a setting by table, of each of its pairs. */
+static enum setting_type type_of_value(const struct setting *setting)
+{
+    return setting->type == SETTING_BY_TABLE ? setting->each : setting->type;
+}
+
 static void print_number(struct buffer *out, const struct setting *setting, int64_t value)
 {
-    if (setting->type == SETTING_SIZE) {
+    enum setting_type type = type_of_value(setting);
+
+    if (type == SETTING_SIZE) {
         settings_value_print_size(out, value);
-    } else if (setting->type == SETTING_DURATION) {
+    } else if (type == SETTING_DURATION) {
         settings_value_print_duration(out, value);
     } else {
         buffer_printf(out, "%" PRId64, value);
@@ -204,13 +220,14 @@ static int check_limits(const struct setting *setting, int64_t value, struct err
 
 static int read_number(const struct setting *setting, const char *text, int64_t *ret_value, struct err *err)
 {
+    enum setting_type type = type_of_value(setting);
     const char *rest;
 
-    if (setting->type == SETTING_SIZE) {
+    if (type == SETTING_SIZE) {
         if (read_quantity(text, sizes, "size; write bytes, or 64KiB, 16MiB, 1GiB", ret_value, err) != 0) {
             return -1;
         }
-    } else if (setting->type == SETTING_DURATION) {
+    } else if (type == SETTING_DURATION) {
         if (read_quantity(text, durations, "duration; write it like 250ms, 5s, 10m, 12h, 14d", ret_value, err) != 0) {
             return -1;
         }
@@ -233,6 +250,7 @@ static int read_boolean(const char *text, bool *ret_value, struct err *err)
 
 static int read_choice(const struct setting *setting, const char *text, int *ret_value, struct err *err)
 {
+    struct setting one = *setting;
     char words[256];
 
     for (int index = 0; setting->choices[index] != NULL; index++) {
@@ -241,7 +259,8 @@ static int read_choice(const struct setting *setting, const char *text, int *ret
             return 0;
         }
     }
-    setting_describe_type(setting, words, sizeof words);
+    one.type = SETTING_CHOICE;
+    setting_describe_type(&one, words, sizeof words);
     return err_set(err, ERR_FATAL, "is not %s", words);
 }
 
@@ -334,15 +353,29 @@ int settings_value_set(const struct setting *setting, struct settings *settings,
     }
 }
 
+static int check_each(const struct setting *setting, const char *text, struct err *err)
+{
+    int64_t number;
+    int choice;
+
+    switch (setting->each) {
+    case SETTING_INTEGER:
+    case SETTING_DURATION:
+        return read_number(setting, text, &number, err);
+    case SETTING_CHOICE:
+        return read_choice(setting, text, &choice, err);
+    default:
+        return 0;
+    }
+}
+
 int settings_value_set_pair(const struct setting *setting, struct settings *settings, const char *key, const char *text,
                             struct err *err)
 {
-    int64_t number;
-
     if (text[0] == '\0') {
         return err_set(err, ERR_FATAL, "is empty; give it a value, or leave the key out");
     }
-    if (check_pattern(key, err) != 0 || (setting->max > 0 && read_number(setting, text, &number, err) != 0)) {
+    if (setting->type == SETTING_BY_TABLE && (check_pattern(key, err) != 0 || check_each(setting, text, err) != 0)) {
         return -1;
     }
     text_pairs_set(place(setting, settings), key, text);
@@ -398,6 +431,7 @@ void settings_value_free(const struct setting *setting, struct settings *setting
         text_list_deinit(at);
         break;
     case SETTING_BY_TABLE:
+    case SETTING_PAIRS:
     case SETTING_KAFKA:
         text_pairs_deinit(at);
         break;

@@ -26,6 +26,9 @@ void settings_value_print(const struct setting *setting, const struct settings *
 /* Frees what the setting holds; wipes a secret. */
 void settings_value_free(const struct setting *setting, struct settings *settings);
 
+/* A duration as settings hold it in pairs; the fallback for NULL. */
+int64_t settings_value_duration_ms(const char *text, int64_t fallback_ms);
+
 /* "4 MiB", "14d": the largest unit that leaves a whole number. */
 void settings_value_print_size(struct buffer *out, int64_t bytes);
 void settings_value_print_duration(struct buffer *out, int64_t ms);

@@ -126,3 +126,13 @@ bool text_list_matches(const struct text_list *patterns, const char *text)
     }
     return false;
 }
+
+const char *text_pairs_match(const struct text_pairs *pairs, const char *text)
+{
+    for (size_t index = 0; index < pairs->count; index++) {
+        if (text_matches(pairs->pairs[index].key, text)) {
+            return pairs->pairs[index].value;
+        }
+    }
+    return NULL;
+}

@@ -30,5 +30,7 @@ void text_pairs_deinit(struct text_pairs *pairs);
 /* "shop.*" against "shop.orders": `*` is any run of characters, `?` one; everything else stands for itself. Case counts. */
 bool text_matches(const char *pattern, const char *text);
 bool text_list_matches(const struct text_list *patterns, const char *text);
+/* The value of the first key that is a pattern for the text; NULL: none. */
+const char *text_pairs_match(const struct text_pairs *pairs, const char *text);
 
 #endif

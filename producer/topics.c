@@ -226,14 +226,9 @@ int topics_make_state(rd_kafka_t *handle, const struct settings *settings, bool 
 /* The settings hold it as text; they have checked that it is a number. */
 static int wanted_partitions(const struct settings *settings, const char *table)
 {
-    const struct text_pairs *by_table = &settings->topics.partitions_by_table;
+    const char *number = text_pairs_match(&settings->topics.partitions_by_table, table);
 
-    for (size_t i = 0; i < by_table->count; i++) {
-        if (text_matches(by_table->pairs[i].key, table)) {
-            return (int)strtol(by_table->pairs[i].value, NULL, 10);
-        }
-    }
-    return (int)settings->topics.partitions;
+    return (int)(number != NULL ? strtol(number, NULL, 10) : settings->topics.partitions);
 }
 
 int topics_make_data(rd_kafka_t *handle, const struct settings *settings, const char *table, const char *topic, struct err *err)

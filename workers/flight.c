@@ -222,7 +222,7 @@ static void drop_refused(struct flight *flight)
 static int plan(struct flight *flight, struct err *err)
 {
     struct batch *batch = flight->_batch;
-    const struct warehouse_batch rows = {batch->rows, batch->row_count, batch->start, batch->end};
+    const struct warehouse_batch rows = {batch->rows, batch->row_count, batch->start, batch->end, 0};
     size_t bad_row = 0;
 
     flight->_request = flight->_warehouse->plan(flight->_lane, &rows, &bad_row, err);

@@ -23,7 +23,7 @@ void partition_locate(struct partition *partition)
     partition->shared->calls->locate(partition->shared->context, partition);
 }
 
-static void on_recovered(void *context, int64_t start, const struct err *err);
+static void on_recovered(void *context, const struct lane_place *place, const struct err *err);
 
 void partition_on_located(struct partition *partition, int64_t offset, const char *mark, const struct err *err)
 {
@@ -43,7 +43,7 @@ void partition_on_located(struct partition *partition, int64_t offset, const cha
     partition->shared->warehouse->calls->recover(partition->lane, offset, partition->mark, on_recovered, partition);
 }
 
-static void on_recovered(void *context, int64_t start, const struct err *err)
+static void on_recovered(void *context, const struct lane_place *place, const struct err *err)
 {
     struct partition *partition = context;
 
@@ -55,9 +55,9 @@ static void on_recovered(void *context, int64_t start, const struct err *err)
         partition_step(partition);
         return;
     }
-    partition_resolve_unsure(partition, start);
-    partition->start = start;
-    partition->lane_start = start;
+    partition_resolve_unsure(partition, place->start);
+    partition->start = place->start;
+    partition->lane_start = place->start;
     sm_move(&partition->sm, RANGE, "recovered");
     partition->shared->calls->range(partition->shared->context, partition);
 }

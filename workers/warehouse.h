@@ -8,6 +8,11 @@
  * own behind this seam. Each request is answered exactly once, never inside the request.
  *
  * The consumer alone commits offsets (rule C2); a lane only says what a commit must say.
+ *
+ * A destination may also gather many batches into one file (load jobs). Then it answers LANE_TAKEN: the rows stand in the file under
+ * way, nothing of them is in, and the worker keeps only their count. When the file is due the worker asks for its seal, a request
+ * like any other: marked, sent, and with its IN everything that was taken is in. Whatever goes wrong before that is a recovery, and
+ * the rows are read from Kafka again: so a file may be far larger than memory.
  */
 #ifndef KAKEHI_WORKERS_WAREHOUSE_H
 #define KAKEHI_WORKERS_WAREHOUSE_H
@@ -30,11 +35,23 @@ struct request; /* a planned batch in the warehouse's own form; it owns its byte
 #define LANE_OFFSET_BEGINNING INT64_C(-2) /* start where the log starts */
 
 enum lane_answer {
-    LANE_IN,       /* every row of the request is in */
+    LANE_IN,       /* every row of the request is in; of a seal: every row of the file */
+    LANE_TAKEN,    /* every row of the request is in the file under way; what becomes of them is the seal's answer */
     LANE_BAD_ROWS, /* nothing is in; bad_rows names those that never will be: lane->drop_rows, then send again */
     LANE_SURPRISE, /* what is in is not known: recover */
     LANE_PAUSE,    /* nothing is in; the same request again after a pause (locked, disk full, throttled); err says why */
     LANE_STOP,     /* nothing is in, and a person must act; the partition stops, loudly */
+};
+
+#define LANE_NO_CUT INT64_MAX
+
+/* What recovery found: where the lane goes on. */
+struct lane_place {
+    int64_t start; /* the first message that is not in; LANE_OFFSET_BEGINNING */
+    int64_t cut;   /* a file begun by an earlier owner goes from start to exactly here (rule D2); LANE_NO_CUT */
+    /* Rule C6: the history holds rows although this partition has no commit. Right only if another partition of the topic has
+     * one, which the worker asks Kafka for after the history was asked; else the commits are lost, and a person must act. */
+    bool needs_commit_of_topic;
 };
 
 /* One message of a batch. All its rows were decoded once, so their Avro bytes are whole. Borrowed until request_free. */
@@ -50,9 +67,10 @@ struct warehouse_batch {
     size_t row_count; /* 0: only the end moves (duplicates, dead letters, transaction markers); nothing to write may answer IN at once */
     int64_t start;    /* the end of the batch before; of the first one what recover answered, LANE_OFFSET_BEGINNING included */
     int64_t end;      /* one past the last: duplicates and dead letters just lie inside [start, end) */
+    int64_t behind;   /* messages of the partition that are known to stand behind the batch: the backlog */
 };
 
-typedef void (*lane_recovered)(void *context, int64_t start_offset, const struct err *err); /* err NULL: go on from start_offset */
+typedef void (*lane_recovered)(void *context, const struct lane_place *place, const struct err *err); /* err NULL: go on from place */
 typedef void (*lane_ensured)(void *context, const struct err *err);
 typedef void (*lane_sent)(void *context, enum lane_answer answer, const size_t *bad_rows, size_t bad_row_count, const struct err *err);
 
@@ -69,6 +87,13 @@ struct warehouse_calls {
     /* What a commit must say now; borrowed until the next call on this lane. "" is fine. */
     const char *(*mark)(struct lane *lane);
     void (*send)(struct lane *lane, struct request *request, lane_sent answer, void *context);
+    /* The file under way ends before the offset `end`, which is the end of the last batch taken. Its mark, from now on, is the
+     * file's intent. No I/O, never fails. NULL where no lane ever answers LANE_TAKEN. */
+    struct request *(*seal)(struct lane *lane, int64_t end);
+    /* When the file under way is to be sealed at the latest, by uv_now; 0: at once, UINT64_MAX: there is none. NULL as seal. */
+    uint64_t (*seal_due_ms)(struct lane *lane);
+    /* How long a batch may wait to be filled; NULL: worker.batch.age. */
+    uint64_t (*batch_age_ms)(struct lane *lane);
     /* Takes rows out of the request, which may then be sent again. Indexes, here and in bad rows, are always those of the planned
      * batch, also after earlier drops. */
     void (*drop_rows)(struct lane *lane, struct request *request, const size_t *rows, size_t row_count);
@@ -81,7 +106,8 @@ struct warehouse_calls {
 
 struct warehouse {
     const struct warehouse_calls *calls;
-    const char *name; /* "sqlite": the end of the group id */
+    const char *name;           /* "sqlite": the end of the group id */
+    uint64_t surprise_first_ms; /* the pause before the recovery after a surprise, doubled with each in a row; 0: the worker's own */
 };
 
 #endif

@@ -18,6 +18,7 @@
 #include "common/log.h"
 #include "common/must.h"
 #include "common/version.h"
+#include "workers/bigquery/bigquery_warehouse.h"
 #include "workers/sqlite/sqlite_warehouse.h"
 #include "workers/worker_parts.h"
 
@@ -245,6 +246,14 @@ static void share(struct worker *worker)
     };
 }
 
+static int open_warehouse(struct worker *worker, struct err *err)
+{
+    const struct settings *settings = worker->settings;
+
+    return settings->warehouse == WAREHOUSE_BIGQUERY ? bigquery_warehouse_new(&worker->loop, settings, &worker->warehouse, err)
+                                                     : sqlite_warehouse_new(&worker->loop, settings, &worker->warehouse, err);
+}
+
 static int begin(struct worker *worker, struct err *err)
 {
     const struct settings *settings = worker->settings;
@@ -252,7 +261,7 @@ static int begin(struct worker *worker, struct err *err)
     struct consumer_calls consumer_calls = worker_consumer_calls;
     char group[256];
 
-    if (sqlite_warehouse_new(&worker->loop, settings, &worker->warehouse, err) != 0) {
+    if (open_warehouse(worker, err) != 0) {
         return -1;
     }
     share(worker);

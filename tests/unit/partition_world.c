@@ -350,7 +350,7 @@ void world_recover(struct world *world)
 
     assert_non_null(answer);
     world->recover_answer = NULL;
-    answer(world->recover_context, world->next, NULL);
+    answer(world->recover_context, &(struct lane_place){.start = world->next, .cut = LANE_NO_CUT}, NULL);
 }
 
 void world_range(struct world *world)

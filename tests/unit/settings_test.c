@@ -144,9 +144,9 @@ static void test_settings__all_errors_are_told_at_once_with_their_lines(void **s
                 "F: source.name: is missing; --help-settings says what it is\n"
                 "F: source.user: is missing; --help-settings says what it is\n"
                 "F: source.tables: is missing; --help-settings says what it is\n"
-                "F: sqlite.file: is missing; --help-settings says what it is\n"
                 "F: kafka.bootstrap.servers: is missing; it is the list of brokers, like broker1:9092,broker2:9092\n"
-                "F:7: source.socket: is given beside source.host; leave one of them out\n");
+                "F:7: source.socket: is given beside source.host; leave one of them out\n"
+                "F: sqlite.file: is missing; it is the database file that the rows go to\n");
 }
 
 static void test_settings__a_secret_in_plain_text_is_refused_and_not_repeated(void **state)
@@ -432,6 +432,35 @@ static void test_settings__a_certificate_without_tls_is_refused(void **state)
                    "F:9: source.tls_ca: is given although source.tls is off; leave one of them out\n");
 }
 
+static void test_settings__bigquery_needs_a_project_and_a_view_that_survives_expiry(void **state)
+{
+    (void)state;
+    assert_refused("warehouse: bigquery\n", "F: bigquery.project: is missing; it is the project that holds the datasets\n");
+    assert_refused("bigquery: {partition_expiration: 30d, view: {\"shop.*\": base}}\n",
+                   "F:9: bigquery.partition_expiration: needs the view base for all tables (bigquery.view: {\"*.*\": base}); a row that "
+                   "does not change for that long would leave a plain view\n");
+    assert_refused("bigquery.method: {\"shop.*\": fast}\n", "F:9: bigquery.method.shop.*: is not one of auto, append, load\n");
+    assert_refused("freshness: {shop.orders: soon}\n",
+                   "F:9: freshness.shop.orders: is not a duration; write it like 250ms, 5s, 10m, 12h, 14d\n");
+    assert_refused("freshness: {shop.orders: 1ms}\n", "F:9: freshness.shop.orders: is out of its limits; take 100ms to 7d\n");
+}
+
+static void test_settings__the_first_pattern_that_matches_decides_for_a_table(void **state)
+{
+    struct settings *settings = load_more("freshness: {shop.orders: 15m, \"shop.*\": 6h}\n"
+                                                         "bigquery: {method: {shop.orders: load}, view: {\"*.*\": base}}\n");
+
+    (void)state;
+    assert_non_null(settings);
+    assert_int_equal(settings_freshness_ms(settings, "shop.orders"), 15 * 60 * 1000);
+    assert_int_equal(settings_freshness_ms(settings, "shop.items"), 6 * 60 * 60 * 1000);
+    assert_int_equal(settings_freshness_ms(settings, "crm.leads"), 1000);
+    assert_int_equal(settings_bigquery_method(settings, "shop.orders"), BIGQUERY_LOAD);
+    assert_int_equal(settings_bigquery_method(settings, "crm.leads"), BIGQUERY_AUTO);
+    assert_int_equal(settings_bigquery_view(settings, "crm.leads"), BIGQUERY_VIEW_BASE);
+    settings_free(settings);
+}
+
 static void test_settings__tables_keep_names_of_their_own_in_sqlite(void **state)
 {
     (void)state;
@@ -610,9 +639,9 @@ static void test_settings__help_and_page_name_every_key_of_the_print(void **stat
     (void)fclose(page);
     assert_non_null(strstr(texts[0], "  producer.memory  (size, 16MiB to 64GiB; default 48MiB)\n"));
     assert_non_null(strstr(texts[0], "  source.password  (text, secret: as ${NAME}, or by source.password_file)\n"));
-    assert_non_null(strstr(texts[0], "  sqlite.file  (text; required by the worker)\n"));
+    assert_non_null(strstr(texts[0], "  sqlite.file  (text)\n"));
     assert_non_null(strstr(texts[1], "\n| `producer.memory` | size, 16MiB to 64GiB | `48MiB` | "));
-    assert_non_null(strstr(texts[1], "\n| `sqlite.file` | text | *required by the worker* | "));
+    assert_non_null(strstr(texts[1], "\n| `sqlite.file` | text |  | "));
     free(texts[0]);
     free(texts[1]);
 }
@@ -646,6 +675,8 @@ int main(void)
         cmocka_unit_test(test_settings__the_oldest_transaction_fits_into_the_time_out_without_a_setting),
         cmocka_unit_test(test_settings__a_certificate_without_tls_is_refused),
         cmocka_unit_test(test_settings__tables_keep_names_of_their_own_in_sqlite),
+        cmocka_unit_test(test_settings__bigquery_needs_a_project_and_a_view_that_survives_expiry),
+        cmocka_unit_test(test_settings__the_first_pattern_that_matches_decides_for_a_table),
         cmocka_unit_test(test_settings__a_first_producer_needs_eight_lines_at_most),
         cmocka_unit_test(test_settings__a_first_worker_needs_two_lines),
         cmocka_unit_test(test_settings__paths_may_be_nested_or_written_out),

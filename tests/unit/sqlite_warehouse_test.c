@@ -135,25 +135,30 @@ static void assert_query(struct world *world, const char *sql, const char *expec
 
 /* ---- calls that are waited for */
 
-static void on_recovered(void *context, int64_t start_offset, const struct err *err)
+static void on_ensured(void *context, const struct err *err)
 {
     struct answer *answer = context;
 
     assert_false(answer->done); /* exactly once */
-    *answer = (struct answer){.done = true, .failed = err != NULL, .start = start_offset};
+    *answer = (struct answer){.done = true, .failed = err != NULL};
     answer->err = err != NULL ? *err : answer->err;
 }
 
-static void on_ensured(void *context, const struct err *err)
+static void on_recovered(void *context, const struct lane_place *place, const struct err *err)
 {
-    on_recovered(context, 0, err);
+    struct answer *answer = context;
+
+    on_ensured(context, err);
+    answer->start = place->start;
+    assert_true(place->cut == LANE_NO_CUT);
+    assert_false(place->needs_commit_of_topic); /* the file is the record */
 }
 
 static void on_sent(void *context, enum lane_answer sent, const size_t *bad_rows, size_t bad_row_count, const struct err *err)
 {
     struct answer *answer = context;
 
-    on_recovered(context, 0, err);
+    on_ensured(context, err);
     answer->sent = sent;
     answer->bad_row_count = bad_row_count;
     if (bad_row_count > 0) {

@@ -97,7 +97,7 @@ static void answer_recovered(struct call *call)
     if (err == NULL) {
         call->lane->epoch = call->command.epoch;
     }
-    call->recovered(call->context, call->command.next, err);
+    call->recovered(call->context, &(struct lane_place){.start = call->command.next, .cut = LANE_NO_CUT}, err);
 }
 
 static void answer_sent(struct call *call)
