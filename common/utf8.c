@@ -5,6 +5,8 @@
  */
 #include "common/utf8.h"
 
+#include <string.h>
+
 #include "common/must.h"
 
 /* The smallest character that needs so many bytes. */
@@ -62,18 +64,38 @@ size_t utf8_encode(uint32_t character, char text[4])
     return size;
 }
 
+/* How many characters of ASCII the text begins with. Eight bytes at a time: most texts are nothing else. */
+static size_t ascii_run(const char *text, size_t size)
+{
+    size_t at = 0;
+
+    for (; size - at >= 8; at += 8) {
+        uint64_t eight;
+
+        memcpy(&eight, text + at, sizeof eight);
+        if (eight & UINT64_C(0x8080808080808080)) {
+            break;
+        }
+    }
+    while (at < size && (uint8_t)text[at] < 0x80) {
+        at++;
+    }
+    return at;
+}
+
 bool utf8_valid(const char *text, size_t size)
 {
-    uint32_t character;
+    size_t at = ascii_run(text, size);
 
-    while (size > 0) {
-        size_t taken = utf8_decode(text, size, &character);
+    while (at < size) {
+        uint32_t character;
+        size_t step =
+            (uint8_t)text[at] < 0x80 ? ascii_run(text + at, size - at) : utf8_decode(text + at, size - at, &character);
 
-        if (taken == 0) {
+        if (step == 0) {
             return false;
         }
-        text += taken;
-        size -= taken;
+        at += step;
     }
     return true;
 }

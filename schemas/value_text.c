@@ -11,11 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "schemas/civil.h"
 #include "schemas/decimal.h"
 #include "common/utf8.h"
 
 #define SECOND_US INT64_C(1000000)
-#define DAY_US    (INT64_C(86400) * SECOND_US)
 
 /* Exactly `width` digits. By hand: a worker prints two or three times a row. */
 static void append_digits(struct buffer *out, uint64_t value, size_t width)
@@ -28,29 +28,19 @@ static void append_digits(struct buffer *out, uint64_t value, size_t width)
     out->size += width;
 }
 
-/* The proleptic Gregorian date of a day. An era is 400 years, 146,097 days, and begins on a 1st of March, so that the day that
- * may be missing is the last one of its year. */
 void value_text_date(struct buffer *out, int64_t days)
 {
-    int64_t since_year_0 = days + 719468; /* 0000-03-01 */
-    int64_t era = since_year_0 / 146097 - (since_year_0 % 146097 < 0);
-    int64_t day_of_era = since_year_0 - era * 146097;
-    int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    int64_t month_from_march = (5 * day_of_year + 2) / 153;
-    int64_t day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    int64_t month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
-    int64_t year = era * 400 + year_of_era + (month <= 2);
+    struct civil date = civil_of_days(days);
 
-    if (year >= 0 && year <= 9999) {
-        append_digits(out, (uint64_t)year, 4);
+    if (date.year >= 0 && date.year <= 9999) {
+        append_digits(out, (uint64_t)date.year, 4);
     } else {
-        buffer_printf(out, "%" PRId64, year);
+        buffer_printf(out, "%" PRId64, date.year);
     }
     buffer_append_byte(out, '-');
-    append_digits(out, (uint64_t)month, 2);
+    append_digits(out, (uint64_t)date.month, 2);
     buffer_append_byte(out, '-');
-    append_digits(out, (uint64_t)day, 2);
+    append_digits(out, (uint64_t)date.day, 2);
 }
 
 static void append_clock(struct buffer *out, uint64_t microseconds)
@@ -72,12 +62,12 @@ static void append_clock(struct buffer *out, uint64_t microseconds)
 
 void value_text_datetime(struct buffer *out, int64_t microseconds, char separator)
 {
-    int64_t days = microseconds / DAY_US - (microseconds % DAY_US < 0);
+    int64_t days = civil_day_of_us(microseconds);
 
     value_text_date(out, days);
     buffer_append_byte(out, (uint8_t)separator);
     append_clock(out, (uint64_t)microseconds -
-                          (uint64_t)days * (uint64_t)DAY_US); /* unsigned: days * DAY_US may lie below INT64_MIN */
+                          (uint64_t)days * (uint64_t)CIVIL_DAY_US); /* unsigned: days * CIVIL_DAY_US may lie below INT64_MIN */
 }
 
 void value_text_time(struct buffer *out, int64_t microseconds)
