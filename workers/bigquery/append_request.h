@@ -22,6 +22,7 @@ struct append_rows {
     size_t _bytes_max;
     struct append_row *_rows; /* where each begins, and which it was before rows were dropped */
     size_t _capacity;
+    size_t _added_count;
 };
 
 enum append_added {
@@ -34,7 +35,9 @@ enum append_added {
 /* bytes_max: what the rows may take at most: the limit of a request less append_head_bound. At most 1 GiB. */
 void append_rows_init(struct append_rows *rows, size_t bytes_max);
 void append_rows_deinit(struct append_rows *rows);
-/* The memory that it holds, for the worker's budget. */
+/* No rows, the memory stays, indexes begin at 0 again. */
+void append_rows_clear(struct append_rows *rows);
+/* The memory that it has written to, for the worker's budget. */
 size_t append_rows_memory(const struct append_rows *rows);
 
 /* One message behind the others. Its index is the number of rows added before it, dropped ones included; it keeps it. */
@@ -53,7 +56,7 @@ struct append_head {
 
 /* Appends what stands before rows->bytes: the request is the head and then rows->bytes, nothing behind. At least one row. */
 void append_head_encode(struct buffer *out, const struct append_head *head, const struct append_rows *rows);
-/* The most that a head takes. */
+/* The most that a head takes; sizes in bytes. */
 size_t append_head_bound(size_t stream_name_size, size_t writer_schema_size);
 
 #endif

@@ -41,7 +41,7 @@ struct storage_stream {
     struct storage_text name; /* 1 to STORAGE_STREAM_NAME_MAX printable ASCII bytes */
     enum storage_stream_type type;
     int64_t create_time_us; /* 0: not given */
-    int64_t commit_time_us; /* 0: not given; never for a COMMITTED stream */
+    int64_t commit_time_us; /* 0: not given; of a COMMITTED stream it says nothing (documented as create_time) */
 };
 
 /* StorageError.StorageErrorCode */
@@ -78,7 +78,8 @@ struct storage_row_error {
     struct storage_text message;
 };
 
-/* AppendRowsResponse. One of accepted and status.code says what became of the request; both unset with updated_schema alone. */
+/* AppendRowsResponse. Either accepted, or status.code is not 0 (an error without a code is 2, UNKNOWN); neither: the answer
+ * says nothing of the rows. */
 struct storage_append_answer {
     bool accepted;  /* append_result: the rows are in */
     int64_t offset; /* of the first row, where accepted; -1: not said (the stream `_default`) */
