@@ -145,6 +145,16 @@ size_t batch_message_count(const struct batch *batch)
     return batch->row_count + batch->duplicate_count + batch->letter_count;
 }
 
+struct warehouse_batch batch_for_warehouse(const struct batch *batch)
+{
+    return (struct warehouse_batch){.rows = batch->rows,
+                                    .row_count = batch->row_count,
+                                    .start = batch->start,
+                                    .end = batch->end,
+                                    .behind = batch->behind,
+                                    .topic_partitions = batch->topic_partitions};
+}
+
 size_t batch_rows_below(const struct batch *batch, int64_t offset)
 {
     size_t count = 0;

@@ -37,6 +37,8 @@ struct batch {
     size_t letter_count;  /* messages that never became rows, or were taken out before planning */
     size_t letters_unacked;
     int64_t newest_us;    /* highest commit time of its rows; INT64_MIN: none */
+    int64_t behind;           /* as warehouse_batch: set when it is due */
+    int32_t topic_partitions; /* the same */
     struct budget *_budget;
     size_t _bytes;
     size_t _capacity;
@@ -56,6 +58,8 @@ void batch_extend(struct batch *batch, int64_t end);
 void batch_remove_row(struct batch *batch, size_t row);
 
 size_t batch_message_count(const struct batch *batch);
+/* As the warehouse sees it; valid until the batch changes. */
+struct warehouse_batch batch_for_warehouse(const struct batch *batch);
 /* How many of its messages lie below the offset: those are known to be in. */
 size_t batch_rows_below(const struct batch *batch, int64_t offset);
 bool batch_full(const struct batch *batch, const struct batch_limits *limits);

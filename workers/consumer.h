@@ -34,7 +34,8 @@ struct consumer_calls {
     void (*end)(void *owner, int64_t offset);
     void (*failed)(void *owner, const struct err *err);
     void (*located)(void *owner, int64_t offset, const char *mark, const struct err *err);
-    void (*range)(void *owner, int64_t low, int64_t high, const struct err *err);
+    void (*range)(void *owner, int64_t low, int64_t high, int32_t topic_partitions, const struct err *err);
+    void (*topic_commits)(void *owner, bool any, const struct err *err);
     void (*reading)(void *owner, const struct err *err);
     void (*committed)(void *owner, enum commit_answer answer, const struct err *err);
 };
@@ -54,6 +55,7 @@ void consumer_tick(struct consumer *consumer);
 
 void consumer_locate(struct consumer *consumer, uint64_t assignment);
 void consumer_range(struct consumer *consumer, uint64_t assignment);
+void consumer_topic_commits(struct consumer *consumer, uint64_t assignment);
 void consumer_read_from(struct consumer *consumer, uint64_t assignment, int64_t offset);
 void consumer_hold(struct consumer *consumer, uint64_t assignment, enum partition_hold hold);
 void consumer_commit(struct consumer *consumer, uint64_t assignment, int64_t offset, const char *mark);

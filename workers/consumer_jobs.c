@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What librdkafka only offers as a blocking call, on libuv's threads: the ends of a partition, a confirmed seek, the question whether a
- * broker answers at all, leaving the group. A job carries its own copy of the place; the answer finds the partition by the assignment's
+ * What librdkafka only offers as a blocking call, on libuv's threads: the ends of a partition, the commits of a topic, a confirmed seek,
+ * the question whether a broker answers at all, leaving the group. A job carries its own copy of the place; the answer finds the partition by the assignment's
  * number, on the loop, or is dropped: it may have gone meanwhile, and come again.
  *
  * A seek that failed leaves the partition paused, and the machine recovers. After one that didn't, the queue is led to ours anew and
@@ -28,8 +28,56 @@ struct job {
     int64_t offset;
     int64_t low;
     int64_t high;
+    int32_t topic_partitions;
+    bool any_commit;
     rd_kafka_resp_err_t code;
 };
+
+/* How many partitions the topic has. */
+static rd_kafka_resp_err_t ask_topic(struct job *job)
+{
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(job->consumer->asker, job->topic, NULL);
+    const struct rd_kafka_metadata *metadata = NULL;
+    rd_kafka_resp_err_t code;
+
+    if (topic == NULL) {
+        return rd_kafka_last_error();
+    }
+    code = rd_kafka_metadata(job->consumer->asker, 0, topic, &metadata, CALL_MS);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        code = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+        job->topic_partitions = metadata->topic_cnt == 1 ? metadata->topics[0].partition_cnt : 0;
+        rd_kafka_metadata_destroy(metadata);
+    }
+    rd_kafka_topic_destroy(topic);
+    return code;
+}
+
+static void run_range(struct job *job)
+{
+    job->code = ask_topic(job);
+    if (job->code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        job->code = rd_kafka_query_watermark_offsets(job->consumer->asker, job->topic, job->partition, &job->low, &job->high, CALL_MS);
+    }
+}
+
+static void run_topic_commits(struct job *job)
+{
+    rd_kafka_topic_partition_list_t *list;
+
+    job->code = ask_topic(job);
+    if (job->code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return;
+    }
+    list = rd_kafka_topic_partition_list_new(job->topic_partitions);
+    rd_kafka_topic_partition_list_add_range(list, job->topic, 0, job->topic_partitions - 1);
+    job->code = rd_kafka_committed(job->consumer->handle, list, CALL_MS);
+    for (int i = 0; i < list->cnt; i++) {
+        job->any_commit = job->any_commit || list->elems[i].offset >= 0;
+        job->code = job->code == RD_KAFKA_RESP_ERR_NO_ERROR ? list->elems[i].err : job->code;
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+}
 
 static void job_run(uv_work_t *work)
 {
@@ -41,7 +89,10 @@ static void job_run(uv_work_t *work)
 
     switch (job->kind) {
     case JOB_RANGE:
-        job->code = rd_kafka_query_watermark_offsets(job->consumer->asker, job->topic, job->partition, &job->low, &job->high, CALL_MS);
+        run_range(job);
+        break;
+    case JOB_TOPIC_COMMITS:
+        run_topic_commits(job);
         break;
     case JOB_SEEK:
         list = owned_list(job->topic, job->partition, job->offset);
@@ -100,7 +151,12 @@ static void answer_job(struct consumer *consumer, const struct job *job)
         if (failed) {
             (void)kafka_err_set(&err, job->code, "asking for the ends of the partition");
         }
-        consumer->calls.range(owned->owner, job->low, job->high, failed ? &err : NULL);
+        consumer->calls.range(owned->owner, job->low, job->high, job->topic_partitions, failed ? &err : NULL);
+    } else if (job->kind == JOB_TOPIC_COMMITS) {
+        if (failed) {
+            (void)kafka_err_set(&err, job->code, "asking for the commits of the topic");
+        }
+        consumer->calls.topic_commits(owned->owner, job->any_commit, failed ? &err : NULL);
     } else {
         if (failed) {
             (void)kafka_err_set(&err, job->code, "seeking");
@@ -135,6 +191,15 @@ void consumer_range(struct consumer *consumer, uint64_t assignment)
 
     if (owned != NULL) {
         consumer_start_job(consumer, JOB_RANGE, owned, 0);
+    }
+}
+
+void consumer_topic_commits(struct consumer *consumer, uint64_t assignment)
+{
+    const struct owned *owned = owned_by_assignment(consumer, assignment);
+
+    if (owned != NULL) {
+        consumer_start_job(consumer, JOB_TOPIC_COMMITS, owned, 0);
     }
 }
 

@@ -8,7 +8,9 @@
  *     |                  MARK    the commit that names the request is acknowledged, where the warehouse wants that
  *     |                  SEND    answered
  *     |                  REST    a pause before the same step again
- *     +--landed (IN)--failed (SURPRISE, STOP, given up)
+ *     +--landed (IN)--taken (TAKEN)--failed (SURPRISE, STOP, given up)
+ *
+ * The seal of a file comes planned: it begins at MARK.
  *
  * | state  | waits for            | under way at the lane |
  * | IDLE   | begin                | nothing               |
@@ -99,6 +101,7 @@ static struct batch *end(struct flight *flight, const char *why)
     flight->_request = NULL;
     flight->_marked = false;
     flight->_given_up = false;
+    flight->_sealing = false;
     flight->again_ms = 0;
     sm_move(&flight->sm, IDLE, why);
     return batch;
@@ -111,11 +114,15 @@ static void fail(struct flight *flight, enum flight_failure failure, const struc
     flight->_calls->failed(flight->_context, end(flight, why[failure]), failure, err);
 }
 
-static void land(struct flight *flight)
+static void land(struct flight *flight, enum lane_answer answer)
 {
     flight->trouble.class = ERR_NONE;
     flight->_pauses = 0;
-    flight->_calls->landed(flight->_context, end(flight, "in"));
+    if (answer == LANE_IN) {
+        flight->_calls->landed(flight->_context, end(flight, "in"));
+    } else {
+        flight->_calls->taken(flight->_context, end(flight, "taken into the file"));
+    }
 }
 
 static void rest(struct flight *flight, const struct err *err)
@@ -196,8 +203,9 @@ static void on_sent(void *context, enum lane_answer answer, const size_t *bad_ro
     struct flight *flight = context;
 
     must(sm_at(&flight->sm) == SEND);
-    if (answer == LANE_IN) {
-        land(flight);
+    must(!flight->_sealing || (answer != LANE_TAKEN && answer != LANE_BAD_ROWS)); /* a seal holds no row of its own */
+    if (answer == LANE_IN || (answer == LANE_TAKEN && !flight->_given_up)) {
+        land(flight, answer);
     } else if (flight->_given_up) {
         fail(flight, FLIGHT_GIVEN_UP, err);
     } else if (answer == LANE_BAD_ROWS) {
@@ -222,7 +230,7 @@ static void drop_refused(struct flight *flight)
 static int plan(struct flight *flight, struct err *err)
 {
     struct batch *batch = flight->_batch;
-    const struct warehouse_batch rows = {batch->rows, batch->row_count, batch->start, batch->end, 0};
+    const struct warehouse_batch rows = batch_for_warehouse(batch);
     size_t bad_row = 0;
 
     flight->_request = flight->_warehouse->plan(flight->_lane, &rows, &bad_row, err);
@@ -271,6 +279,20 @@ void flight_begin(struct flight *flight, struct batch *batch)
     must(flight_idle(flight) && flight->_batch == NULL);
     flight->_batch = batch;
     advance(flight);
+}
+
+void flight_begin_seal(struct flight *flight, struct batch *batch)
+{
+    must(flight_idle(flight) && flight->_batch == NULL && batch_message_count(batch) == 0);
+    flight->_batch = batch;
+    flight->_sealing = true;
+    flight->_request = flight->_warehouse->seal(flight->_lane, batch->end);
+    advance(flight);
+}
+
+bool flight_is_seal(const struct flight *flight)
+{
+    return flight->_sealing;
 }
 
 void flight_step(struct flight *flight)

@@ -25,6 +25,7 @@ struct flight_calls {
     /* Commit what lane->mark says now, and only answer flight_on_marked when that is acknowledged. */
     void (*mark)(void *context);
     void (*landed)(void *context, struct batch *batch); /* everything of it is in; takes the batch */
+    void (*taken)(void *context, struct batch *batch);  /* everything of it is in the file under way; takes the batch */
     void (*failed)(void *context, struct batch *batch, enum flight_failure failure, const struct err *err); /* takes the batch */
 };
 
@@ -38,6 +39,7 @@ struct flight {
     struct request *_request; /* owned; NULL: not planned */
     bool _marked;             /* the commit that names the request is acknowledged */
     bool _given_up;
+    bool _sealing;            /* the request is a seal */
     size_t *_refused; /* rows being buried that must leave the request before it is sent again */
     size_t _refused_count;
     const struct schema **_ready; /* schemas that the warehouse is ready for */
@@ -54,12 +56,15 @@ void flight_deinit(struct flight *flight); /* idle */
 
 bool flight_idle(const struct flight *flight);
 void flight_begin(struct flight *flight, struct batch *batch); /* idle; takes the batch */
+/* The seal of the file under way; the batch covers its range, and has no messages. Landed: the file is in. */
+void flight_begin_seal(struct flight *flight, struct batch *batch); /* idle; takes the batch */
 void flight_step(struct flight *flight);                       /* at again_ms */
 /* Ends as soon as it can: at once, or with the answer that the lane owes. */
 void flight_give_up(struct flight *flight);
 /* Does the lane owe an answer that may say what is in? */
 bool flight_is_sent(const struct flight *flight);
 const struct batch *flight_batch(const struct flight *flight); /* NULL: idle */
+bool flight_is_seal(const struct flight *flight);
 
 void flight_on_buried(struct flight *flight, uint64_t batch_number);
 void flight_on_marked(struct flight *flight);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  *   FETCH --located--> RECOVER --recovered--> RANGE --in range--> SEEK --reading--> PRIME --at the start--> RUN
- *     ^                   |                     |                   |      (nothing to prime: RUN at once)     |
+ *     ^                   |  \--> CONFIRM --^   |                   ^      (nothing to prime: RUN at once)     |
+ *     |                   |                     |                   +---------- behind a cut -----------------+
  *     |                   +-------- failed -----+-------------------+------------- surprise ------------------+
  *     +----- REST <-------+
  *   any but CLOSING --a person must act--> STOPPED       --commit refused, it is another's--> LOST
@@ -10,6 +11,7 @@
  * | state   | asked and not yet answered         | reads  |
  * | FETCH   | locate                             | no     |
  * | RECOVER | lane->recover                      | no     |
+ * | CONFIRM | topic_commits                      | no     |
  * | RANGE   | range                              | no     |
  * | SEEK    | read_from                          | no     |
  * | PRIME   | -                                  | for the dedupe |
@@ -23,12 +25,13 @@
  *
  *   partition_place.c     FETCH to SEEK: where to begin (C6)
  *   partition_messages.c  what becomes of a message (I3, I4, P5)
+ *   partition_file.c      what stands in a file under way (I5 to I7)
  *   partition_commits.c   commits (I1, I2, C2)
  *
  * There is one recovery (REST, FETCH, RECOVER), and everything that is not understood takes it. A start that the log no longer
  * holds, or does not hold yet, is a STOP: rows may be lost, and only a person can say what is right (C6).
  *
- * Deliberately absent: more than one request under way. The lane's seam allows it; SQLite has one writer.
+ * Deliberately absent: more than one batch under way. SQLite has one writer, and BigQuery's lane pipelines what a batch becomes.
  */
 #include "workers/partition.h"
 
@@ -42,7 +45,7 @@
 #include "common/backoff.h"
 #include "workers/partition_parts.h"
 
-#define REST_FIRST_MS 1000
+#define REST_FIRST_MS 1000 /* where the warehouse says no other */
 #define REST_MAX_MS   60000
 #define DRAIN_MAX_MS  5000
 
@@ -50,11 +53,12 @@
 
 static const struct sm_state states[] = {
     [FETCH] = {"FETCH", SM_TO(RECOVER) | ENDS},
-    [RECOVER] = {"RECOVER", SM_TO(RANGE) | ENDS},
+    [RECOVER] = {"RECOVER", SM_TO(CONFIRM) | SM_TO(RANGE) | ENDS},
+    [CONFIRM] = {"CONFIRM", SM_TO(RANGE) | ENDS},
     [RANGE] = {"RANGE", SM_TO(SEEK) | ENDS},
     [SEEK] = {"SEEK", SM_TO(PRIME) | SM_TO(RUN) | ENDS},
     [PRIME] = {"PRIME", SM_TO(RUN) | SM_TO(SEEK) | ENDS},
-    [RUN] = {"RUN", ENDS},
+    [RUN] = {"RUN", SM_TO(SEEK) | ENDS},
     [REST] = {"REST", SM_TO(FETCH) | SM_TO(STOPPED) | SM_TO(LOST) | SM_TO(DRAIN)},
     [STOPPED] = {"STOPPED", SM_TO(DRAIN) | SM_TO(LOST)},
     [LOST] = {"LOST", SM_TO(DRAIN)},
@@ -90,6 +94,9 @@ void partition_leave(struct partition *partition)
     partition_drop_batch(partition, batch);
     partition_drop_held(partition);
     flight_give_up(&partition->flight);
+    if (flight_idle(&partition->flight) && partition->unsure == NULL) {
+        partition_drop_file(partition); /* else the answer, or the recovery, says whether it is in */
+    }
     partition->leaving = false;
 }
 
@@ -108,12 +115,13 @@ void partition_stop(struct partition *partition, const struct err *err)
 
 void partition_rest(struct partition *partition, const struct err *err)
 {
+    uint64_t first_ms = partition->shared->warehouse->surprise_first_ms;
     uint64_t wait_ms;
 
     if (state(partition) >= REST) {
         return;
     }
-    wait_ms = backoff_ms(++partition->rests, REST_FIRST_MS, REST_MAX_MS);
+    wait_ms = backoff_ms(++partition->rests, first_ms > 0 ? first_ms : REST_FIRST_MS, REST_MAX_MS);
     partition->trouble = *err;
     partition_leave(partition);
     partition->rest_until_ms = now(partition) + wait_ms;
@@ -160,18 +168,53 @@ static bool wants_messages(const struct partition *partition)
     const struct partition_shared *shared = partition->shared;
     bool full = partition->filling != NULL && batch_full(partition->filling, &shared->limits);
 
-    return !full && partition->held == NULL && !budget_tight(shared->budget);
+    return !full && partition->held == NULL && partition->position < partition->cut && !budget_tight(shared->budget);
+}
+
+static uint64_t batch_age_ms(const struct partition *partition)
+{
+    const struct partition_shared *shared = partition->shared;
+    uint64_t (*asked)(struct lane *lane) = shared->warehouse->calls->batch_age_ms;
+
+    return asked != NULL ? asked(partition->lane) : shared->limits.age_ms;
+}
+
+/* The batch that fills, if it is time for it. */
+static struct batch *due_batch(const struct partition *partition)
+{
+    struct batch *batch = partition->filling;
+    struct batch_limits limits = partition->shared->limits;
+    int64_t high;
+
+    limits.age_ms = batch_age_ms(partition);
+    if (batch == NULL || (batch->end < partition->cut && !batch_due(batch, &limits, now(partition)))) {
+        return NULL;
+    }
+    high = partition->shared->calls->high(partition->shared->context, partition);
+    batch->behind = high > batch->end ? high - batch->end : 0;
+    batch->topic_partitions = partition->topic_partitions;
+    return batch;
+}
+
+static void begin_flight(struct partition *partition)
+{
+    struct batch *batch = due_batch(partition);
+
+    if (partition_seal_is_due(partition, batch)) {
+        partition_seal(partition);
+    } else if (batch != NULL) {
+        partition->filling = NULL;
+        partition->lane_start = batch->end;
+        flight_begin(&partition->flight, batch);
+    }
 }
 
 static void step_run(struct partition *partition)
 {
     const struct partition_shared *shared = partition->shared;
-    struct batch *batch = partition->filling;
 
-    if (batch != NULL && flight_idle(&partition->flight) && batch_due(batch, &shared->limits, now(partition))) {
-        partition->filling = NULL;
-        partition->lane_start = batch->end;
-        flight_begin(&partition->flight, batch);
+    if (flight_idle(&partition->flight)) {
+        begin_flight(partition);
     }
     if (state(partition) == RUN && wants_messages(partition) != partition->reading) {
         partition->reading = !partition->reading;
@@ -195,6 +238,7 @@ static void on_lane_closed(void *context)
     release(partition);
     partition->shared->calls->closed(partition->shared->context, partition);
     partition_drop_batch(partition, partition->unsure);
+    partition_drop_file(partition);
     flight_deinit(&partition->flight);
     dedupe_free(partition->dedupe);
     envelope_scratch_deinit(&partition->scratch);
@@ -260,7 +304,8 @@ uint64_t partition_wake_ms(const struct partition *partition)
         return earlier(wake_ms, partition->prime_end_ms);
     case RUN:
         wake_ms = partition_commit_is_wanted(partition) ? earlier(wake_ms, partition_commit_due_ms(partition)) : wake_ms;
-        return partition->filling != NULL && idle ? earlier(wake_ms, partition->filling->began_ms + partition->shared->limits.age_ms) : wake_ms;
+        wake_ms = idle ? earlier(wake_ms, partition_seal_due_ms(partition)) : wake_ms;
+        return partition->filling != NULL && idle ? earlier(wake_ms, partition->filling->began_ms + batch_age_ms(partition)) : wake_ms;
     case DRAIN:
     case CLOSING:
         return partition->released ? wake_ms : earlier(wake_ms, partition->deadline_ms);
@@ -283,6 +328,7 @@ struct partition *partition_new(const struct partition_shared *shared, const cha
     partition->assignment = assignment;
     partition->settled = -1;
     partition->committed = PARTITION_NO_OFFSET;
+    partition->cut = LANE_NO_CUT;
     partition->account = accounting_table(shared->accounting, table);
     partition->dedupe = dedupe_new(shared->dedupe_pool, shared->dedupe_window);
     partition->lane = shared->warehouse->calls->open(shared->warehouse, topic, number, assignment);
@@ -336,6 +382,16 @@ const char *partition_state(const struct partition *partition)
 int64_t partition_next(const struct partition *partition)
 {
     return partition->settled;
+}
+
+int64_t partition_taken(const struct partition *partition)
+{
+    return partition->file_under_way ? partition->file.end : partition->settled;
+}
+
+bool partition_is_sending(const struct partition *partition)
+{
+    return !flight_idle(&partition->flight);
 }
 
 bool partition_stopped(const struct partition *partition)

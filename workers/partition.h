@@ -6,8 +6,8 @@
  * is tested without either. Requests to the calls are answered through the partition_on_ functions, once, never inside the
  * request; after `released` no answer is expected but that of dead letters, which then means nothing.
  *
- * Order of events: where does Kafka's group say we are (locate) -> where does the warehouse say we are (lane->recover) -> what does
- * the log hold (range) -> read from a little before, for the dedupe -> run: decode, dedupe, batch, send, commit -> drain.
+ * Order of events: where does Kafka's group say we are (locate) -> where does the warehouse say we are (lane->recover) -> [has the
+ * topic any commit] -> what does the log hold (range) -> read from a little before, for the dedupe -> run: decode, dedupe, batch, send, commit -> drain.
  */
 #ifndef KAKEHI_WORKERS_PARTITION_H
 #define KAKEHI_WORKERS_PARTITION_H
@@ -44,8 +44,12 @@ struct partition_calls {
     int64_t (*wall_us)(void *context);  /* time of day, for freshness only */
     /* The group's committed offset and its metadata. */
     void (*locate)(void *context, struct partition *partition);
-    /* First offset that the log holds, and one past the last. */
+    /* Has any partition of the topic a commit of the group? Kafka is asked from now on (rule C6). */
+    void (*topic_commits)(void *context, struct partition *partition);
+    /* First offset that the log holds, and one past the last; and how many partitions the topic has. */
     void (*range)(void *context, struct partition *partition);
+    /* One past the last message that is known to stand in the log; -1: not known. */
+    int64_t (*high)(void *context, const struct partition *partition);
     /* From the answer on, messages come, from this offset. */
     void (*read_from)(void *context, struct partition *partition, int64_t offset);
     /* No message comes any more from now on; or they go on behind the last one. */
@@ -81,7 +85,8 @@ struct partition *partition_new(const struct partition_shared *shared, const cha
 void partition_close(struct partition *partition, bool lost);
 
 void partition_on_located(struct partition *partition, int64_t offset, const char *mark, const struct err *err);
-void partition_on_range(struct partition *partition, int64_t low, int64_t high, const struct err *err);
+void partition_on_topic_commits(struct partition *partition, bool any, const struct err *err);
+void partition_on_range(struct partition *partition, int64_t low, int64_t high, int32_t topic_partitions, const struct err *err);
 void partition_on_reading(struct partition *partition, const struct err *err);
 void partition_on_message(struct partition *partition, const struct message *message);
 void partition_on_end(struct partition *partition, int64_t offset); /* everything below it has been delivered */
@@ -100,6 +105,10 @@ uint64_t partition_assignment(const struct partition *partition);
 const char *partition_id(const struct partition *partition); /* "topic/3" */
 const char *partition_state(const struct partition *partition);
 int64_t partition_next(const struct partition *partition); /* everything below is settled; -1: not known yet */
+/* Everything below is settled, or in the file under way; -1: not known yet. */
+int64_t partition_taken(const struct partition *partition);
+/* Is a request under way? */
+bool partition_is_sending(const struct partition *partition);
 bool partition_stopped(const struct partition *partition);
 /* What it last had trouble with; class ERR_NONE when all is well. */
 const struct err *partition_trouble(const struct partition *partition);

@@ -27,8 +27,7 @@ static enum envelope_state open_message(struct partition *partition, const struc
     return envelope_open(message, shared->calls->schema, shared->context, &partition->scratch, ret_row, err);
 }
 
-/* The batch that fills, covering everything from the one before on (I3). */
-static struct batch *filling(struct partition *partition)
+struct batch *partition_filling(struct partition *partition)
 {
     if (partition->filling == NULL) {
         partition->filling = batch_new(++partition->batch_number, partition->lane_start, now(partition), partition->shared->budget);
@@ -38,7 +37,7 @@ static struct batch *filling(struct partition *partition)
 
 static void bury(struct partition *partition, const struct message *message, const char *reason)
 {
-    struct batch *batch = filling(partition);
+    struct batch *batch = partition_filling(partition);
 
     batch_add_letter(batch, message->offset);
     partition->shared->calls->bury(partition->shared->context, partition, batch->number, message, reason);
@@ -83,9 +82,9 @@ static void take(struct partition *partition, const struct message *message, boo
     } else if (opened != ENVELOPE_OPEN) {
         bury(partition, message, err.text);
     } else if (dedupe_seen(partition->dedupe, &row.meta, message->key, message->key_size, message->offset)) {
-        batch_add_duplicate(filling(partition), message->offset);
+        batch_add_duplicate(partition_filling(partition), message->offset);
     } else {
-        batch_add_row(filling(partition), row.schema, message, row.frame_size, row.meta.ts_us);
+        batch_add_row(partition_filling(partition), row.schema, message, row.frame_size, row.meta.ts_us);
     }
 }
 
@@ -113,6 +112,20 @@ static void take_first_seen(struct partition *partition, const struct message *m
     take(partition, message, true);
 }
 
+static void read_message(struct partition *partition, const struct message *message)
+{
+    if (partition_at_cut(partition, message->offset)) {
+        partition_reach_cut(partition);
+        return;
+    }
+    partition->position = message->offset + 1;
+    if (state(partition) == RUN) {
+        take_first_seen(partition, message);
+    } else {
+        prime(partition, message);
+    }
+}
+
 void partition_on_message(struct partition *partition, const struct message *message)
 {
     struct err err = {0};
@@ -127,12 +140,7 @@ void partition_on_message(struct partition *partition, const struct message *mes
         if (state(partition) == PRIME && message->offset >= partition->start) {
             partition_run(partition);
         }
-        partition->position = message->offset + 1;
-        if (state(partition) == RUN) {
-            take_first_seen(partition, message);
-        } else {
-            prime(partition, message);
-        }
+        read_message(partition, message);
     }
     partition_step(partition);
 }
@@ -145,9 +153,14 @@ void partition_on_end(struct partition *partition, int64_t offset)
     if (state(partition) == PRIME && offset >= partition->start) {
         partition_run(partition);
     }
+    if (partition_at_cut(partition, offset)) {
+        partition_reach_cut(partition);
+        partition_step(partition);
+        return;
+    }
     partition->position = offset;
     if (state(partition) == RUN && offset > (partition->filling != NULL ? partition->filling->end : partition->lane_start)) {
-        batch_extend(filling(partition), offset); /* transaction markers: the warehouse's place moves past them too */
+        batch_extend(partition_filling(partition), offset); /* transaction markers: the warehouse's place moves past them too */
     }
     partition_step(partition);
 }
@@ -188,25 +201,51 @@ static void flight_mark(void *context)
     partition_commit_if_due(partition);
 }
 
-static void settle(struct partition *partition, const struct batch *batch)
+void partition_settle_tally(struct partition *partition, const struct tally *tally, enum fate fate)
 {
-    account_settle(partition->account, FATE_APPENDED, batch->row_count - batch->dead_count);
-    account_settle(partition->account, FATE_DEDUPLICATED, batch->duplicate_count);
-    account_settle(partition->account, FATE_DEAD_LETTERED, batch->letter_count + batch->dead_count);
-    if (batch->newest_us != INT64_MIN) {
-        account_freshness(partition->account, (partition->shared->calls->wall_us(partition->shared->context) - batch->newest_us) / 1000);
+    account_settle(partition->account, fate, tally->row_count);
+    account_settle(partition->account, FATE_DEDUPLICATED, tally->duplicate_count);
+    account_settle(partition->account, FATE_DEAD_LETTERED, tally->letter_count);
+    if (tally->newest_us != INT64_MIN && fate == FATE_APPENDED) {
+        account_freshness(partition->account, (partition->shared->calls->wall_us(partition->shared->context) - tally->newest_us) / 1000);
     }
+}
+
+static struct tally tally_of(const struct batch *batch)
+{
+    return (struct tally){.end = batch->end,
+                          .row_count = batch->row_count - batch->dead_count,
+                          .duplicate_count = batch->duplicate_count,
+                          .letter_count = batch->letter_count + batch->dead_count,
+                          .newest_us = batch->newest_us};
 }
 
 static void on_landed(void *context, struct batch *batch)
 {
     struct partition *partition = context;
 
-    settle(partition, batch);
+    const struct tally tally = tally_of(batch);
+
+    partition_settle_tally(partition, &tally, FATE_APPENDED);
+    partition_settle_file(partition, FATE_APPENDED); /* only a seal lands while a file is under way (I6) */
     partition->settled = batch->end;
     partition->rests = 0;
     partition->flight_wants_mark = false;
     batch_free(batch);
+    if (partition->settled == partition->cut && state(partition) == RUN) {
+        partition->cut = LANE_NO_CUT;
+        partition->start = partition->settled;
+        partition_seek(partition, partition->settled, "behind the file");
+    }
+    partition_step(partition);
+}
+
+static void on_taken(void *context, struct batch *batch)
+{
+    struct partition *partition = context;
+
+    partition->flight_wants_mark = false;
+    partition_take_batch(partition, batch);
     partition_step(partition);
 }
 
@@ -220,6 +259,7 @@ static void on_flight_failed(void *context, struct batch *batch, enum flight_fai
         partition_rest(partition, err);
     } else {
         partition_drop_batch(partition, batch);
+        partition_drop_file(partition);
     }
     if (failure == FLIGHT_STOP) {
         partition_stop(partition, err);
@@ -230,7 +270,7 @@ static void on_flight_failed(void *context, struct batch *batch, enum flight_fai
 }
 
 const struct flight_calls partition_flight_calls = {
-    .now_ms = flight_now_ms, .bury = flight_bury, .mark = flight_mark, .landed = on_landed, .failed = on_flight_failed};
+    .now_ms = flight_now_ms, .bury = flight_bury, .mark = flight_mark, .landed = on_landed, .taken = on_taken, .failed = on_flight_failed};
 
 void partition_on_buried(struct partition *partition, uint64_t batch_number, const struct err *err)
 {
@@ -271,15 +311,20 @@ void partition_resolve_unsure(struct partition *partition, int64_t start)
     struct batch *batch = partition->unsure;
     size_t in;
 
+    if (partition->file_under_way && start >= partition->file.end) {
+        partition_settle_file(partition, FATE_ALREADY_IN);
+    } else {
+        partition_drop_file(partition);
+    }
     partition->unsure = NULL;
     if (batch == NULL) {
         return;
     }
     in = batch_rows_below(batch, start);
     if (start >= batch->end) {
-        account_settle(partition->account, FATE_ALREADY_IN, batch->row_count - batch->dead_count);
-        account_settle(partition->account, FATE_DEDUPLICATED, batch->duplicate_count);
-        account_settle(partition->account, FATE_DEAD_LETTERED, batch->letter_count + batch->dead_count);
+        const struct tally tally = tally_of(batch);
+
+        partition_settle_tally(partition, &tally, FATE_ALREADY_IN);
     } else {
         account_settle(partition->account, FATE_ALREADY_IN, in);
         account_return(partition->account, batch_message_count(batch) - in);
@@ -290,7 +335,7 @@ void partition_resolve_unsure(struct partition *partition, int64_t start)
 size_t partition_messages_held(const struct partition *partition)
 {
     const struct batch *batches[] = {partition->filling, partition->unsure, flight_batch(&partition->flight)};
-    size_t count = partition->held != NULL;
+    size_t count = (size_t)(partition->held != NULL) + partition_messages_in_file(partition);
 
     for (size_t i = 0; i < 3; i++) {
         count += batches[i] != NULL ? batch_message_count(batches[i]) : 0;

@@ -9,12 +9,21 @@
 #include "workers/partition.h"
 
 /* The picture is in partition.c. The order is used: from REST on nothing is read, from LOST on nothing brings it back. */
-enum { FETCH, RECOVER, RANGE, SEEK, PRIME, RUN, REST, STOPPED, LOST, DRAIN, CLOSING };
+enum { FETCH, RECOVER, CONFIRM, RANGE, SEEK, PRIME, RUN, REST, STOPPED, LOST, DRAIN, CLOSING };
 
 /* A message whose schema is not known yet. */
 struct held {
     struct message message;
     uint8_t bytes[]; /* key, value */
+};
+
+/* What stands in the file under way: of its batches only the figures are left. */
+struct tally {
+    int64_t end; /* of the last batch taken */
+    size_t row_count;
+    size_t duplicate_count;
+    size_t letter_count;
+    int64_t newest_us;
 };
 
 struct partition {
@@ -42,6 +51,10 @@ struct partition {
     uint64_t batch_number;
     struct flight flight;
     struct held *held;
+    bool file_under_way;
+    struct tally file;
+    int64_t cut; /* of struct lane_place */
+    int32_t topic_partitions;
     struct batch *unsure; /* of the flight that ended in a surprise: recovery says whether it is in */
     bool leaving;         /* inside leave(): the caller steps */
 
@@ -93,12 +106,30 @@ void partition_seek(struct partition *partition, int64_t offset, const char *why
 void partition_run(struct partition *partition);
 
 /* partition_messages.c */
+void partition_settle_tally(struct partition *partition, const struct tally *tally, enum fate fate);
+/* The batch that fills, covering everything from the one before on (I3). */
+struct batch *partition_filling(struct partition *partition);
 extern const struct flight_calls partition_flight_calls;
 /* Takes the batch (or NULL): its messages are given back, to be read again. */
 void partition_drop_batch(struct partition *partition, struct batch *batch);
 void partition_drop_held(struct partition *partition);
 /* A flight ended in a surprise, and the warehouse has now said how far it is (R5). */
 void partition_resolve_unsure(struct partition *partition, int64_t start);
+
+/* partition_file.c */
+void partition_take_batch(struct partition *partition, struct batch *batch);
+/* The seal's IN, or what recovery found; `fate` of its rows. */
+void partition_settle_file(struct partition *partition, enum fate fate);
+/* Nothing of it is in: its messages will be read again. */
+void partition_drop_file(struct partition *partition);
+/* Is the file to be sealed now? next: the batch that would come after, or NULL. */
+bool partition_seal_is_due(const struct partition *partition, const struct batch *next);
+void partition_seal(struct partition *partition);
+uint64_t partition_seal_due_ms(const struct partition *partition); /* UINT64_MAX: there is none */
+size_t partition_messages_in_file(const struct partition *partition);
+/* A message or the log's end stands at or behind the cut: what fills ends exactly there. */
+bool partition_at_cut(const struct partition *partition, int64_t offset);
+void partition_reach_cut(struct partition *partition);
 
 /* partition_commits.c */
 bool partition_commit_is_wanted(const struct partition *partition);

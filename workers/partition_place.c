@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where to begin: FETCH, RECOVER, RANGE and SEEK. The warehouse's recovery is told what the group has committed (offset
+ * Where to begin: FETCH, RECOVER, CONFIRM, RANGE and SEEK. The warehouse's recovery is told what the group has committed (offset
  * and mark), and says the start; the log is then asked whether it holds that.
  *
  * C6: a start outside the log stops the partition. Neither end of the log is a default: below it rows were deleted before they were
@@ -43,6 +43,12 @@ void partition_on_located(struct partition *partition, int64_t offset, const cha
     partition->shared->warehouse->calls->recover(partition->lane, offset, partition->mark, on_recovered, partition);
 }
 
+static void ask_range(struct partition *partition, const char *why)
+{
+    sm_move(&partition->sm, RANGE, why);
+    partition->shared->calls->range(partition->shared->context, partition);
+}
+
 static void on_recovered(void *context, const struct lane_place *place, const struct err *err)
 {
     struct partition *partition = context;
@@ -58,8 +64,33 @@ static void on_recovered(void *context, const struct lane_place *place, const st
     partition_resolve_unsure(partition, place->start);
     partition->start = place->start;
     partition->lane_start = place->start;
-    sm_move(&partition->sm, RANGE, "recovered");
-    partition->shared->calls->range(partition->shared->context, partition);
+    partition->cut = place->cut;
+    if (place->needs_commit_of_topic) {
+        sm_move(&partition->sm, CONFIRM, "rows, but no commit");
+        partition->shared->calls->topic_commits(partition->shared->context, partition);
+    } else {
+        ask_range(partition, "recovered");
+    }
+}
+
+/* C6: the history was asked first. Rows that another partition wrote since then have their commit by now. */
+void partition_on_topic_commits(struct partition *partition, bool any, const struct err *err)
+{
+    struct err lost = {0};
+
+    if (state(partition) != CONFIRM) {
+        return;
+    }
+    if (err == NULL && any) {
+        ask_range(partition, "new beside partitions that have commits");
+        return;
+    }
+    (void)err_set(&lost, ERR_FATAL,
+                  "the history holds rows, but the group has no commit for any partition of the topic: its offsets were deleted, or expired while "
+                  "no worker ran. Rows would come twice or be left out; write the topic into a new history (another worker.group and "
+                  "table name), or set the table's history aside");
+    partition_fail(partition, err != NULL ? err : &lost);
+    partition_step(partition);
 }
 
 void partition_seek(struct partition *partition, int64_t offset, const char *why)
@@ -73,6 +104,12 @@ void partition_seek(struct partition *partition, int64_t offset, const char *why
 /* C6: never the one end or the other of the log by default. */
 static int check_range(const struct partition *partition, int64_t low, int64_t high, struct err *err)
 {
+    if (partition->cut != LANE_NO_CUT && partition->cut > high) {
+        return err_set(err, ERR_FATAL,
+                       "a load file goes up to %" PRId64 ", but the topic ends at %" PRId64 ": it was made anew, or lost its end. Bring it back, or "
+                       "begin with a new history",
+                       partition->cut, high);
+    }
     if (partition->start >= low && partition->start <= high) {
         return 0;
     }
@@ -87,7 +124,7 @@ static int check_range(const struct partition *partition, int64_t low, int64_t h
                    partition->start, high);
 }
 
-void partition_on_range(struct partition *partition, int64_t low, int64_t high, const struct err *err)
+void partition_on_range(struct partition *partition, int64_t low, int64_t high, int32_t topic_partitions, const struct err *err)
 {
     struct err bad = {0};
     int64_t from;
@@ -103,6 +140,7 @@ void partition_on_range(struct partition *partition, int64_t low, int64_t high, 
         partition_step(partition);
         return;
     }
+    partition->topic_partitions = topic_partitions;
     from = partition->start - partition->shared->dedupe_window;
     dedupe_reset(partition->dedupe);
     partition_seek(partition, from > low ? from : low, "in range");

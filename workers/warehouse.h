@@ -48,7 +48,9 @@ enum lane_answer {
 /* What recovery found: where the lane goes on. */
 struct lane_place {
     int64_t start; /* the first message that is not in; LANE_OFFSET_BEGINNING */
-    int64_t cut;   /* a file begun by an earlier owner goes from start to exactly here (rule D2); LANE_NO_CUT */
+    /* A file begun by an earlier owner goes from start to exactly here (rule D2); LANE_NO_CUT. No batch crosses the cut, and each of
+     * them, even one without a row, is to be taken (LANE_TAKEN). After the seal's IN there is no cut any more. */
+    int64_t cut;
     /* Rule C6: the history holds rows although this partition has no commit. Right only if another partition of the topic has
      * one, which the worker asks Kafka for after the history was asked; else the commits are lost, and a person must act. */
     bool needs_commit_of_topic;
@@ -68,6 +70,7 @@ struct warehouse_batch {
     int64_t start;    /* the end of the batch before; of the first one what recover answered, LANE_OFFSET_BEGINNING included */
     int64_t end;      /* one past the last: duplicates and dead letters just lie inside [start, end) */
     int64_t behind;   /* messages of the partition that are known to stand behind the batch: the backlog */
+    int32_t topic_partitions; /* how many partitions the topic has */
 };
 
 typedef void (*lane_recovered)(void *context, const struct lane_place *place, const struct err *err); /* err NULL: go on from place */
@@ -87,6 +90,9 @@ struct warehouse_calls {
     /* What a commit must say now; borrowed until the next call on this lane. "" is fine. */
     const char *(*mark)(struct lane *lane);
     void (*send)(struct lane *lane, struct request *request, lane_sent answer, void *context);
+    /* Can the batch go the lane's way while its file is under way? false: the worker seals the file first, and plans the batch behind
+     * it. Asked only between the first LANE_TAKEN and the seal, and not before a cut. NULL as seal. */
+    bool (*fits)(struct lane *lane, const struct warehouse_batch *batch);
     /* The file under way ends before the offset `end`, which is the end of the last batch taken. Its mark, from now on, is the
      * file's intent. No I/O, never fails. NULL where no lane ever answers LANE_TAKEN. */
     struct request *(*seal)(struct lane *lane, int64_t end);

@@ -87,6 +87,16 @@ static void ask_range(void *context, struct partition *partition)
     consumer_range(((struct worker *)context)->consumer, partition_assignment(partition));
 }
 
+static void ask_topic_commits(void *context, struct partition *partition)
+{
+    consumer_topic_commits(((struct worker *)context)->consumer, partition_assignment(partition));
+}
+
+static int64_t ask_high(void *context, const struct partition *partition)
+{
+    return consumer_high(((struct worker *)context)->consumer, partition_topic(partition), partition_number(partition));
+}
+
 static void ask_read_from(void *context, struct partition *partition, int64_t offset)
 {
     consumer_read_from(((struct worker *)context)->consumer, partition_assignment(partition), offset);
@@ -144,7 +154,9 @@ const struct partition_calls worker_partition_calls = {
     .now_ms = ask_now_ms,
     .wall_us = ask_wall_us,
     .locate = ask_locate,
+    .topic_commits = ask_topic_commits,
     .range = ask_range,
+    .high = ask_high,
     .read_from = ask_read_from,
     .hold = ask_hold,
     .commit = ask_commit,
@@ -200,9 +212,14 @@ static void on_located(void *owner, int64_t offset, const char *mark, const stru
     partition_on_located(owner, offset, mark, err);
 }
 
-static void on_range(void *owner, int64_t low, int64_t high, const struct err *err)
+static void on_range(void *owner, int64_t low, int64_t high, int32_t topic_partitions, const struct err *err)
 {
-    partition_on_range(owner, low, high, err);
+    partition_on_range(owner, low, high, topic_partitions, err);
+}
+
+static void on_topic_commits(void *owner, bool any, const struct err *err)
+{
+    partition_on_topic_commits(owner, any, err);
 }
 
 static void on_reading(void *owner, const struct err *err)
@@ -223,6 +240,7 @@ const struct consumer_calls worker_consumer_calls = {
         .failed = on_failed,
         .located = on_located,
         .range = on_range,
+        .topic_commits = on_topic_commits,
         .reading = on_reading,
         .committed = on_committed,
 };

@@ -107,17 +107,25 @@ json_t *worker_status(void *context)
     return all;
 }
 
+/* Messages that stand in a file under way have made their progress, until the file itself is under way to the warehouse. */
+static bool owes_progress(const struct member *member, int64_t lag)
+{
+    int64_t in_file = partition_taken(member->partition) - partition_next(member->partition);
+
+    return lag != 0 && (lag < 0 || lag > in_file || partition_is_sending(member->partition));
+}
+
 static void watch(struct member *member)
 {
     int64_t lag = lag_of(member);
-    int64_t next = partition_next(member->partition);
-    bool stuck = lag != 0 && next == member->next_seen;
+    int64_t next = partition_taken(member->partition);
+    bool stuck = owes_progress(member, lag) && next == member->next_seen;
 
     if (lag >= 0) {
         metric_set(member->lag_metric, (double)lag);
     }
     if (!stuck) {
-        member->behind_since_ms = lag == 0 ? 0 : now_ms(member->worker);
+        member->behind_since_ms = owes_progress(member, lag) ? now_ms(member->worker) : 0;
     } else if (member->behind_since_ms == 0) {
         member->behind_since_ms = now_ms(member->worker);
     }

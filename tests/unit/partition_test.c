@@ -572,12 +572,164 @@ static void test_partition__of_the_next_assignment_goes_on_where_the_last_one_en
     }
 }
 
+/* ---- files */
+
+static void begin_files(const char *log)
+{
+    world_init(&world, log);
+    world_gather(&world);
+    world_assign(&world);
+    world_start(&world);
+}
+
+/* Into the file, one batch after the other. */
+static void take_all(void)
+{
+    while (world_deliver(&world) || world.send_answer != NULL || world.ensure_answer != NULL || (world.committing && !world.sealing)) {
+        if (world.ensure_answer != NULL) {
+            world_ensure(&world);
+        } else if (world.committing && !world.sealing) {
+            world_commit(&world, COMMIT_IN);
+        } else if (world.send_answer != NULL) {
+            world_send(&world, LANE_IN);
+        }
+    }
+}
+
+static void test_partition__commits_nothing_of_a_file_before_its_seal_is_in(void **state) /* I5 */
+{
+    (void)state;
+    begin_files("abcdefgh");
+    take_all();
+    world_check_p5(&world);
+    assert_int_equal(count(FATE_APPENDED), 0);
+    assert_int_equal(partition_next(world.partition), 0);
+    assert_int_equal(partition_taken(world.partition), 8);
+    world.seal_due_ms = 0;
+    partition_step(world.partition);
+    assert_true(world.committing); /* D1: the intent first */
+    assert_null(world.send_answer);
+    world_commit(&world, COMMIT_IN);
+    assert_int_equal(world.committed, 0);
+    world_send(&world, LANE_IN);
+    assert_int_equal(count(FATE_APPENDED), 8);
+    world_settle(&world);
+    assert_int_equal(world.committed, 8);
+}
+
+static void test_partition__holds_no_bytes_of_what_stands_in_a_file(void **state) /* P6 */
+{
+    (void)state;
+    begin_files("abcdefgh");
+    take_all();
+    assert_int_equal(budget_used(&world.budget), 0);
+}
+
+static void test_partition__ft_d2_builds_the_file_of_an_earlier_intent_to_exactly_its_end(void **state)
+{
+    (void)state;
+    begin_files("abcdefghij..kl");
+    take_all();
+    world.file_end = 11; /* as if the intent had named the middle of the markers */
+    world.intent = 11;
+    partition_close(world.partition, true);
+    world_close_lane(&world);
+    world_assign(&world);
+    world_start(&world);
+    world.seal_due_ms = UINT64_MAX;
+    take_all();
+    assert_int_equal(world.file_end, 11); /* the seal is asked for at the cut, not when it would be due */
+    assert_true(world.sealing);
+    world_settle(&world);
+    assert_int_equal(world.file_end, 14);
+    world.seal_due_ms = 0;
+    world_settle(&world);
+    assert_int_equal(world.next, 14);
+    for (int i = 0; i < 14; i++) {
+        assert_int_equal(world.rows[i], world.log[i] != '.');
+    }
+}
+
+static void test_partition__seals_before_a_batch_that_does_not_fit(void **state)
+{
+    (void)state;
+    begin_files("abcdefgh");
+    assert_true(world_deliver(&world) && world_deliver(&world) && world_deliver(&world) && world_deliver(&world));
+    world_ensure(&world);
+    world_commit(&world, COMMIT_IN); /* the first one, of the start */
+    world_commit(&world, COMMIT_IN);
+    world_send(&world, LANE_IN);
+    world.fits = false;
+    world_deliver_all(&world);
+    assert_true(world.sealing);
+    world_commit(&world, COMMIT_IN);
+    world_send(&world, LANE_IN);
+    assert_int_equal(world.next, 4);
+    assert_int_equal(count(FATE_APPENDED), 4);
+}
+
+static void test_partition__ft_d4_takes_a_refused_file_in_batch_by_batch(void **state)
+{
+    (void)state;
+    begin_files("abXdefgh");
+    take_all();
+    world.seal_due_ms = 0;
+    world_settle(&world);
+    assert_int_equal(world.next, 8);
+    assert_int_equal(world.dead[2], 1);
+    assert_int_equal(count(FATE_APPENDED), 7);
+    assert_int_equal(count(FATE_DEAD_LETTERED), 1);
+}
+
+static void test_partition__counts_a_file_as_already_in_when_recovery_says_so(void **state) /* R5 */
+{
+    (void)state;
+    begin_files("abcd");
+    take_all();
+    world.seal_due_ms = 0;
+    partition_step(world.partition);
+    world_commit(&world, COMMIT_IN);
+    world_send_unclear(&world);
+    world_settle(&world);
+    assert_int_equal(count(FATE_ALREADY_IN), 4);
+    assert_int_equal(count(FATE_APPENDED), 0);
+}
+
+/* ---- C6: rows, and no commit */
+
+static void test_partition__ft_c6_stops_on_rows_without_any_commit_of_the_topic(void **state)
+{
+    (void)state;
+    begin("abc");
+    world.needs_commit_of_topic = true;
+    world_locate(&world);
+    world_recover(&world);
+    assert_false(world.ranging);
+    world_confirm(&world, false);
+    assert_true(partition_stopped(world.partition));
+    assert_non_null(strstr(partition_trouble(world.partition)->text, "no commit for any partition"));
+}
+
+static void test_partition__ft_c6_goes_on_beside_partitions_that_have_commits(void **state)
+{
+    (void)state;
+    begin("abc");
+    world.needs_commit_of_topic = true;
+    world_locate(&world);
+    world_recover(&world);
+    world_confirm(&world, true);
+    assert_true(world.ranging);
+}
+
 /* ---- every schedule */
 
 static void turn(struct world *w, unsigned *seed)
 {
     static const enum lane_answer answers[] = {LANE_IN, LANE_IN, LANE_IN, LANE_PAUSE, LANE_SURPRISE};
     int choice = rand_r(seed) % 16;
+
+    w->fits = rand_r(seed) % 8 > 0;
+    w->seal_due_ms = rand_r(seed) % 8 > 0 ? w->now_ms + 5000 : 0;
 
     if (choice < 6) {
         (void)world_deliver(w);
@@ -599,6 +751,8 @@ static void turn(struct world *w, unsigned *seed)
         world_locate(w);
     } else if (choice == 13 && w->recover_answer != NULL) {
         world_recover(w);
+    } else if (choice == 14 && w->confirming) {
+        world_confirm(w, true);
     } else if (choice == 14 && w->ranging) {
         world_range(w);
     } else if (choice == 14 && w->seeking) {
@@ -625,8 +779,9 @@ static void reassign(struct world *w)
     world_assign(w);
 }
 
-static void one_schedule(unsigned seed)
+static void one_schedule(unsigned number)
 {
+    unsigned seed = number;
     static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOQRSTUVWYZ0123456789!#XP?...";
     char log[121];
 
@@ -635,7 +790,11 @@ static void one_schedule(unsigned seed)
     }
     log[sizeof log - 1] = '\0';
     world_init(&world, log);
-    world.warehouse_calls.mark_before_send = seed % 2 == 0;
+    world.warehouse_calls.mark_before_send = number % 2 == 0;
+    world.needs_commit_of_topic = number % 5 == 0;
+    if (number % 3 == 0) {
+        world_gather(&world);
+    }
     world_assign(&world);
     for (int i = 0; i < 1500; i++) {
         turn(&world, &seed);
@@ -646,6 +805,7 @@ static void one_schedule(unsigned seed)
     }
     partition_close(world.partition, false); /* it may be closing already */
     reassign(&world);
+    world.seal_due_ms = 0;
     world_settle(&world);
     for (size_t i = 0; i < sizeof log - 1; i++) {
         bool repeated = i > 0 && memchr(log, log[i], i) != NULL;
@@ -707,6 +867,14 @@ int main(void)
         test(test_partition__stops_when_its_place_vanishes_while_it_runs),
         test(test_partition__holds_while_a_full_batch_waits_and_goes_on_behind),
         test(test_partition__holds_while_the_budget_is_tight_and_sends_what_it_has),
+        test(test_partition__commits_nothing_of_a_file_before_its_seal_is_in),
+        test(test_partition__holds_no_bytes_of_what_stands_in_a_file),
+        test(test_partition__ft_d2_builds_the_file_of_an_earlier_intent_to_exactly_its_end),
+        test(test_partition__seals_before_a_batch_that_does_not_fit),
+        test(test_partition__ft_d4_takes_a_refused_file_in_batch_by_batch),
+        test(test_partition__counts_a_file_as_already_in_when_recovery_says_so),
+        test(test_partition__ft_c6_stops_on_rows_without_any_commit_of_the_topic),
+        test(test_partition__ft_c6_goes_on_beside_partitions_that_have_commits),
         test(test_partition__closes_in_every_state_without_a_leftover),
         test(test_partition__of_the_next_assignment_goes_on_where_the_last_one_ended),
         cmocka_unit_test(test_partition__in_any_schedule_each_row_is_in_once_and_accounted),

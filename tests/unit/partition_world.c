@@ -23,6 +23,7 @@ struct request {
     bool *dropped;
     int64_t start;
     int64_t end;
+    bool seal;
 };
 
 /* There is one world at a time: a lane is only a name. */
@@ -79,6 +80,39 @@ static struct request *lane_plan(struct lane *lane, const struct warehouse_batch
         request->offsets[i] = batch->rows[i].offset;
     }
     the_world->plans++;
+    the_world->requests_alive++;
+    return request;
+}
+
+/* ---- the file under way */
+
+static bool lane_fits(struct lane *lane, const struct warehouse_batch *batch)
+{
+    (void)lane;
+    assert_true(the_world->file_open && batch->start == the_world->file_end);
+    return the_world->fits;
+}
+
+static uint64_t lane_seal_due_ms(struct lane *lane)
+{
+    (void)lane;
+    assert_true(the_world->file_open);
+    return the_world->seal_due_ms;
+}
+
+static struct request *lane_seal(struct lane *lane, int64_t end)
+{
+    struct request *request = calloc(1, sizeof *request);
+
+    (void)lane;
+    must(request != NULL);
+    assert_true(the_world->file_open);
+    assert_int_equal(end, the_world->file_end);
+    assert_true(the_world->intent == LANE_NO_CUT || the_world->intent == end); /* D2 */
+    request->seal = true;
+    request->start = the_world->next;
+    request->end = end;
+    the_world->sealing = true;
     the_world->requests_alive++;
     return request;
 }
@@ -143,6 +177,18 @@ static void ask_locate(void *context, struct partition *partition)
 {
     (void)partition;
     ((struct world *)context)->locating = true;
+}
+
+static void ask_topic_commits(void *context, struct partition *partition)
+{
+    (void)partition;
+    ((struct world *)context)->confirming = true;
+}
+
+static int64_t ask_high(void *context, const struct partition *partition)
+{
+    (void)partition;
+    return (int64_t)strlen(((struct world *)context)->log);
 }
 
 static void ask_range(void *context, struct partition *partition)
@@ -224,7 +270,9 @@ static const struct partition_calls calls = {
     .now_ms = ask_now_ms,
     .wall_us = ask_wall_us,
     .locate = ask_locate,
+    .topic_commits = ask_topic_commits,
     .range = ask_range,
+    .high = ask_high,
     .read_from = ask_read_from,
     .hold = ask_hold,
     .commit = ask_commit,
@@ -245,6 +293,8 @@ void world_init(struct world *world, const char *log)
     world->now_ms = 1000;
     world->committed = PARTITION_NO_OFFSET;
     world->next = LANE_OFFSET_BEGINNING;
+    world->intent = LANE_NO_CUT;
+    world->append_until = INT64_MIN;
     world->schema = make_schema("shop", "orders", "id", "id long");
     world->warehouse_calls = (struct warehouse_calls){
         .open = lane_open,
@@ -274,11 +324,23 @@ void world_init(struct world *world, const char *log)
     the_world = world;
 }
 
+void world_gather(struct world *world)
+{
+    world->files = true;
+    world->fits = true;
+    world->seal_due_ms = UINT64_MAX;
+    world->warehouse_calls.mark_before_send = true;
+    world->warehouse_calls.fits = lane_fits;
+    world->warehouse_calls.seal = lane_seal;
+    world->warehouse_calls.seal_due_ms = lane_seal_due_ms;
+}
+
 void world_assign(struct world *world)
 {
     world->released = false;
     world->closed = false;
     world->reading = false;
+    world->confirming = false;
     world->locating = world->ranging = world->seeking = world->committing = world->reading_schemas = false;
     world->partition = partition_new(&world->shared, "kakehi.shop.orders", 0, ++world->assignment, "shop.orders");
 }
@@ -350,13 +412,22 @@ void world_recover(struct world *world)
 
     assert_non_null(answer);
     world->recover_answer = NULL;
-    answer(world->recover_context, &(struct lane_place){.start = world->next, .cut = LANE_NO_CUT}, NULL);
+    world->file_open = false; /* what is not sealed is forgotten */
+    world->sealing = false;
+    answer(world->recover_context,
+           &(struct lane_place){.start = world->next, .cut = world->intent, .needs_commit_of_topic = world->needs_commit_of_topic}, NULL);
+}
+
+void world_confirm(struct world *world, bool any)
+{
+    assert_true(take_flag(&world->confirming));
+    partition_on_topic_commits(world->partition, any, NULL);
 }
 
 void world_range(struct world *world)
 {
     assert_true(take_flag(&world->ranging));
-    partition_on_range(world->partition, world->low, (int64_t)strlen(world->log), NULL);
+    partition_on_range(world->partition, world->low, (int64_t)strlen(world->log), 1, NULL);
 }
 
 void world_seek(struct world *world)
@@ -382,6 +453,7 @@ void world_commit(struct world *world, enum commit_answer answer)
     assert_true(take_flag(&world->committing));
     if (answer == COMMIT_IN) {
         world->committed = world->commit_offset;
+        world->intent = world->sealing ? world->file_end : world->intent; /* D1 */
     } else {
         (void)err_set(&err, ERR_RETRY, "commit refused");
     }
@@ -415,6 +487,47 @@ void world_ensure(struct world *world)
     answer(world->ensure_context, NULL);
 }
 
+static bool goes_into_the_file(const struct world *world, const struct request *request)
+{
+    return world->files && !request->seal && (world->file_open || world->intent != LANE_NO_CUT || request->start >= world->append_until);
+}
+
+static void take_rows(struct world *world, const struct request *request)
+{
+    if (!world->file_open) {
+        world->file_open = true;
+        world->file_row_count = 0;
+        world->file_end = world->next;
+    }
+    assert_int_equal(request->start, world->file_end);   /* I3 */
+    assert_true(request->end <= world->intent);          /* I7 */
+    for (size_t i = 0; i < request->row_count; i++) {
+        if (!request->dropped[i]) {
+            world->file[world->file_row_count++] = request->offsets[i];
+        }
+    }
+    world->file_end = request->end;
+}
+
+/* The file is in, or refused whole. */
+static bool write_file(struct world *world)
+{
+    bool good = true;
+
+    assert_true(world->intent == world->file_end); /* D1: committed before it is sent */
+    for (size_t i = 0; i < world->file_row_count; i++) {
+        good = good && world->log[world->file[i]] != 'X';
+    }
+    for (size_t i = 0; good && i < world->file_row_count; i++) {
+        world->rows[world->file[i]]++;
+    }
+    world->next = good ? world->file_end : world->next;
+    world->append_until = good ? world->append_until : world->file_end; /* D4 */
+    world->intent = LANE_NO_CUT;
+    world->file_open = world->sealing = false;
+    return good;
+}
+
 static void write_rows(struct world *world, const struct request *request)
 {
     assert_int_equal(request->start, world->next); /* I3: no gap, nothing twice */
@@ -446,6 +559,15 @@ void world_send(struct world *world, enum lane_answer answer)
     assert_non_null(call);
     world->send_answer = NULL;
     (void)err_set(&err, ERR_RETRY, "the warehouse said %d", answer);
+    if (answer == LANE_IN && world->sent->seal) {
+        call(world->send_context, write_file(world) ? LANE_IN : LANE_SURPRISE, NULL, 0, &err);
+        return;
+    }
+    if (answer == LANE_IN && goes_into_the_file(world, world->sent)) {
+        take_rows(world, world->sent);
+        call(world->send_context, LANE_TAKEN, NULL, 0, &err);
+        return;
+    }
     if (answer == LANE_IN || answer == LANE_BAD_ROWS) {
         count = bad_rows(world, rows);
         answer = count > 0 ? LANE_BAD_ROWS : LANE_IN;
@@ -460,7 +582,9 @@ void world_send_unclear(struct world *world)
 {
     size_t rows[WORLD_LOG_MAX];
 
-    if (bad_rows(world, rows) == 0) {
+    if (world->sent->seal) {
+        (void)write_file(world);
+    } else if (!goes_into_the_file(world, world->sent) && bad_rows(world, rows) == 0) {
         write_rows(world, world->sent);
     }
     world_send(world, LANE_SURPRISE);
@@ -535,6 +659,8 @@ static bool answer_one(struct world *world)
         world_locate(world);
     } else if (world->recover_answer != NULL) {
         world_recover(world);
+    } else if (world->confirming) {
+        world_confirm(world, true);
     } else if (world->ranging) {
         world_range(world);
     } else if (world->seeking) {

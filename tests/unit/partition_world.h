@@ -5,6 +5,10 @@
  * The log is a text, a letter a message: `a`..`z` a row of that identity (so a repeated letter is a duplicate in the log), `!` bytes that
  * are no frame, `?` a row of a schema that nobody has, `#` a row whose bytes end too early, `X` a row that the warehouse refuses, `P` a row
  * that can't be planned, `.` an offset without a message (a marker). Every request waits in a slot until the test answers it.
+ *
+ * With `files` the warehouse gathers batches into a file: TAKEN, and all in with the seal. The intent of a file (its end, once the commit that
+ * names it is acknowledged) outlives the lane, as in Kafka; the file itself does not. A file with an X row is refused whole, and
+ * its range then goes in batch by batch (rule D4).
  */
 #ifndef KAKEHI_TESTS_UNIT_PARTITION_WORLD_H
 #define KAKEHI_TESTS_UNIT_PARTITION_WORLD_H
@@ -40,6 +44,7 @@ struct world {
     bool reading;
     bool knows_late_schema; /* `?` has become readable */
 
+    bool confirming; /* topic_commits asked, and not answered */
     bool locating, ranging, seeking, committing, reading_schemas; /* asked, and not answered */
     int64_t seek_offset;
     int64_t commit_offset; /* of the commit under way */
@@ -56,6 +61,17 @@ struct world {
     /* The warehouse: the file, and what it was asked. */
     int64_t next;               /* as SQLite's kakehi_offsets; LANE_OFFSET_BEGINNING on the first start */
     uint8_t rows[WORLD_LOG_MAX]; /* by offset: how often it is in the history */
+    bool needs_commit_of_topic; /* what recovery says */
+    bool files;                 /* set by world_gather, before world_assign */
+    bool file_open;
+    int64_t file_end;
+    int64_t file[WORLD_LOG_MAX]; /* offsets of its rows */
+    size_t file_row_count;
+    bool sealing;            /* the seal was asked for, and not answered */
+    int64_t intent;          /* end of the file that a commit names; LANE_NO_CUT */
+    int64_t append_until;    /* no file before this offset */
+    uint64_t seal_due_ms;    /* while a file is open */
+    bool fits;
     lane_recovered recover_answer;
     lane_ensured ensure_answer;
     lane_sent send_answer;
@@ -70,12 +86,14 @@ struct world {
 
 void world_init(struct world *world, const char *log);
 void world_deinit(struct world *world);
+void world_gather(struct world *world); /* makes it a warehouse of files */
 void world_assign(struct world *world);
 void world_pass(struct world *world, uint64_t time_ms); /* turns the clock; steps the partition if it wished so */
 
 /* Answers to what was asked; each must have been asked. */
 void world_locate(struct world *world);
 void world_recover(struct world *world);
+void world_confirm(struct world *world, bool any);
 void world_range(struct world *world);
 void world_seek(struct world *world);
 void world_start(struct world *world); /* all four: the partition runs, or reads back */
@@ -83,7 +101,8 @@ void world_commit(struct world *world, enum commit_answer answer);
 void world_schemas(struct world *world);
 void world_bury_all(struct world *world);
 void world_ensure(struct world *world);
-/* IN writes the rows and moves `next`, or names the X rows (BAD_ROWS) if there are some; the other answers do nothing. */
+/* IN writes the rows and moves `next`, or names the X rows (BAD_ROWS) if there are some; the other answers do nothing. Of a warehouse of
+ * files: IN becomes TAKEN where rows go into the file; of a seal it writes them all, or SURPRISE if an X is among them. */
 void world_send(struct world *world, enum lane_answer answer);
 /* The rows are in, but the answer is SURPRISE. */
 void world_send_unclear(struct world *world);

@@ -940,16 +940,16 @@ static void add_letter(const char *letter)
     order[order_size] = '\0';
 }
 
-static void order_recovered(void *context, int64_t start_offset, const struct err *err)
+static void order_ensured(void *context, const struct err *err)
 {
-    (void)start_offset;
     assert_null(err);
     add_letter(context);
 }
 
-static void order_ensured(void *context, const struct err *err)
+static void order_recovered(void *context, const struct lane_place *place, const struct err *err)
 {
-    order_recovered(context, 0, err);
+    (void)place;
+    order_ensured(context, err);
 }
 
 static void order_sent(void *context, enum lane_answer sent, const size_t *bad_rows, size_t bad_row_count,
