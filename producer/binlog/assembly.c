@@ -14,7 +14,7 @@
 #include "common/must.h"
 
 #define SKIM_KEPT_BYTES   (1024 * 1024)
-#define EVENT_BYTES_MAX   (64 * 1024 * 1024) /* of an event that must be whole and is not of rows */
+#define EVENT_BYTES_MAX   (64 * 1024 * 1024) /* of an event that must be whole */
 #define WINDOW_KEPT_BYTES (4 * 1024 * 1024)  /* a window above this is given back after its event */
 
 static const uint8_t magic[4] = {0xfe, 'b', 'i', 'n'};
@@ -108,8 +108,8 @@ static int choose_phase(struct assembly *assembly, struct err *err)
     }
     if (header->size <= CHECKED_WHOLE_MAX) {
         assembly->phase = ASSEMBLY_WHOLE;
-    } else if (event_is_rows(header->type)) {
-        assembly->phase = ASSEMBLY_ROWS;
+    } else if (event_is_rows(header->type) || header->type == EVENT_TRANSACTION_PAYLOAD) {
+        assembly->phase = ASSEMBLY_PARTS;
     } else if (action == EVENT_REFUSE) {
         return err_set(err, ERR_FATAL, "event %u (%s): %s", header->type, event_name(header->type),
                        event_refusal(header->type));
@@ -355,7 +355,7 @@ enum assembly_result assembly_next(struct assembly *assembly, struct err *err)
     case ASSEMBLY_SKIM:
         return read_skim(assembly, err);
     default:
-        must(assembly->phase == ASSEMBLY_ROWS);
+        must(assembly->phase == ASSEMBLY_PARTS);
         return ASSEMBLY_EVENT; /* nothing of it is in the body yet: the owner asks for more */
     }
 }
@@ -364,7 +364,7 @@ enum assembly_result assembly_more(struct assembly *assembly, struct err *err)
 {
     enum assembly_result result;
 
-    must(assembly->phase == ASSEMBLY_ROWS);
+    must(assembly->phase == ASSEMBLY_PARTS);
     if (assembly->window_taken > 0 && assembly->left > 0) {
         buffer_drop(&assembly->window, assembly->window_taken);
         assembly->window_taken = 0;

@@ -4,9 +4,10 @@
  *
  *   HEAD --19 bytes are here--> WHOLE --last byte, checksum good--> HEAD      up to CHECKED_WHOLE_MAX
  *                          \--> SKIM  --last byte, checksum good--> HEAD      larger, of which only the beginning counts
- *                           \-> ROWS  --last byte, checksum good--> HEAD      larger rows events: handed on as they come
+ *                           \-> PARTS --last byte, checksum good--> HEAD      larger, of rows or a compressed transaction:
+ *                                                                              handed on as they come
  *
- * An event that lies in one piece is not copied. In ROWS the owner takes rows off the front; what is left of a piece is moved
+ * An event that lies in one piece is not copied. In PARTS the owner takes bytes off the front; what is left of a piece is moved
  * to the front of the window before the next piece is added, so each byte is moved once at most, and a row larger than the
  * window makes it double.
  */
@@ -31,10 +32,10 @@ struct event {
     const uint8_t *body; /* behind the header, without checksum; what is here and not taken yet */
     size_t size;         /* of body */
     bool complete;       /* the whole rest of the event is in body, and its checksum was good (or it has none) */
-    bool beginning_only; /* of a larger event that is not of rows: body is its beginning, and complete */
+    bool beginning_only; /* of a larger event that is not handed on in parts: body is its beginning, and complete */
 };
 
-enum assembly_phase { ASSEMBLY_HEAD, ASSEMBLY_WHOLE, ASSEMBLY_SKIM, ASSEMBLY_ROWS };
+enum assembly_phase { ASSEMBLY_HEAD, ASSEMBLY_WHOLE, ASSEMBLY_SKIM, ASSEMBLY_PARTS };
 
 struct assembly {
     struct packet_reader packets;
@@ -46,8 +47,8 @@ struct assembly {
     uint8_t head[EVENT_HEADER_SIZE];
     uint8_t head_size;
     uint32_t left;                      /* bytes of the event, checksum included, that were not taken from the packets */
-    uint32_t crc;                       /* over what is behind us, in SKIM and ROWS */
-    uint8_t crc_stored[EVENT_CRC_SIZE]; /* the last bytes of the event, as they come, in SKIM and ROWS */
+    uint32_t crc;                       /* over what is behind us, in SKIM and PARTS */
+    uint8_t crc_stored[EVENT_CRC_SIZE]; /* the last bytes of the event, as they come, in SKIM and PARTS */
     struct buffer window;               /* gathered bytes of the event */
     size_t window_taken;                /* of the window, by the owner */
     uint64_t offset;                    /* of the next event in the file */
@@ -61,7 +62,7 @@ void assembly_deinit(struct assembly *assembly);
 void assembly_reset(struct assembly *assembly);
 /* The next event. The one before must have been complete. */
 enum assembly_result assembly_next(struct assembly *assembly, struct err *err);
-/* More of a rows event that is not complete: adds to event.body. */
+/* More of an event that is not complete: adds to event.body. */
 enum assembly_result assembly_more(struct assembly *assembly, struct err *err);
 /* Takes bytes off the front of event.body. */
 void assembly_take(struct assembly *assembly, size_t size);

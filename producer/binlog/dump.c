@@ -65,7 +65,6 @@ static const struct requirement requirements[] = {
     {"binlog_row_image", "FULL", false, "SET GLOBAL binlog_row_image=FULL, in the server's configuration too; open sessions keep the old one"},
     {"binlog_row_metadata", "FULL", false,
      "SET GLOBAL binlog_row_metadata=FULL, in the server's configuration too (MySQL from 8.0.1, MariaDB from 10.5)"},
-    {"binlog_transaction_compression", "0", true, "SET GLOBAL binlog_transaction_compression=OFF, in the server's configuration too"},
     {"log_bin_compress", "0", true, "SET GLOBAL log_bin_compress=OFF, in the server's configuration too"},
     {"binlog_row_value_options", "", true, "SET GLOBAL binlog_row_value_options='', in the server's configuration too"},
 };

@@ -28,7 +28,8 @@ struct binlog_stream *binlog_stream_new(const struct binlog_stream_options *opti
     if (stream->options.row_bytes_max == 0) {
         stream->options.row_bytes_max = ROW_BYTES_MAX;
     }
-    assembly_init(&stream->assembly, options->framing);
+    assembly_init(&stream->outer, options->framing);
+    stream->assembly = &stream->outer;
     stream->tables = tables_new(&stream->options);
     stream->end_due = GO_ON;
     stream->position = FIRST_EVENT;
@@ -41,7 +42,9 @@ void binlog_stream_free(struct binlog_stream *stream)
     if (stream == NULL) {
         return;
     }
-    assembly_deinit(&stream->assembly);
+    stream_close_payload(stream);
+    assembly_deinit(&stream->outer);
+    payload_deinit(&stream->payload);
     tables_free(stream->tables);
     query_deinit(&stream->query);
     text_list_deinit(&stream->prepared);
@@ -53,7 +56,7 @@ void binlog_stream_free(struct binlog_stream *stream)
 
 void binlog_stream_give(struct binlog_stream *stream, const uint8_t *bytes, size_t size)
 {
-    packet_give(&stream->assembly.packets, bytes, size);
+    packet_give(&stream->outer.packets, bytes, size);
 }
 
 void binlog_stream_open(struct binlog_stream *stream, const char *file, uint64_t position)
@@ -66,7 +69,8 @@ void binlog_stream_open(struct binlog_stream *stream, const char *file, uint64_t
     stream->end_due = GO_ON;
     query_deinit(&stream->query);
     tables_unmap(stream->tables);
-    assembly_reset(&stream->assembly);
+    stream_close_payload(stream);
+    assembly_reset(&stream->outer);
     if (stream->options.framing == BINLOG_PACKETS) {
         stream_group_init(stream);
     }
@@ -78,7 +82,7 @@ int binlog_stream_end(struct binlog_stream *stream, struct err *err)
         *err = stream->failure;
         return -1;
     }
-    if (!assembly_idle(&stream->assembly)) {
+    if (!assembly_idle(&stream->outer) || stream_in_payload(stream)) {
         (void)stream_refuse(stream, "the %s ends in the middle of an event",
                             stream->options.framing == BINLOG_FILE ? "file" : "stream");
         *err = stream->failure;
@@ -120,10 +124,13 @@ static uint64_t extend_position(uint64_t base, uint32_t low)
 
 static void place_event(struct binlog_stream *stream)
 {
-    const struct event *event = &stream->assembly.event;
+    const struct event *event = &stream->assembly->event;
     const struct event_header *header = &event->header;
     bool outside = sm_at(&stream->group) == GROUP_OUTSIDE;
 
+    if (stream_in_payload(stream)) {
+        return;
+    }
     if (stream->options.framing == BINLOG_FILE) {
         stream->event_position = event->offset;
         stream->event_end = event->offset + header->size;
@@ -144,13 +151,15 @@ static void place_event(struct binlog_stream *stream)
 static int next_event(struct binlog_stream *stream)
 {
     struct err err = {0};
-    enum assembly_result result = assembly_next(&stream->assembly, &err);
+    enum assembly_result result = assembly_next(stream->assembly, &err);
 
     if (result == ASSEMBLY_INPUT) {
-        return BINLOG_INPUT;
+        return stream_input(stream);
     }
     if (result == ASSEMBLY_FAILED) {
-        stream->event_position = stream->options.framing == BINLOG_FILE ? stream->assembly.offset : stream->event_end;
+        if (!stream_in_payload(stream)) {
+            stream->event_position = stream->options.framing == BINLOG_FILE ? stream->outer.offset : stream->event_end;
+        }
         return stream_failed(stream, &err);
     }
     place_event(stream);
@@ -167,6 +176,9 @@ static int step(struct binlog_stream *stream)
     if (stream->begin_due) {
         stream->begin_due = false;
         return BINLOG_BEGIN;
+    }
+    if (stream->payload_due) {
+        return stream_open_payload(stream);
     }
     if (stream->emptied < stream->query.table_count) {
         return stream_next_emptied(stream);
@@ -235,20 +247,20 @@ bool binlog_stream_inside(const struct binlog_stream *stream)
 
 enum binlog_flavor binlog_stream_flavor(const struct binlog_stream *stream)
 {
-    return stream->assembly.format.flavor;
+    return stream->outer.format.flavor;
 }
 
 const char *binlog_stream_server_version(const struct binlog_stream *stream)
 {
-    return stream->assembly.format.server_version;
+    return stream->outer.format.server_version;
 }
 
 bool binlog_stream_cuttable(const struct binlog_stream *stream)
 {
-    return stream->assembly.phase != ASSEMBLY_ROWS || !stream->assembly.format.checksums;
+    return stream->outer.phase != ASSEMBLY_PARTS || !stream->outer.format.checksums;
 }
 
 unsigned binlog_stream_server_error(const struct binlog_stream *stream)
 {
-    return stream->assembly.packets.server_error;
+    return stream->outer.packets.server_error;
 }

@@ -58,7 +58,7 @@ void stream_group_init(struct binlog_stream *stream)
 
 static int refuse_short(struct binlog_stream *stream, const struct cursor *cursor)
 {
-    return stream_refuse(stream, "%s: %s", event_name(stream->assembly.event.header.type), cursor->why);
+    return stream_refuse(stream, "%s: %s", event_name(stream->assembly->event.header.type), cursor->why);
 }
 
 /* A transaction begins with the event in hand. */
@@ -66,7 +66,7 @@ static void open_group(struct binlog_stream *stream, int state, const char *gtid
 {
     struct binlog_transaction *transaction = &stream->transaction;
 
-    sm_move(&stream->group, state, event_name(stream->assembly.event.header.type));
+    sm_move(&stream->group, state, event_name(stream->assembly->event.header.type));
     (void)snprintf(transaction->gtid, sizeof transaction->gtid, "%s", gtid);
     memcpy(transaction->file, stream->file, sizeof transaction->file);
     transaction->position = stream->event_position;
@@ -78,19 +78,19 @@ static void open_group(struct binlog_stream *stream, int state, const char *gtid
 
 static void open_without_gtid(struct binlog_stream *stream, int state)
 {
-    open_group(stream, state, "", (int64_t)stream->assembly.event.header.timestamp * 1000000);
+    open_group(stream, state, "", (int64_t)stream->assembly->event.header.timestamp * 1000000);
 }
 
 static int end_group(struct binlog_stream *stream, enum binlog_item item)
 {
-    sm_move(&stream->group, GROUP_OUTSIDE, event_name(stream->assembly.event.header.type));
+    sm_move(&stream->group, GROUP_OUTSIDE, event_name(stream->assembly->event.header.type));
     stream->end_due = item;
     return GO_ON;
 }
 
 static int on_gtid(struct binlog_stream *stream)
 {
-    const struct event *event = &stream->assembly.event;
+    const struct event *event = &stream->assembly->event;
     struct gtid_event gtid;
     struct err err = {0};
     bool closed;
@@ -217,7 +217,7 @@ static int on_statement(struct binlog_stream *stream)
  * NUL, text */
 static int on_query(struct binlog_stream *stream, size_t post_header)
 {
-    const struct event *event = &stream->assembly.event;
+    const struct event *event = &stream->assembly->event;
     struct cursor cursor = cursor_over(event->body, event->size);
     char database[256] = "";
     const uint8_t *bytes;
@@ -262,7 +262,7 @@ static void print_xid(struct buffer *out, const uint8_t *data, size_t gtrid_size
 /* one phase u8 (then it is the commit), format u32, sizes of gtrid and bqual u32, both */
 static int on_xa_prepare(struct binlog_stream *stream)
 {
-    const struct event *event = &stream->assembly.event;
+    const struct event *event = &stream->assembly->event;
     struct cursor cursor = cursor_over(event->body, event->size);
     bool one_phase = cursor_u8(&cursor) != 0;
     uint32_t format = cursor_u32(&cursor);
@@ -288,15 +288,15 @@ static int on_xa_prepare(struct binlog_stream *stream)
 
 static int on_table_map(struct binlog_stream *stream)
 {
-    const struct event *event = &stream->assembly.event;
+    const struct event *event = &stream->assembly->event;
     struct cursor cursor = cursor_over(event->body, event->size);
-    uint64_t table_id = row_read_table_id(&cursor, &stream->assembly.format, event->header.type);
+    uint64_t table_id = row_read_table_id(&cursor, &stream->assembly->format, event->header.type);
     struct err err = {0};
 
     if (cursor.why != NULL) {
         return refuse_short(stream, &cursor);
     }
-    if (tables_map(stream->tables, table_id, stream->assembly.format.flavor, cursor.at, cursor_left(&cursor), &err) != 0) {
+    if (tables_map(stream->tables, table_id, stream->assembly->format.flavor, cursor.at, cursor_left(&cursor), &err) != 0) {
         return stream_failed(stream, &err);
     }
     if (sm_at(&stream->group) == GROUP_OPENED) {
@@ -324,7 +324,7 @@ static int on_rows(struct binlog_stream *stream)
 {
     if (sm_at(&stream->group) == GROUP_OUTSIDE || sm_at(&stream->group) == GROUP_OPENED) {
         return stream_refuse(stream, "%s: rows outside of a transaction: was the stream begun inside it?",
-                             event_name(stream->assembly.event.header.type));
+                             event_name(stream->assembly->event.header.type));
     }
     stream->rows_phase = ROWS_HEAD;
     return GO_ON;
@@ -343,7 +343,7 @@ static bool names_file(const uint8_t *name, size_t size)
 /* position u64, name. In a file (a relay log) it tells of another server's file. */
 static int on_rotate(struct binlog_stream *stream)
 {
-    const struct event *event = &stream->assembly.event;
+    const struct event *event = &stream->assembly->event;
     struct cursor cursor = cursor_over(event->body, event->size);
     uint64_t position = cursor_u64(&cursor);
     size_t size = cursor_left(&cursor);
@@ -366,7 +366,7 @@ static int on_format(struct binlog_stream *stream)
 {
     stream->gtids_seen = false;
     tables_unmap(stream->tables);
-    if (stream->assembly.format.created != 0 && sm_at(&stream->group) != GROUP_OUTSIDE) {
+    if (stream->assembly->format.created != 0 && sm_at(&stream->group) != GROUP_OUTSIDE) {
         return end_group(stream, BINLOG_ROLLED_BACK);
     }
     return GO_ON;
@@ -375,7 +375,7 @@ static int on_format(struct binlog_stream *stream)
 /* Comes while the server has nothing to send, and behind transactions that it left out because we have them. */
 static int on_heartbeat(struct binlog_stream *stream)
 {
-    const struct event_header *header = &stream->assembly.event.header;
+    const struct event_header *header = &stream->assembly->event.header;
 
     if (sm_at(&stream->group) != GROUP_OUTSIDE) {
         return GO_ON;
@@ -390,7 +390,7 @@ static int on_heartbeat(struct binlog_stream *stream)
 
 static int take_event(struct binlog_stream *stream)
 {
-    uint8_t type = stream->assembly.event.header.type;
+    uint8_t type = stream->assembly->event.header.type;
 
     switch (type) {
     case EVENT_QUERY:
@@ -407,6 +407,9 @@ static int take_event(struct binlog_stream *stream)
         return on_xa_prepare(stream);
     case EVENT_TABLE_MAP:
         return on_table_map(stream);
+    case EVENT_TRANSACTION_PAYLOAD:
+        stream->payload_due = true;
+        return GO_ON;
     case EVENT_HEARTBEAT:
     case EVENT_HEARTBEAT_V2:
         return on_heartbeat(stream);
@@ -423,8 +426,11 @@ static int take_event(struct binlog_stream *stream)
 
 int stream_on_event(struct binlog_stream *stream)
 {
-    const struct event_header *header = &stream->assembly.event.header;
+    const struct event_header *header = &stream->assembly->event.header;
 
+    if (stream_in_payload(stream) && stream_belongs_outside(header->type)) {
+        return stream_refuse(stream, "event %u (%s): inside a compressed transaction", header->type, event_name(header->type));
+    }
     switch (event_action(header)) {
     case EVENT_PASS:
         return GO_ON;

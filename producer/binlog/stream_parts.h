@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stream_parts: what stream.c, stream_events.c and stream_rows.c share. Nobody else includes it. */
+/* stream_parts: what stream.c, stream_events.c, stream_rows.c and stream_payload.c share. Nobody else includes it. */
 #ifndef KAKEHI_PRODUCER_BINLOG_STREAM_PARTS_H
 #define KAKEHI_PRODUCER_BINLOG_STREAM_PARTS_H
 
@@ -7,6 +7,7 @@
 #include "common/text_list.h"
 #include "producer/binlog/assembly.h"
 #include "producer/binlog/gtid_event.h"
+#include "producer/binlog/payload.h"
 #include "producer/binlog/query.h"
 #include "producer/binlog/row.h"
 #include "producer/binlog/scratch.h"
@@ -23,7 +24,10 @@ enum rows_phase { ROWS_NONE, ROWS_HEAD, ROWS_IMAGES };
 
 struct binlog_stream {
     struct binlog_stream_options options;
-    struct assembly assembly;
+    struct assembly outer;     /* the events that come from outside */
+    struct assembly inner;     /* those inside a compressed transaction; valid while one is open */
+    struct assembly *assembly; /* whose event is in hand */
+    struct payload payload;
     struct tables *tables;
 
     /* where */
@@ -42,6 +46,7 @@ struct binlog_stream {
 
     /* what the event in hand still has to yield, in this order */
     bool begin_due;
+    bool payload_due; /* it is a compressed transaction, and not opened yet */
     struct query query; /* whose emptied tables are yielded one by one */
     size_t emptied;     /* how many are */
     enum rows_phase rows_phase;
@@ -67,6 +72,15 @@ void stream_group_init(struct binlog_stream *stream);
 int stream_on_event(struct binlog_stream *stream);
 /* The rows event in hand is behind us. */
 void stream_on_rows_end(struct binlog_stream *stream);
+
+/* stream_payload.c */
+bool stream_in_payload(const struct binlog_stream *stream);
+int stream_open_payload(struct binlog_stream *stream);
+void stream_close_payload(struct binlog_stream *stream);
+/* The assembly in hand is out of bytes: asks for input, unless a payload has more. */
+int stream_input(struct binlog_stream *stream);
+/* May such an event not stand inside a payload? */
+bool stream_belongs_outside(uint8_t event_type);
 
 /* stream_rows.c */
 /* The next row of the rows event in hand. */

@@ -16,7 +16,7 @@
 
 static int refuse(struct binlog_stream *stream, const char *why)
 {
-    return stream_refuse(stream, "%s: %s", event_name(stream->assembly.event.header.type), why);
+    return stream_refuse(stream, "%s: %s", event_name(stream->assembly->event.header.type), why);
 }
 
 static bool is_dummy(uint64_t table_id)
@@ -67,7 +67,7 @@ static int begin_images(struct binlog_stream *stream)
     stream->rows_phase = ROWS_IMAGES;
     stream->rows_table = entry;
     if (entry == NULL) {
-        bool empty = stream->assembly.event.complete && stream->assembly.event.size == 0;
+        bool empty = stream->assembly->event.complete && stream->assembly->event.size == 0;
 
         return is_dummy(stream->rows.table_id) && empty ? GO_ON : refuse(stream, "its TABLE_MAP is missing");
     }
@@ -90,14 +90,14 @@ static int more(struct binlog_stream *stream)
 {
     struct err err = {0};
 
-    if (stream->assembly.event.size > stream->options.row_bytes_max) {
+    if (stream->assembly->event.size > stream->options.row_bytes_max) {
         return refuse(stream, "a row is larger than the limit");
     }
-    switch (assembly_more(&stream->assembly, &err)) {
+    switch (assembly_more(stream->assembly, &err)) {
     case ASSEMBLY_EVENT:
         return GO_ON;
     case ASSEMBLY_INPUT:
-        return BINLOG_INPUT;
+        return stream_input(stream);
     default:
         return stream_failed(stream, &err);
     }
@@ -105,17 +105,17 @@ static int more(struct binlog_stream *stream)
 
 static int read_head(struct binlog_stream *stream)
 {
-    const struct event *event = &stream->assembly.event;
+    const struct event *event = &stream->assembly->event;
     struct cursor cursor = cursor_over(event->body, event->size);
 
-    row_read_head(&stream->rows, event->header.type, &stream->assembly.format, &cursor);
+    row_read_head(&stream->rows, event->header.type, &stream->assembly->format, &cursor);
     if (cursor.why == CURSOR_SHORT && !event->complete) {
         return more(stream);
     }
     if (cursor.why != NULL) {
         return refuse(stream, cursor.why);
     }
-    assembly_take(&stream->assembly, event->size - cursor_left(&cursor));
+    assembly_take(stream->assembly, event->size - cursor_left(&cursor));
     return begin_images(stream);
 }
 
@@ -139,13 +139,13 @@ static void decode_row(struct binlog_stream *stream, struct cursor *cursor)
 /* The rest of the event begins with a row. */
 static int take_row(struct binlog_stream *stream)
 {
-    const struct event *event = &stream->assembly.event;
+    const struct event *event = &stream->assembly->event;
     const struct tables_entry *entry = stream->rows_table;
     bool wanted = entry->table != NULL;
     struct cursor cursor = cursor_over(event->body, event->size);
 
     if (entry->shape->opaque) {
-        assembly_take(&stream->assembly, event->size);
+        assembly_take(stream->assembly, event->size);
         return GO_ON;
     }
     if (!wanted || !event->complete) {
@@ -161,14 +161,14 @@ static int take_row(struct binlog_stream *stream)
     if (cursor.why != NULL || cursor_left(&cursor) == event->size) {
         return refuse(stream, cursor.why != NULL ? cursor.why : "a row without bytes");
     }
-    assembly_take(&stream->assembly, event->size - cursor_left(&cursor));
+    assembly_take(stream->assembly, event->size - cursor_left(&cursor));
     stream->images++;
     return wanted ? BINLOG_ROW : GO_ON;
 }
 
 int stream_next_row(struct binlog_stream *stream)
 {
-    const struct event *event = &stream->assembly.event;
+    const struct event *event = &stream->assembly->event;
 
     if (stream->rows_phase == ROWS_HEAD) {
         return read_head(stream);

@@ -46,6 +46,10 @@ def _cases(table):
             for name, case in table.items() for server in ("mariadb", "mysql") if case[0] in ("both", server) and name not in UNMARKED]
 
 
+# What a version of ours did handle stays handled.
+EXACT = {"geometry", "utf8mb3", "ascii", "generated", "virtual", "invisible", "compressed transactions", "rows query events", "no checksums"}
+
+
 def _exact_or_refused(path, producer, judge=None):
     """Waits for a row behind all that was odd, or for the refusal; judges, and says which it was."""
     path.sql("INSERT INTO behind VALUES (1)")
@@ -75,7 +79,7 @@ def test_type(request, make_path, broker, flavor, name):
         cursor.execute("UPDATE t SET after_it = 3")
     said = _exact_or_refused(path, producer, judge=lambda: _view_is_the_table(path) if (flavor, name) == ("mysql", "geometry") else path.wait_and_judge())
     if said != "exact":
-        assert "odd" in said and f"{path.database}.t" in said, said
+        assert name not in EXACT and "odd" in said and f"{path.database}.t" in said, said
         assert oracle.history_count(path.sqlite_file, "t") <= 1
 
 
@@ -133,8 +137,9 @@ def test_log(request, make_path, broker, flavor, name):
         cursor.execute("UPDATE t SET doc = JSON_SET(doc, '$.a', 99)")
         cursor.execute("INSERT INTO t VALUES (2, 5, '[]', NULL)")
         cursor.execute("DELETE FROM t WHERE id = 1")
-    if _exact_or_refused(path, producer) != "exact":
-        assert oracle.history_count(path.sqlite_file, "t") == 1
+    said = _exact_or_refused(path, producer)
+    if said != "exact":
+        assert name not in EXACT and oracle.history_count(path.sqlite_file, "t") == 1, said
 
 
 GLOBALS = {
@@ -158,8 +163,9 @@ def test_setting_of_the_server_changes_in_mid_stream(request, make_path, broker,
     server.sql(f"SET GLOBAL {variable} = {value}")
     try:
         path.sql("INSERT INTO t VALUES (2, 4294967295, REPEAT('y', 1000))", "UPDATE t SET v = v - 1")
-        if _exact_or_refused(path, producer) != "exact":
-            assert oracle.history_count(path.sqlite_file, "t") == 1
+        said = _exact_or_refused(path, producer)
+        if said != "exact":
+            assert name not in EXACT and oracle.history_count(path.sqlite_file, "t") == 1
     finally:
         server.sql(f"SET GLOBAL {variable} = {before}")
 

@@ -120,13 +120,13 @@ static void test_decode__prints_values_exactly(void **state)
 
 static void test_decode__says_where_and_why_in_one_line(void **state)
 {
-    struct decoded decoded = decode(NULL, DATA "mysql-9.7.4.binlog.000009", NULL);
+    struct decoded decoded = decode(NULL, DATA "mysql-9.7.4.binlog.000012", NULL);
 
     (void)state;
     assert_int_equal(decoded.exit_code, CLI_DATA);
-    assert_string_equal(decoded.out, "");
+    assert_int_equal(count_lines(decoded.out), 1); /* what stands before it */
     assert_int_equal(count_lines(decoded.errors), 1);
-    assert_non_null(strstr(decoded.errors, "mysql-9.7.4.binlog.000009, position 277: event 40 (TRANSACTION_PAYLOAD)"));
+    assert_non_null(strstr(decoded.errors, "mysql-9.7.4.binlog.000012, position 817: table t.pl: not all columns"));
     decoded_deinit(&decoded);
 }
 

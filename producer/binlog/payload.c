@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the fields say is held against what comes: not a byte more is inflated than they announce. */
+#include "producer/binlog/payload.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+
+#include "common/must.h"
+
+#define PIECE_BYTES    (128 * 1024)
+#define WINDOW_LOG_MAX 27 /* 128 MiB: of zstd's level 22, the highest */
+#define KEPT_BYTES_MAX (4 * 1024 * 1024)
+
+enum { FIELD_END, FIELD_SIZE, FIELD_COMPRESSION, FIELD_UNCOMPRESSED_SIZE };
+enum { COMPRESSION_ZSTD = 0, COMPRESSION_NONE = 255 };
+
+void payload_deinit(struct payload *payload)
+{
+    free(payload->piece);
+    (void)ZSTD_freeDCtx(payload->zstd);
+    *payload = (struct payload){0};
+}
+
+static void read_compression(struct payload *payload, struct cursor *value)
+{
+    uint64_t compression = cursor_lenenc(value);
+
+    payload->stored = compression == COMPRESSION_NONE;
+    if (value->why == NULL && compression != COMPRESSION_ZSTD && compression != COMPRESSION_NONE) {
+        cursor_fail(value, "it is compressed in a way that this version does not know");
+    }
+}
+
+/* Fields that are not known end with their length. Returns false behind the last one. */
+static bool read_field(struct payload *payload, struct cursor *cursor, unsigned *seen)
+{
+    uint64_t type = cursor_lenenc(cursor);
+    struct cursor value;
+
+    if (type == FIELD_END) {
+        return false;
+    }
+    value = cursor_part(cursor, cursor_lenenc(cursor));
+    if (type == FIELD_SIZE) {
+        payload->left = cursor_lenenc(&value);
+    } else if (type == FIELD_COMPRESSION) {
+        read_compression(payload, &value);
+    } else if (type == FIELD_UNCOMPRESSED_SIZE) {
+        payload->due = cursor_lenenc(&value);
+    }
+    if (type <= FIELD_UNCOMPRESSED_SIZE) {
+        *seen |= 1U << type;
+    }
+    if (value.why != NULL) {
+        cursor_fail(cursor, value.why == CURSOR_SHORT ? "a field of its head is shorter than its value" : value.why);
+    }
+    return cursor->why == NULL;
+}
+
+void payload_begin(struct payload *payload, struct cursor *cursor)
+{
+    const uint8_t *begin = cursor->at;
+    unsigned seen = 0;
+
+    payload->stored = payload->frame_open = payload->flush_due = false;
+    while (read_field(payload, cursor, &seen)) {
+        if (cursor->at - begin > PAYLOAD_HEAD_BYTES_MAX) {
+            cursor_fail(cursor, "its head does not end");
+        }
+    }
+    payload->size_told = (seen & 1U << FIELD_UNCOMPRESSED_SIZE) != 0;
+    if (cursor->why == NULL && ((seen & 1U << FIELD_SIZE) == 0 || (seen & 1U << FIELD_COMPRESSION) == 0)) {
+        cursor_fail(cursor, "its head does not tell its size, or how it is compressed");
+    }
+    if (payload->piece == NULL) {
+        payload->piece = malloc(PIECE_BYTES);
+        must(payload->piece != NULL);
+    }
+    if (payload->zstd == NULL) {
+        payload->zstd = ZSTD_createDCtx();
+        must(payload->zstd != NULL);
+    }
+    must(!ZSTD_isError(ZSTD_DCtx_reset(payload->zstd, ZSTD_reset_session_only)));
+    must(!ZSTD_isError(ZSTD_DCtx_setParameter(payload->zstd, ZSTD_d_windowLogMax, WINDOW_LOG_MAX)));
+}
+
+/* One call of zstd: takes some of the input, gives some of the piece. */
+static int inflate_some(struct payload *payload, const uint8_t *bytes, size_t size, size_t *ret_taken, size_t *ret_given,
+                        struct err *err)
+{
+    ZSTD_inBuffer in = {bytes, size, 0};
+    ZSTD_outBuffer out = {payload->piece, PIECE_BYTES, 0};
+    size_t hint = ZSTD_decompressStream(payload->zstd, &out, &in);
+
+    if (ZSTD_isError(hint)) {
+        return err_set(err, ERR_FATAL, "it can't be inflated: %s", ZSTD_getErrorName(hint));
+    }
+    payload->frame_open = hint != 0;
+    payload->flush_due = out.pos == out.size && hint != 0;
+    *ret_taken = in.pos;
+    *ret_given = out.pos;
+    return 0;
+}
+
+static void copy_some(struct payload *payload, const uint8_t *bytes, size_t size, size_t *ret_taken, size_t *ret_given)
+{
+    *ret_taken = *ret_given = size < PIECE_BYTES ? size : PIECE_BYTES;
+    if (size > 0) {
+        memcpy(payload->piece, bytes, *ret_taken);
+    }
+}
+
+int payload_inflate(struct payload *payload, struct cursor *input, size_t *ret_size, struct err *err)
+{
+    size_t taken;
+
+    *ret_size = 0;
+    while (*ret_size == 0 && (cursor_left(input) > 0 || payload->flush_due)) {
+        size_t size = cursor_left(input) < payload->left ? cursor_left(input) : (size_t)payload->left;
+
+        if (size == 0 && !payload->flush_due) {
+            return err_set(err, ERR_FATAL, "it goes on behind the size that its head tells");
+        }
+        if (payload->stored) {
+            copy_some(payload, input->at, size, &taken, ret_size);
+        } else if (inflate_some(payload, input->at, size, &taken, ret_size, err) != 0) {
+            return -1;
+        }
+        cursor_skip(input, taken);
+        payload->left -= taken;
+        if (payload->size_told && *ret_size > payload->due) {
+            return err_set(err, ERR_FATAL, "it inflates to more than its head tells");
+        }
+        payload->due -= *ret_size;
+    }
+    return 0;
+}
+
+int payload_end(struct payload *payload, struct err *err)
+{
+    if (payload->left > 0 || payload->frame_open || (payload->size_told && payload->due > 0)) {
+        return err_set(err, ERR_FATAL, "it ends too early");
+    }
+    if (ZSTD_sizeof_DCtx(payload->zstd) > KEPT_BYTES_MAX) {
+        (void)ZSTD_freeDCtx(payload->zstd);
+        payload->zstd = NULL;
+    }
+    return 0;
+}

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The oracle is the same log without compression: whatever is packed into payloads, in whatever pieces it comes, the rows and
+ * borders must be those of the plain log. Recorded payloads of a server are in stream_test.c.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <zstd.h>
+
+#include "producer/binlog/assembly.h"
+#include "tests/unit/binlog_log.h"
+
+#define STORED (-1) /* as a level: not compressed */
+
+static const struct play_options plain = {.stream = {.framing = BINLOG_FILE}};
+
+static void append_field(struct buffer *out, uint8_t type, uint64_t value)
+{
+    uint8_t field[11] = {type, 9, 0xfe};
+
+    for (unsigned i = 0; i < 8; i++) {
+        field[3 + i] = (uint8_t)(value >> (8 * i));
+    }
+    buffer_append(out, field, sizeof field);
+}
+
+struct packing {
+    int level;
+    int window_log;    /* 0: as the level has it */
+    int64_t size_more; /* what the head says beyond the truth */
+    int64_t inflated_more;
+    uint8_t compression; /* instead of the true one, if not 0 */
+    size_t cut;          /* bytes left away at the payload's end */
+    bool no_size;
+};
+
+/* As a server does: its end is not known when it begins, so the window is as large as the level has it. */
+static size_t deflate_as_a_stream(ZSTD_CCtx *context, uint8_t *bytes, size_t room, const struct buffer *inside)
+{
+    ZSTD_outBuffer out = {bytes, room, 0};
+    ZSTD_inBuffer in = {inside->bytes, inside->size, 0};
+
+    assert_false(ZSTD_isError(ZSTD_compressStream2(context, &out, &in, ZSTD_e_continue)));
+    assert_int_equal(in.pos, in.size);
+    assert_int_equal(ZSTD_compressStream2(context, &out, &in, ZSTD_e_end), 0);
+    return out.pos;
+}
+
+static struct buffer deflate_it(const struct packing *packing, const struct buffer *inside)
+{
+    struct buffer packed = {0};
+    ZSTD_CCtx *context = ZSTD_createCCtx();
+    size_t room = ZSTD_compressBound(inside->size) + 1024;
+
+    if (packing->level == STORED) {
+        buffer_append(&packed, inside->bytes, inside->size);
+    } else {
+        (void)ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, packing->level);
+        if (packing->window_log != 0) {
+            (void)ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, packing->window_log);
+        }
+        packed.size = deflate_as_a_stream(context, buffer_reserve(&packed, room), room, inside);
+    }
+    (void)ZSTD_freeCCtx(context);
+    packed.size -= packing->cut;
+    return packed;
+}
+
+/* Fields in the order that MySQL writes them. */
+static void add_payload(struct buffer *log, const struct packing *packing, const struct buffer *inside)
+{
+    struct buffer body = {0};
+    struct buffer packed = deflate_it(packing, inside);
+    uint8_t compression = packing->level == STORED ? 255 : 0;
+
+    append_field(&body, 2, packing->compression != 0 ? packing->compression : compression);
+    if (packing->level != STORED) {
+        append_field(&body, 3, inside->size + (uint64_t)packing->inflated_more);
+    }
+    if (!packing->no_size) {
+        append_field(&body, 1, packed.size + (uint64_t)packing->size_more);
+    }
+    buffer_append_byte(&body, 0);
+    buffer_append(&body, packed.bytes, packed.size);
+    log_event_add(log, EVENT_TRANSACTION_PAYLOAD, 0, body.bytes, body.size, true);
+    buffer_deinit(&packed);
+    buffer_deinit(&body);
+}
+
+/* An event as it stands inside: without checksum, and without a place. */
+static void append_inner(struct buffer *inside, const struct buffer *log, size_t at)
+{
+    size_t begin = inside->size;
+    uint32_t size = log_event_size(log, at) - EVENT_CRC_SIZE;
+
+    buffer_append(inside, log->bytes + at, size);
+    for (unsigned i = 0; i < 4; i++) {
+        inside->bytes[begin + 9 + i] = (uint8_t)(size >> (8 * i));
+        inside->bytes[begin + 13 + i] = 0;
+    }
+}
+
+static bool is_gtid(const struct buffer *log, size_t at)
+{
+    return log->bytes[at + 4] == EVENT_GTID || log->bytes[at + 4] == EVENT_ANONYMOUS_GTID;
+}
+
+static bool stays_outside(uint8_t type)
+{
+    return type == EVENT_FORMAT_DESCRIPTION || type == EVENT_ROTATE || type == 35 || type == EVENT_STOP;
+}
+
+/* The log with all that follows a GTID in a payload. */
+static struct buffer repack(const struct buffer *log, const struct packing *packing)
+{
+    struct buffer out = {0};
+    struct buffer inside = {0};
+
+    buffer_append(&out, log->bytes, 4);
+    for (size_t at = 4; at < log->size; at += log_event_size(log, at)) {
+        bool outside = is_gtid(log, at) || stays_outside(log->bytes[at + 4]);
+
+        if (outside && inside.size > 0) {
+            add_payload(&out, packing, &inside);
+            buffer_clear(&inside);
+        }
+        if (outside) {
+            buffer_append(&out, log->bytes + at, log_event_size(log, at));
+        } else {
+            append_inner(&inside, log, at);
+        }
+    }
+    if (inside.size > 0) {
+        add_payload(&out, packing, &inside);
+    }
+    buffer_deinit(&inside);
+    return out;
+}
+
+static void assert_same(const struct buffer *log, const struct buffer *packed, const struct play_options *options)
+{
+    struct played wanted = log_play(log, &plain);
+    struct played played = log_play(packed, options);
+    const char *items;
+
+    assert_false(wanted.failed);
+    if (played.failed) {
+        fail_msg("%s", played.err.text);
+    }
+    assert_int_equal(played.row_count, wanted.row_count);
+    assert_int_equal(played.lines.size, wanted.lines.size);
+    assert_memory_equal(played.lines.bytes, wanted.lines.bytes, wanted.lines.size);
+    items = (char *)played.items.bytes + (options->stream.framing == BINLOG_PACKETS); /* the ROTATE in front is one */
+    assert_string_equal(items, (char *)wanted.items.bytes);
+    played_deinit(&played);
+    played_deinit(&wanted);
+}
+
+static void test_payload__gives_what_the_plain_log_gives(void **state)
+{
+    static const int levels[] = {1, 3, 19, STORED};
+    static const size_t pieces[] = {0, 1, 7, 4096};
+    struct buffer log = log_load("mysql-9.7.4.values.binlog.gz");
+
+    (void)state;
+    for (size_t l = 0; l < sizeof levels / sizeof levels[0]; l++) {
+        struct buffer packed = repack(&log, &(struct packing){.level = levels[l]});
+
+        for (size_t p = 0; p < sizeof pieces / sizeof pieces[0]; p++) {
+            assert_same(&log, &packed, &(struct play_options){.stream = {.framing = BINLOG_FILE}, .piece_size = pieces[p]});
+        }
+        buffer_deinit(&packed);
+    }
+    buffer_deinit(&log);
+}
+
+static uint32_t draw(uint32_t *seed)
+{
+    *seed = *seed * 1664525 + 1013904223;
+    return *seed >> 24; /* the low bits of such a row come again soon */
+}
+
+/* GTID, and one transaction that rows of bytes without order make as long as asked. The table: BLOB b. */
+static struct buffer long_log(size_t bytes_min, size_t row_bytes)
+{
+    static const uint8_t map[] = {9, 0, 0, 0, 0, 0, 1, 0, 1, 'd', 0, 1, 't', 0, 1, 252, 1, 4, 1, 2, 1, 63, 4, 2, 1, 'b'};
+    static const uint8_t head[] = {9, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1, 0xff};
+    uint8_t gtid[42] = {0, 1, 2, 3};
+    struct buffer log = log_begin("mysql-9.7.4.binlog.000008");
+    struct buffer rows = {0};
+    uint32_t seed = 1;
+
+    gtid[17] = 7;
+    log_event_add(&log, EVENT_GTID, 0, gtid, sizeof gtid, true);
+    log_query_add(&log, "BEGIN");
+    log_event_add(&log, EVENT_TABLE_MAP, 0, map, sizeof map, true);
+    for (size_t made = 0; made < bytes_min; made += row_bytes) {
+        buffer_clear(&rows);
+        buffer_append(&rows, head, sizeof head);
+        buffer_append_byte(&rows, 0);
+        for (unsigned i = 0; i < 4; i++) {
+            buffer_append_byte(&rows, (uint8_t)(row_bytes >> (8 * i)));
+        }
+        for (size_t i = 0; i < row_bytes; i++) {
+            buffer_append_byte(&rows, (uint8_t)draw(&seed));
+        }
+        log_event_add(&log, EVENT_WRITE_ROWS, 0, rows.bytes, rows.size, true);
+    }
+    log_event_add(&log, EVENT_XID, 0, "12345678", 8, true);
+    buffer_deinit(&rows);
+    return log;
+}
+
+static void test_payload__larger_than_what_is_kept_is_inflated_while_it_arrives(void **state)
+{
+    static const size_t row_bytes[] = {1000, 3 * CHECKED_WHOLE_MAX / 2};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof row_bytes / sizeof row_bytes[0]; i++) {
+        struct buffer log = long_log(2 * CHECKED_WHOLE_MAX, row_bytes[i]);
+        struct buffer packed = repack(&log, &(struct packing){.level = 3});
+        struct buffer packets = log_packets(&packed);
+
+        assert_true(packed.size > 2 * CHECKED_WHOLE_MAX);
+        assert_same(&log, &packed, &plain);
+        assert_same(&log, &packed, &(struct play_options){.stream = {.framing = BINLOG_FILE}, .piece_size = 5000});
+        assert_same(&log, &packets, &(struct play_options){.stream = {.framing = BINLOG_PACKETS}, .piece_size = 262144});
+        buffer_deinit(&packets);
+        buffer_deinit(&packed);
+        buffer_deinit(&log);
+    }
+}
+
+static void assert_refused(const struct buffer *log, const char *why)
+{
+    struct played played = log_play(log, &plain);
+
+    assert_true(played.failed);
+    assert_int_equal(played.err.class, ERR_FATAL);
+    if (strstr(played.err.text, why) == NULL) {
+        fail_msg("'%s' is not in '%s'", why, played.err.text);
+    }
+    played_deinit(&played);
+}
+
+/* Of a large one rows come before its checksum is known; nothing of them may count as verified. */
+static void test_payload__damage_in_a_large_one_is_found_before_anything_of_it_may_be_committed(void **state)
+{
+    struct buffer log = long_log(2 * CHECKED_WHOLE_MAX, 1000);
+    struct buffer packed = repack(&log, &(struct packing){.level = 3});
+    struct played played;
+
+    (void)state;
+    packed.bytes[packed.size - 1000] ^= 1; /* inside stored letters: zstd itself does not see it */
+    played = log_play(&packed, &(struct play_options){.stream = {.framing = BINLOG_FILE}, .piece_size = 65536});
+    assert_true(played.failed);
+    assert_true(played.row_count > 1000);
+    assert_true(played.came_unverified);
+    assert_int_equal(played.lines.size, 0);
+    assert_non_null(strstr(played.err.text, "the checksum does not fit"));
+    played_deinit(&played);
+    buffer_deinit(&packed);
+    buffer_deinit(&log);
+}
+
+static void test_payload__heads_that_lie_are_refused(void **state)
+{
+    static const struct {
+        struct packing packing;
+        const char *why;
+    } cases[] = {
+        {{.level = 3, .size_more = 1}, "it ends too early"},
+        {{.level = 3, .size_more = -1}, "it goes on behind the size that its head tells"},
+        {{.level = 3, .inflated_more = 1}, "it ends too early"},
+        {{.level = 3, .inflated_more = -1}, "it inflates to more than its head tells"},
+        {{.level = 3, .cut = 1}, "it ends too early"},
+        {{.level = 3, .compression = 7}, "in a way that this version does not know"},
+        {{.level = 3, .no_size = true}, "does not tell its size"},
+        {{.level = 3, .window_log = 28}, "it can't be inflated: Frame requires too much memory"},
+        {{.level = STORED, .size_more = 5}, "it ends too early"},
+    };
+    struct buffer log = long_log(2000, 1000);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct buffer packed = repack(&log, &cases[i].packing);
+
+        assert_refused(&packed, cases[i].why);
+        buffer_deinit(&packed);
+    }
+    buffer_deinit(&log);
+}
+
+static void refuse_inside(uint8_t type, const char *body, size_t size, size_t cut, const char *why)
+{
+    struct buffer log = long_log(0, 1000);
+    struct buffer events = log_begin("mysql-9.7.4.binlog.000008");
+    struct buffer inside = {0};
+    struct buffer packed = {0};
+    size_t at = log_find(&log, EVENT_QUERY, 0);
+
+    buffer_append(&packed, log.bytes, at);
+    append_inner(&inside, &log, at);
+    at = events.size;
+    log_event_add(&events, type, 0, body, size, true);
+    append_inner(&inside, &events, at);
+    inside.size -= cut;
+    add_payload(&packed, &(struct packing){.level = 3}, &inside);
+    assert_refused(&packed, why);
+    buffer_deinit(&packed);
+    buffer_deinit(&inside);
+    buffer_deinit(&events);
+    buffer_deinit(&log);
+}
+
+static void test_payload__what_has_no_place_inside_is_refused(void **state)
+{
+    char gtid[42] = {0, 1, 2, 3, [17] = 7};
+
+    (void)state;
+    refuse_inside(EVENT_TRANSACTION_PAYLOAD, "\0", 1, 0, "event 40 (TRANSACTION_PAYLOAD): inside a compressed transaction");
+    refuse_inside(EVENT_ROTATE, "\4\0\0\0\0\0\0\0a.1", 11, 0, "event 4 (ROTATE): inside a compressed transaction");
+    refuse_inside(EVENT_HEARTBEAT, "a.1", 3, 0, "event 27 (HEARTBEAT): inside a compressed transaction");
+    refuse_inside(EVENT_GTID, gtid, sizeof gtid, 0, "a transaction begins where another");
+    refuse_inside(99, "body", 4, 0, "event 99 (unknown)");
+    refuse_inside(EVENT_XID, "12345678", 8, 1, "it ends in the middle of an event");
+}
+
+static void test_payload__a_log_that_ends_inside_one_is_not_complete(void **state)
+{
+    struct buffer log = long_log(2 * CHECKED_WHOLE_MAX, 1000);
+    struct buffer packed = repack(&log, &(struct packing){.level = 3});
+
+    (void)state;
+    packed.size -= 5;
+    assert_refused(&packed, "ends in the middle of an event");
+    buffer_deinit(&packed);
+    buffer_deinit(&log);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_payload__gives_what_the_plain_log_gives),
+        cmocka_unit_test(test_payload__larger_than_what_is_kept_is_inflated_while_it_arrives),
+        cmocka_unit_test(test_payload__damage_in_a_large_one_is_found_before_anything_of_it_may_be_committed),
+        cmocka_unit_test(test_payload__heads_that_lie_are_refused),
+        cmocka_unit_test(test_payload__what_has_no_place_inside_is_refused),
+        cmocka_unit_test(test_payload__a_log_that_ends_inside_one_is_not_complete),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
