@@ -6,7 +6,6 @@
 #include "workers/bigquery/descriptor.h"
 
 #include "common/must.h"
-#include "workers/bigquery/protobuf.h"
 
 #define DESCRIPTOR_NAME  1
 #define DESCRIPTOR_FIELD 2
@@ -55,6 +54,19 @@ static unsigned field_type(enum bigquery_type type, bool datetime_packed)
     }
     must(!"a type that descriptor.c knows");
     return 0;
+}
+
+enum protobuf_wire descriptor_wire(enum bigquery_type type, bool datetime_packed)
+{
+    switch (field_type(type, datetime_packed)) {
+    case TYPE_DOUBLE:
+        return PROTOBUF_FIXED64;
+    case TYPE_STRING:
+    case TYPE_BYTES:
+        return PROTOBUF_BYTES;
+    default:
+        return PROTOBUF_VARINT;
+    }
 }
 
 void descriptor_encode(struct buffer *out, const struct bigquery_layout *layout)

@@ -9,13 +9,18 @@
 #ifndef KAKEHI_WORKERS_BIGQUERY_DESCRIPTOR_H
 #define KAKEHI_WORKERS_BIGQUERY_DESCRIPTOR_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/buffer.h"
 #include "workers/bigquery/bigquery_types.h"
+#include "workers/bigquery/protobuf.h"
 
 /* Appends the DescriptorProto's bytes: what append_header.writer_schema takes. */
 void descriptor_encode(struct buffer *out, const struct bigquery_layout *layout);
+
+/* How a column of the type stands in the rows. */
+enum protobuf_wire descriptor_wire(enum bigquery_type type, bool datetime_packed);
 
 /* The number of a column in the descriptor and in the rows. */
 static inline uint32_t descriptor_field(size_t place)
