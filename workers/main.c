@@ -8,26 +8,53 @@
 #include "common/cli.h"
 #include "common/log.h"
 #include "common/settings.h"
+#include "workers/check.h"
 #include "workers/worker.h"
 
-enum { OPTION_CONFIG };
+enum { OPTION_CONFIG, OPTION_JSON, OPTION_COST, OPTION_PROVE };
 
 static const struct cli_option run_options[] = {
     [OPTION_CONFIG] = {"config", 'c', "FILE", "settings (YAML); default kakehi.yaml"},
     {0},
 };
 
-static int run(const struct cli_arguments *arguments)
+static const struct cli_option check_options[] = {
+    [OPTION_CONFIG] = {"config", 'c', "FILE", "settings (YAML); default kakehi.yaml"},
+    [OPTION_JSON] = {"json", 0, NULL, "one JSON object instead of lines"},
+    [OPTION_COST] = {"cost", 0, NULL, "BigQuery: a month's estimate for each table, with its formula"},
+    [OPTION_PROVE] = {"prove", 0, NULL, "BigQuery: run what exactly-once rests on in scratch tables of the project"},
+    {0},
+};
+
+/* NULL: the errors are printed. */
+static struct settings *load(const struct cli_arguments *arguments)
 {
     const char *path = arguments->values[OPTION_CONFIG] != NULL ? arguments->values[OPTION_CONFIG] : "kakehi.yaml";
     struct settings *settings = settings_load(path, SETTINGS_FOR_WORKER, stderr);
-    int code;
 
-    if (settings == NULL) {
-        return CLI_SETTINGS;
+    if (settings != NULL) {
+        log_setup(settings->log.level, settings->log.format);
     }
-    log_setup(settings->log.level, settings->log.format);
-    code = worker_run(settings);
+    return settings;
+}
+
+static int run(const struct cli_arguments *arguments)
+{
+    struct settings *settings = load(arguments);
+    int code = settings != NULL ? worker_run(settings) : CLI_SETTINGS;
+
+    settings_free(settings);
+    return code;
+}
+
+static int check(const struct cli_arguments *arguments)
+{
+    struct settings *settings = load(arguments);
+    const struct check_options options = {.json = arguments->values[OPTION_JSON] != NULL,
+                                          .cost = arguments->values[OPTION_COST] != NULL,
+                                          .prove = arguments->values[OPTION_PROVE] != NULL};
+    int code = settings != NULL ? worker_check(settings, &options) : CLI_SETTINGS;
+
     settings_free(settings);
     return code;
 }
@@ -42,6 +69,7 @@ int main(int argc, char **argv)
 {
     static const struct cli_command commands[] = {
         {"run", "[-c FILE]", "Take row changes from Kafka into the warehouse, as a member of the worker group.", run_options, run},
+        {"check", "[-c FILE] [--json] [--cost] [--prove]", "Connect to everything that the settings name; one line a finding, with its remedy.", check_options, check},
         {0},
     };
     static const struct cli_program program = {"kakehi-worker", "Kafka to the warehouse, exactly once.", commands, print_versions};

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kafka_check: what `check` of both programs asks of Kafka: is it there, are our topics as exactly-once delivery needs them. Blocking
+ * calls: for commands only.
+ */
+#ifndef KAKEHI_COMMON_KAFKA_CHECK_H
+#define KAKEHI_COMMON_KAFKA_CHECK_H
+
+#include "common/findings.h"
+#include "common/settings.h"
+
+/* Properties as the program itself would have them: its budget, kafka.*, then `own` (producer.kafka or worker.kafka). False: no broker
+ * answered, and there is nothing more to ask. */
+bool kafka_check(const struct settings *settings, const struct text_pairs *own, struct findings *findings);
+
+#endif
