@@ -28,6 +28,7 @@
 #include "common/must.h"
 #include "producer/binlog/dump_frames.h"
 #include "producer/binlog/gtid_set.h"
+#include "producer/binlog/requirements.h"
 #include "producer/mysql.h"
 
 #define COM_BINLOG_DUMP 0x12
@@ -49,52 +50,6 @@ struct dump {
     struct mysql_session *session;
     bool stopped;
 };
-
-/* ---- what the server must be set to */
-
-struct requirement {
-    const char *variable;
-    const char *value;
-    bool may_be_absent; /* a server that does not have the variable behaves as if it had that value */
-    const char *remedy;
-};
-
-static const struct requirement requirements[] = {
-    {"log_bin", "1", false, "start the server with log_bin"},
-    {"binlog_format", "ROW", true, "SET GLOBAL binlog_format=ROW, in the server's configuration too; open sessions keep the old one"},
-    {"binlog_row_image", "FULL", false, "SET GLOBAL binlog_row_image=FULL, in the server's configuration too; open sessions keep the old one"},
-    {"binlog_row_metadata", "FULL", false,
-     "SET GLOBAL binlog_row_metadata=FULL, in the server's configuration too (MySQL from 8.0.1, MariaDB from 10.5)"},
-    {"log_bin_compress", "0", true, "SET GLOBAL log_bin_compress=OFF, in the server's configuration too"},
-    {"binlog_row_value_options", "", true, "SET GLOBAL binlog_row_value_options='', in the server's configuration too"},
-};
-
-static int check_requirement(struct mysql_session *session, const struct requirement *requirement, struct err *err)
-{
-    char *value;
-    int result = 0;
-
-    if (mysql_session_variable(session, requirement->variable, &value, err) != 0) {
-        return -1;
-    }
-    if (value == NULL ? !requirement->may_be_absent : strcmp(value, requirement->value) != 0) {
-        result = err_set(err, ERR_FATAL, "the server has %s=%.60s and must have %s: %s", requirement->variable,
-                         value != NULL ? value : "(no such variable)", requirement->value[0] != '\0' ? requirement->value : "''",
-                         requirement->remedy);
-    }
-    free(value);
-    return result;
-}
-
-static int check_requirements(struct mysql_session *session, struct err *err)
-{
-    for (size_t index = 0; index < sizeof requirements / sizeof requirements[0]; index++) {
-        if (check_requirement(session, &requirements[index], err) != 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
 
 /* ---- facts */
 
@@ -250,7 +205,7 @@ static int read_facts(struct dump *dump, struct err *err)
 
     facts->flavor = server->mariadb ? BINLOG_MARIADB : BINLOG_MYSQL;
     (void)snprintf(facts->description, sizeof facts->description, "%s", server->description);
-    if (check_requirements(dump->session, err) != 0) {
+    if (requirements_check(dump->session, err) != 0) {
         return -1;
     }
     if (server->mariadb && check_unmarked_columns(dump, err) != 0) {

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One table; a variable that a server lacks may be as good as the value. */
+#include "producer/binlog/requirements.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const struct requirement requirements[] = {
+    {"log_bin", "1", false, "start the server with log_bin"},
+    {"binlog_format", "ROW", true, "SET GLOBAL binlog_format=ROW, in the server's configuration too; open sessions keep the old one"},
+    {"binlog_row_image", "FULL", false, "SET GLOBAL binlog_row_image=FULL, in the server's configuration too; open sessions keep the old one"},
+    {"binlog_row_metadata", "FULL", false,
+     "SET GLOBAL binlog_row_metadata=FULL, in the server's configuration too (MySQL from 8.0.1, MariaDB from 10.5)"},
+    {"log_bin_compress", "0", true, "SET GLOBAL log_bin_compress=OFF, in the server's configuration too"},
+    {"binlog_row_value_options", "", true, "SET GLOBAL binlog_row_value_options='', in the server's configuration too"},
+    {NULL, NULL, false, NULL},
+};
+
+int requirement_check(struct mysql_session *session, const struct requirement *requirement, struct err *err)
+{
+    char *value;
+    int result = 0;
+
+    if (mysql_session_variable(session, requirement->variable, &value, err) != 0) {
+        return -1;
+    }
+    if (value == NULL ? !requirement->may_be_absent : strcmp(value, requirement->value) != 0) {
+        result = err_set(err, ERR_FATAL, "the server has %s=%.60s and must have %s: %s", requirement->variable,
+                         value != NULL ? value : "(no such variable)", requirement->value[0] != '\0' ? requirement->value : "''",
+                         requirement->remedy);
+    }
+    free(value);
+    return result;
+}
+
+int requirements_check(struct mysql_session *session, struct err *err)
+{
+    for (size_t index = 0; requirements[index].variable != NULL; index++) {
+        if (requirement_check(session, &requirements[index], err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* requirements: what a server must be set to, so that its log holds every change whole. The stream refuses to begin without; `check` says all at once. */
+#ifndef KAKEHI_PRODUCER_BINLOG_REQUIREMENTS_H
+#define KAKEHI_PRODUCER_BINLOG_REQUIREMENTS_H
+
+#include <stdbool.h>
+
+#include "common/err.h"
+#include "producer/mysql.h"
+
+struct requirement {
+    const char *variable;
+    const char *value;
+    bool may_be_absent; /* a server that does not have the variable behaves as if it had that value */
+    const char *remedy;
+};
+
+extern const struct requirement requirements[]; /* ends with a variable of NULL */
+
+/* ERR_FATAL: it is not met; the text ends with the remedy. Others: the server could not be asked. */
+int requirement_check(struct mysql_session *session, const struct requirement *requirement, struct err *err) MUST_CHECK;
+/* All; the first that is not met. */
+int requirements_check(struct mysql_session *session, struct err *err) MUST_CHECK;
+
+#endif
