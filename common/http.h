@@ -7,7 +7,7 @@
  * taken from the environment as curl does (https_proxy, no_proxy ...), unless the request says `direct`.
  *
  * Nothing is retried here, but for one thing that libcurl does: a kept connection that the server had closed already, on which
- * nothing was answered, is replaced by a new one.
+ * not one byte was answered, is replaced by a new one. Who can't have that, since the server may have acted, says `once`.
  */
 #ifndef KAKEHI_COMMON_HTTP_H
 #define KAKEHI_COMMON_HTTP_H
@@ -36,7 +36,7 @@ struct http_header {
     const char *value;
 };
 
-/* All of it is borrowed until the answer, but for method, url and headers, which are copied by http_send. */
+/* body is borrowed until the answer; all else is copied by http_send. */
 struct http_request {
     const char *method; /* "GET", "POST", "PUT", "PATCH", "DELETE" */
     const char *url;    /* http or https, with the query, percent-encoded; sent as it is (no "/../" is squashed) */
@@ -47,15 +47,16 @@ struct http_request {
     uint64_t timeout_ms;     /* from when it leaves the line until the whole answer is here; 0: 60 s */
     size_t answer_bytes_max; /* a longer body is an error; 0: HTTP_ANSWER_BYTES_MAX */
     bool direct;             /* never by a proxy: metadata servers of clouds */
+    bool once;               /* on a new connection, so that nothing below ever sends it twice (see above) */
+    bool secret;             /* the memory of the answer's body is wiped; answer_bytes_max is reserved for it at once */
 };
 
 /* Borrowed for the time of the call. */
 struct http_answer {
-    const struct err
-        *err;   /* NULL: an answer came whole, whatever its status. Else why not: RETRY, FATAL (certificate, URL), CANCELED */
-    bool sent;  /* with err: bytes of the request may have reached the server, which may have acted on it */
-    int status; /* 200 ...; 0 with err */
-    const char *body; /* never NULL, a NUL behind it */
+    const struct err *err; /* NULL: an answer came whole, whatever its status. Else why not (classes: http.c) */
+    bool sent;             /* with err: bytes of the request may have reached the server, which may have acted on it */
+    int status;            /* 200 ...; 0 with err */
+    const char *body;      /* never NULL, a NUL behind it */
     size_t body_size;
     const struct http_call *_call; /* its headers */
 };
