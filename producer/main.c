@@ -13,29 +13,50 @@
 #include "common/cli.h"
 #include "common/log.h"
 #include "common/settings.h"
-#include "producer/decode.h"
+#include "producer/check.h"
 #include "producer/decode.h"
 #include "producer/position.h"
 #include "producer/run.h"
 
-enum { CONFIG };
+enum { CONFIG, JSON };
 
 static const struct cli_option run_options[] = {
     [CONFIG] = {"config", 'c', "FILE", "the settings file (kakehi.yaml)"},
     {0},
 };
 
-static int run(const struct cli_arguments *arguments)
+static const struct cli_option check_options[] = {
+    [CONFIG] = {"config", 'c', "FILE", "the settings file (kakehi.yaml)"},
+    [JSON] = {"json", 0, NULL, "one JSON object instead of lines"},
+    {0},
+};
+
+/* NULL: the errors are printed. */
+static struct settings *load(const struct cli_arguments *arguments)
 {
     const char *path = arguments->values[CONFIG] != NULL ? arguments->values[CONFIG] : "kakehi.yaml";
     struct settings *settings = settings_load(path, SETTINGS_FOR_PRODUCER, stderr);
-    int exit_code;
 
-    if (settings == NULL) {
-        return CLI_SETTINGS;
+    if (settings != NULL) {
+        log_setup(settings->log.level, settings->log.format);
     }
-    log_setup(settings->log.level, settings->log.format);
-    exit_code = run_producer(settings);
+    return settings;
+}
+
+static int run(const struct cli_arguments *arguments)
+{
+    struct settings *settings = load(arguments);
+    int exit_code = settings != NULL ? run_producer(settings) : CLI_SETTINGS;
+
+    settings_free(settings);
+    return exit_code;
+}
+
+static int check(const struct cli_arguments *arguments)
+{
+    struct settings *settings = load(arguments);
+    int exit_code = settings != NULL ? producer_check(settings, arguments->values[JSON] != NULL) : CLI_SETTINGS;
+
     settings_free(settings);
     return exit_code;
 }
@@ -49,6 +70,8 @@ static void print_versions(void)
 
 static const struct cli_command commands[] = {
     {"run", "[-c FILE]", "read the source and publish its changes, until stopped", run_options, run},
+    {"check", "[-c FILE] [--json]", "connect to everything that the settings name; one line a finding, with its remedy",
+     check_options, check},
     {"position", "[-c FILE] [--json | --set POSITION | --reset]", "show where the source stands in Kafka, or set it",
      position_options, position_run},
     {"decode", DECODE_USAGE, DECODE_SUMMARY, decode_options, decode_run},

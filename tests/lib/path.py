@@ -147,12 +147,15 @@ class PathUnderTest:
     def worker(self, name="worker", **changes):
         return self.start_worker(name, **changes)
 
-    def run_producer(self, command, *arguments, **changes):
+    def run_command(self, program, command, *arguments, **changes):
         """A command that ends by itself; returns the ended Program."""
-        program = Program(self, "producer", f"producer-{command}{len(self.programs)}", merged(self.settings, changes), command, arguments=arguments)
-        self.programs.append(program)
-        program.wait(60)
-        return program
+        ended = Program(self, program, f"{program}-{command}{len(self.programs)}", merged(self.settings, changes), command, arguments=arguments)
+        self.programs.append(ended)
+        ended.wait(60)
+        return ended
+
+    def run_producer(self, command, *arguments, **changes):
+        return self.run_command("producer", command, *arguments, **changes)
 
     # ---- Kafka
 

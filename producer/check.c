@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The source first, then Kafka; each part goes on where another has failed, so that a person mends all in one round.
+ *
+ * What is asked of the server is what the stream will need (requirements.h), what a fail-over or a long stop will need (GTID mode,
+ * retention), and what no log can show: rows that a cascading foreign key changes inside InnoDB never reach the binary log.
+ */
+#include "producer/check.h"
+
+#include <librdkafka/rdkafka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buffer.h"
+#include "common/findings.h"
+#include "common/kafka.h"
+#include "common/kafka_check.h"
+#include "common/must.h"
+#include "producer/binlog/requirements.h"
+#include "producer/handle.h"
+#include "producer/mysql.h"
+#include "producer/topics.h"
+
+#define RETENTION_LOW_S (24 * 3600)
+#define TRANSACTIONS_MS 30000
+
+struct check {
+    const struct settings *settings;
+    struct mysql_session *session;
+    struct findings *findings;
+};
+
+/* ---- questions to the server */
+
+/* The rows of an answer, each handed to `judge`; a question that fails is a finding of its own. */
+static void ask(struct check *check, const char *subject, const char *sql, void (*judge)(struct check *check, const struct mysql_rows *rows, size_t row))
+{
+    struct mysql_rows rows;
+    struct err err;
+
+    if (mysql_session_ask(check->session, sql, &rows, &err) != 0) {
+        finding(check->findings, FINDING_WARNING, subject, "let source.user ask this", "can't be asked: %s", err.text);
+        return;
+    }
+    for (size_t row = 0; row < rows.row_count; row++) {
+        judge(check, &rows, row);
+    }
+    mysql_rows_deinit(&rows);
+}
+
+/* A number from a global variable; -1: there is none of that name. */
+static int64_t number_of(struct check *check, const char *variable)
+{
+    char *text = NULL;
+    struct err err;
+    int64_t number = -1;
+
+    if (mysql_session_variable(check->session, variable, &text, &err) == 0 && text != NULL) {
+        number = strtoll(text, NULL, 10);
+    }
+    free(text);
+    return number;
+}
+
+static void check_requirement(struct check *check, const struct requirement *requirement)
+{
+    struct err err;
+    bool met = requirement_check(check->session, requirement, &err) == 0;
+
+    if (met) {
+        finding(check->findings, FINDING_OK, requirement->variable, NULL, "is %s", requirement->value[0] != '\0' ? requirement->value : "empty");
+    } else {
+        finding(check->findings, FINDING_ERROR, requirement->variable, requirement->remedy, "%s", err.text);
+    }
+}
+
+static void check_gtid(struct check *check)
+{
+    char *mode = NULL;
+    struct err err;
+
+    if (mysql_session_server(check->session)->mariadb || mysql_session_variable(check->session, "gtid_mode", &mode, &err) != 0) {
+        return; /* MariaDB always has them */
+    }
+    if (mode != NULL && strcmp(mode, "ON") == 0) {
+        finding(check->findings, FINDING_OK, "gtid_mode", NULL, "is ON");
+    } else {
+        finding(check->findings, FINDING_WARNING, "gtid_mode", "set gtid_mode=ON and enforce_gtid_consistency=ON",
+                "is %s: positions are file and offset, which another server of a fail-over does not know", mode != NULL ? mode : "absent");
+    }
+    free(mode);
+}
+
+static void check_retention(struct check *check)
+{
+    int64_t seconds = number_of(check, "binlog_expire_logs_seconds");
+    int64_t days = number_of(check, "expire_logs_days");
+
+    seconds = seconds > 0 ? seconds : days > 0 ? days * 24 * 3600 : 0;
+    if (seconds == 0) {
+        finding(check->findings, FINDING_NOTE, "binlog retention", NULL,
+                "the server's variables name none; on RDS and Aurora it is mysql.rds_set_configuration('binlog retention hours', ..), and at "
+                "least 24 are wise");
+    } else if (seconds < RETENTION_LOW_S) {
+        finding(check->findings, FINDING_WARNING, "binlog retention", "raise binlog_expire_logs_seconds to some days",
+                "is %lld s: a producer that stands still for longer finds its place gone", (long long)seconds);
+    } else {
+        finding(check->findings, FINDING_OK, "binlog retention", NULL, "is %lld h", (long long)seconds / 3600);
+    }
+}
+
+static void judge_server_id(struct check *check, const struct mysql_rows *rows, size_t row)
+{
+    const char *id = mysql_rows_text(rows, row, 0);
+
+    if (id != NULL && strtoll(id, NULL, 10) == check->settings->source.server_id) {
+        finding(check->findings, FINDING_ERROR, "source.server_id", "take another number, or 0",
+                "%s is in use by another replica: the two throw each other out", id);
+    }
+}
+
+static void check_server_id(struct check *check)
+{
+    bool old = mysql_session_server(check->session)->mariadb;
+
+    if (check->settings->source.server_id != 0) {
+        ask(check, "source.server_id", old ? "SHOW SLAVE HOSTS" : "SHOW REPLICAS", judge_server_id);
+    }
+}
+
+/* ---- grants */
+
+static bool has_word(const char *grants, const char *words)
+{
+    return strcasestr(grants, words) != NULL || strcasestr(grants, "GRANT ALL PRIVILEGES ON *.*") != NULL || strcasestr(grants, "GRANT SUPER") != NULL;
+}
+
+static void check_grants(struct check *check)
+{
+    struct mysql_rows rows;
+    struct buffer grants = {0};
+    struct err err;
+
+    if (mysql_session_ask(check->session, "SHOW GRANTS", &rows, &err) != 0) {
+        finding(check->findings, FINDING_WARNING, "grants", NULL, "can't be read: %s", err.text);
+        return;
+    }
+    for (size_t row = 0; row < rows.row_count; row++) {
+        buffer_printf(&grants, "%s\n", mysql_rows_text(&rows, row, 0));
+    }
+    mysql_rows_deinit(&rows);
+    if (!has_word(buffer_text(&grants), "REPLICATION SLAVE") && !has_word(buffer_text(&grants), "REPLICATION REPLICA")) {
+        finding(check->findings, FINDING_ERROR, "grants", "GRANT REPLICATION SLAVE ON *.* TO the user", "%s may not read the log", check->settings->source.user);
+    }
+    if (!has_word(buffer_text(&grants), "REPLICATION CLIENT") && !has_word(buffer_text(&grants), "BINLOG MONITOR")) {
+        finding(check->findings, FINDING_ERROR, "grants", "GRANT REPLICATION CLIENT ON *.* TO the user (MariaDB: BINLOG MONITOR)",
+                "%s may not ask where the log is", check->settings->source.user);
+    }
+    buffer_deinit(&grants);
+}
+
+/* ---- tables */
+
+static void append_identifier(struct buffer *sql, const char *name)
+{
+    buffer_append_byte(sql, '`');
+    for (; *name != '\0'; name++) {
+        buffer_append_text(sql, *name == '`' ? "`" : "");
+        buffer_append_byte(sql, (uint8_t)*name);
+    }
+    buffer_append_byte(sql, '`');
+}
+
+static bool is_selected(const struct check *check, const struct mysql_rows *rows, size_t row, char *name, size_t size)
+{
+    (void)snprintf(name, size, "%s.%s", mysql_rows_text(rows, row, 0), mysql_rows_text(rows, row, 1));
+    return settings_selects(&check->settings->source, name);
+}
+
+/* SHOW CREATE TABLE, and not information_schema: MariaDB shows foreign keys there only to those who may change the table. */
+static void check_cascades(struct check *check, const char *database, const char *table, const char *subject)
+{
+    static const char *const rules[] = {"ON DELETE CASCADE", "ON DELETE SET NULL", "ON UPDATE CASCADE", "ON UPDATE SET NULL"};
+    struct mysql_rows rows;
+    struct buffer sql = {0};
+    struct err err;
+
+    buffer_append_text(&sql, "SHOW CREATE TABLE ");
+    append_identifier(&sql, database);
+    buffer_append_byte(&sql, '.');
+    append_identifier(&sql, table);
+    if (mysql_session_ask(check->session, buffer_text(&sql), &rows, &err) != 0) {
+        finding(check->findings, FINDING_WARNING, subject, "GRANT SELECT on it", "its definition can't be read: %s", err.text);
+    } else {
+        const char *definition = mysql_rows_text(&rows, 0, 1);
+
+        for (size_t i = 0; definition != NULL && i < sizeof rules / sizeof rules[0]; i++) {
+            if (strstr(definition, rules[i]) != NULL) {
+                finding(check->findings, FINDING_WARNING, subject, "use RESTRICT, and let the application change these rows",
+                        "a foreign key with %s changes its rows inside the storage engine, and the log does not show it", rules[i]);
+            }
+        }
+        mysql_rows_deinit(&rows);
+    }
+    buffer_deinit(&sql);
+}
+
+static void judge_table(struct check *check, const struct mysql_rows *rows, size_t row)
+{
+    char name[300], subject[320], topic[TOPIC_NAME_SIZE];
+    struct err err;
+
+    if (!is_selected(check, rows, row, name, sizeof name)) {
+        return;
+    }
+    (void)snprintf(subject, sizeof subject, "table %s", name);
+    check_cascades(check, mysql_rows_text(rows, row, 0), mysql_rows_text(rows, row, 1), subject);
+    if (topics_data_name(check->settings, mysql_rows_text(rows, row, 0), mysql_rows_text(rows, row, 1), topic, &err) != 0) {
+        finding(check->findings, FINDING_ERROR, subject, "name its topic in topics.topic", "%s", err.text);
+    } else if (strcmp(mysql_rows_text(rows, row, 2), "0") == 0) {
+        finding(check->findings, FINDING_WARNING, subject, "give it a primary key",
+                "it has no primary key: an update is a delete and an insert, and there is no latest view");
+    } else {
+        finding(check->findings, FINDING_OK, subject, NULL, "goes to topic %s", topic);
+    }
+}
+
+
+static void judge_wide_decimal(struct check *check, const struct mysql_rows *rows, size_t row)
+{
+    char name[300], subject[320];
+
+    if (is_selected(check, rows, row, name, sizeof name)) {
+        (void)snprintf(subject, sizeof subject, "column %s.%s", name, mysql_rows_text(rows, row, 2));
+        finding(check->findings, FINDING_NOTE, subject, NULL, "%s is wider than BigQuery's BIGNUMERIC: it travels as text", mysql_rows_text(rows, row, 3));
+    }
+}
+
+static void check_tables(struct check *check)
+{
+    size_t before = findings_count(check->findings, FINDING_OK) + findings_count(check->findings, FINDING_WARNING);
+
+    ask(check, "tables",
+        "SELECT t.TABLE_SCHEMA, t.TABLE_NAME, (SELECT COUNT(*) FROM information_schema.COLUMNS c WHERE c.TABLE_SCHEMA = t.TABLE_SCHEMA"
+        " AND c.TABLE_NAME = t.TABLE_NAME AND c.COLUMN_KEY = 'PRI') FROM information_schema.TABLES t"
+        " WHERE t.TABLE_TYPE = 'BASE TABLE' ORDER BY 1, 2",
+        judge_table);
+    if (before == findings_count(check->findings, FINDING_OK) + findings_count(check->findings, FINDING_WARNING)) {
+        finding(check->findings, FINDING_WARNING, "source.tables", "compare the patterns (case counts) and the user's SELECT grants with SHOW TABLES",
+                "no table that %s can see is selected", check->settings->source.user);
+    }
+    ask(check, "columns",
+        "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, COLUMN_TYPE FROM information_schema.COLUMNS"
+        " WHERE DATA_TYPE = 'decimal' AND NUMERIC_PRECISION - NUMERIC_SCALE > 38",
+        judge_wide_decimal);
+}
+
+static void check_source(struct check *check)
+{
+    struct err err;
+
+    mysql_session_prepare();
+    if (mysql_session_open(&check->settings->source, &check->session, &err) != 0) {
+        finding(check->findings, FINDING_ERROR, "source", "see source.host, source.user, source.tls, and what stands between", "%s", err.text);
+        return;
+    }
+    finding(check->findings, FINDING_OK, "source", NULL, "%s", mysql_session_server(check->session)->description);
+    for (size_t index = 0; requirements[index].variable != NULL; index++) {
+        check_requirement(check, &requirements[index]);
+    }
+    check_gtid(check);
+    check_retention(check);
+    check_server_id(check);
+    check_grants(check);
+    check_tables(check);
+    mysql_session_close(check->session);
+}
+
+/* ---- Kafka's transactions */
+
+/* With an id of its own, so that a producer at work is not fenced off. */
+static void check_transactions(const struct settings *settings, struct findings *findings)
+{
+    char id[256];
+    struct err err = {0};
+    rd_kafka_conf_t *conf = NULL;
+    rd_kafka_t *handle = NULL;
+    rd_kafka_error_t *error = NULL;
+
+    if (kafka_join(id, sizeof id, (const char *const[]){settings->prefix, settings->source.name, "check", NULL}, &err) == 0 &&
+        handle_conf(RD_KAFKA_PRODUCER, settings, (const struct handle_property[]){{0}},
+                    (const struct handle_property[]){{"transactional.id", id}, {0}}, &conf, &err) == 0 &&
+        handle_new(RD_KAFKA_PRODUCER, conf, &handle, &err) == 0) {
+        error = rd_kafka_init_transactions(handle, TRANSACTIONS_MS);
+    }
+    if (handle != NULL && error == NULL) {
+        finding(findings, FINDING_OK, "kafka transactions", NULL, "can be begun");
+    } else {
+        finding(findings, FINDING_ERROR, "kafka transactions",
+                "allow transactional ids that begin with the prefix (ACL), and see that __transaction_state can be written", "%s",
+                error != NULL ? rd_kafka_error_string(error) : err.text);
+    }
+    if (error != NULL) {
+        rd_kafka_error_destroy(error);
+    }
+    if (handle != NULL) {
+        rd_kafka_destroy(handle);
+    }
+}
+
+int producer_check(const struct settings *settings, bool json)
+{
+    struct check check = {.settings = settings, .findings = findings_new(stdout, json)};
+
+    check_source(&check);
+    if (kafka_check(settings, &settings->producer.kafka, check.findings)) {
+        check_transactions(settings, check.findings);
+    }
+    return findings_end(check.findings);
+}

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`check` of both programs: what would lose, double or stop rows is found before it does, each with its remedy; and nothing secret is said."""
+import json
+
+import pytest
+
+from lib.databases import READER_PASSWORD
+
+
+def _findings(program):
+    """[(level, subject, finding, remedy)] and the exit code, of a run with --json."""
+    text = program.text()
+    answer = json.loads(text[text.index("{\n"):])
+    found = [(f["level"], f["subject"], f["finding"], f.get("remedy")) for f in answer["findings"]]
+    assert answer["errors"] == sum(level == "error" for level, *_ in found)
+    assert program.popen.returncode == (1 if answer["errors"] else 0), text
+    assert all(remedy for level, _, _, remedy in found if level in ("warning", "error")), found
+    assert READER_PASSWORD not in text
+    return found
+
+
+def _levels(found, words):
+    return {level for level, subject, finding, _ in found if words in f"{subject}: {finding}"}
+
+
+def test_a_path_that_works_has_no_errors(path):
+    path.sql("CREATE TABLE orders (id INT PRIMARY KEY)")
+    path.producer()
+    path.worker()
+    path.sql("INSERT INTO orders VALUES (1)")
+    path.wait_arrived()
+    for program in ("producer", "worker"):
+        found = _findings(path.run_command(program, "check", "--json"))
+        assert "error" not in {level for level, *_ in found}, found
+        assert _levels(found, f"table {path.database}.orders") == {"ok"}
+        assert _levels(found, f"topic {path.topic('orders')}: ") == {"warning"}  # one broker, one copy: said
+        lines = path.run_command(program, "check").text().splitlines()
+        assert len(lines) == len(found) + 1 and lines[-1].endswith(" ok"), lines
+    assert _levels(_findings(path.run_command("producer", "check", "--json")), "kafka transactions") == {"ok"}
+
+
+def test_tables_that_will_surprise_are_named(path):
+    path.sql("CREATE TABLE keyless (a INT)", "CREATE TABLE parent (id INT PRIMARY KEY)",
+             "CREATE TABLE child (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES parent (id) ON DELETE CASCADE)",
+             "CREATE TABLE wide (id INT PRIMARY KEY, d DECIMAL(60, 10))")
+    found = _findings(path.run_producer("check", "--json"))
+    assert _levels(found, f"table {path.database}.keyless: it has no primary key") == {"warning"}
+    assert _levels(found, f"table {path.database}.child: a foreign key") == {"warning"}
+    assert _levels(found, f"table {path.database}.parent") == {"ok"}
+    assert _levels(found, f"column {path.database}.wide.d") == {"note"}
+
+
+def test_a_server_that_may_not_be_read_is_an_error_and_all_is_said_at_once(mariadb_path):
+    path = mariadb_path
+    old = path.server.sql("SELECT @@GLOBAL.binlog_row_image, @@GLOBAL.binlog_row_metadata")[0]
+    path.server.sql("SET GLOBAL binlog_row_image = 'MINIMAL'", "SET GLOBAL binlog_row_metadata = 'MINIMAL'")
+    try:
+        found = _findings(path.run_producer("check", "--json"))
+    finally:
+        path.server.sql(f"SET GLOBAL binlog_row_image = '{old[0]}'", f"SET GLOBAL binlog_row_metadata = '{old[1]}'")
+    assert _levels(found, "binlog_row_image") == _levels(found, "binlog_row_metadata") == {"error"}
+
+
+@pytest.mark.parametrize("program", ["producer", "worker"])
+def test_a_topic_of_rows_that_is_compacted_is_an_error(mariadb_path, program):
+    path = mariadb_path
+    path.broker.create_topic(path.topic("t"), **{"cleanup.policy": "compact"})
+    found = _findings(path.run_command(program, "check", "--json"))
+    assert _levels(found, f"topic {path.topic('t')}: cleanup.policy") == {"error"}
+
+
+def test_what_can_not_be_reached_is_an_error_beside_the_rest(mariadb_path, tmp_path):
+    path = mariadb_path
+    found = _findings(path.run_producer("check", "--json", source__user="nobody"))
+    assert _levels(found, "source: ") == {"error"} and _levels(found, "kafka: ") == {"ok", "note"}
+    found = _findings(path.run_command("worker", "check", "--json", sqlite__file=str(tmp_path / "no" / "such" / "folder.db")))
+    assert _levels(found, "sqlite.file") == {"error"} and _levels(found, "kafka: ") == {"ok", "note"}
