@@ -97,16 +97,18 @@ typedef void (*history_said)(void *context, bool yes, const struct err *err);
 /* Rule C6. */
 void history_is_empty(struct tables *tables, struct history *history, history_said answer, void *context);
 
-struct history_identity {
-    const char *source; /* __source, __txid, __idx. Borrowed for the call */
-    const char *txid;
+/* A change by its place in the order: unique in a table that has one live source (O1, O3, O4), and short enough for a mark, where
+ * recovery, which has read no message yet, finds it. */
+struct history_change {
+    int64_t seq; /* __seq, __idx */
     int64_t idx;
 };
-#define HISTORY_IDENTITIES_MAX 1000
+#define HISTORY_CHANGES_MAX 1000
 
-/* Rule C7: is any of these rows in? from_day: days since 1970-01-01; no row of them has an earlier ingest day. */
-void history_has(struct tables *tables, struct history *history, const struct history_identity *identities,
-                 size_t identity_count, int32_t from_day, history_said answer, void *context);
+/* Rule C7: is any of these rows in? from_day: days since 1970-01-01; no row of them has an earlier ingest day. The changes are
+ * borrowed for the call. */
+void history_has(struct tables *tables, struct history *history, const struct history_change *changes, size_t change_count,
+                 int32_t from_day, history_said answer, void *context);
 
 /* {"tables": ..., "columns_added": ..., "columns_widened": ..., "trouble": ...}; the caller owns it. */
 json_t *tables_status(const struct tables *tables);
