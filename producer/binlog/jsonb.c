@@ -11,6 +11,7 @@
 
 #include "producer/binlog/charset.h"
 #include "producer/binlog/cursor.h"
+#include "producer/binlog/jsonb_parts.h"
 #include "producer/binlog/value.h"
 
 enum { /* types of values */
@@ -41,14 +42,7 @@ enum { /* MySQL's types of opaque values that have a text of their own */
 /* A control character takes 6 bytes of text; an empty key with an inlined `false` takes 13 of 7. */
 #define TEXT_BYTES_MAX(size) (64 + 8 * (size))
 
-struct printer {
-    struct buffer *out;
-    size_t end_max; /* the output may not become larger */
-    unsigned depth;
-    const char *why;
-};
-
-static void fail(struct printer *printer, const char *why)
+static void fail(struct jsonb_printer *printer, const char *why)
 {
     if (printer->why == NULL) {
         printer->why = why;
@@ -72,7 +66,7 @@ static uint32_t read_size(struct cursor *cursor)
     return 0;
 }
 
-static void print_string(struct printer *printer, const uint8_t *bytes, size_t size)
+static void print_string(struct jsonb_printer *printer, const uint8_t *bytes, size_t size)
 {
     static const char *const escapes[32] = {['\b'] = "\\b", ['\f'] = "\\f", ['\n'] = "\\n", ['\r'] = "\\r", ['\t'] = "\\t"};
     size_t begin = 0;
@@ -107,7 +101,7 @@ static void print_string(struct printer *printer, const uint8_t *bytes, size_t s
 
 /* The shortest digits that read back the same, as my_gcvt writes them: without an exponent from 1e-15 up to below 1e15, and
  * above if there are digits behind the point; a whole number with ".0". */
-static void print_double(struct printer *printer, double value)
+static void print_double(struct jsonb_printer *printer, double value)
 {
     char digits[32];
     char *exponent_at;
@@ -133,7 +127,7 @@ static void print_double(struct printer *printer, double value)
 }
 
 /* The packed form: sign, then (year * 13 + month 17 bits, day 5), hour 5 (TIME: 10), minute 6, second 6, microsecond 24. */
-static void print_temporal(struct printer *printer, uint8_t type, uint64_t stored)
+static void print_temporal(struct jsonb_printer *printer, uint8_t type, uint64_t stored)
 {
     int64_t packed = (int64_t)stored;
     uint64_t magnitude = packed < 0 ? (uint64_t)0 - stored : stored;
@@ -155,7 +149,7 @@ static void print_temporal(struct printer *printer, uint8_t type, uint64_t store
     buffer_append_byte(out, '"');
 }
 
-static void print_decimal(struct printer *printer, struct cursor *cursor)
+static void print_decimal(struct jsonb_printer *printer, struct cursor *cursor)
 {
     uint8_t precision = cursor_u8(cursor);
     uint8_t scale = cursor_u8(cursor);
@@ -167,7 +161,7 @@ static void print_decimal(struct printer *printer, struct cursor *cursor)
     value_decimal_print(cursor, precision, scale, printer->out);
 }
 
-static void print_base64(struct printer *printer, uint8_t type, const uint8_t *bytes, size_t size)
+static void print_base64(struct jsonb_printer *printer, uint8_t type, const uint8_t *bytes, size_t size)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -189,7 +183,7 @@ static void print_base64(struct printer *printer, uint8_t type, const uint8_t *b
 }
 
 /* type u8, size, bytes */
-static void print_opaque(struct printer *printer, struct cursor *cursor)
+static void print_opaque(struct jsonb_printer *printer, struct cursor *cursor)
 {
     uint8_t type = cursor_u8(cursor);
     uint32_t size = read_size(cursor);
@@ -218,7 +212,7 @@ static void print_opaque(struct printer *printer, struct cursor *cursor)
     }
 }
 
-static void print_literal(struct printer *printer, uint64_t literal)
+static void print_literal(struct jsonb_printer *printer, uint64_t literal)
 {
     static const char *const texts[] = {"null", "true", "false"};
 
@@ -229,17 +223,14 @@ static void print_literal(struct printer *printer, uint64_t literal)
     buffer_append_text(printer->out, texts[literal]);
 }
 
-static void print_value(struct printer *printer, uint8_t type, struct cursor cursor);
+/* ---- objects and arrays */
 
-/* What every entry of an object or array needs. */
-struct container {
-    struct cursor whole; /* from its element count on: offsets count from here */
-    uint8_t offset_size; /* 2 or 4 */
-    uint32_t count;
-    bool object;
-};
+bool jsonb_is_container(const struct jsonb_value *value)
+{
+    return value->type <= LARGE_ARRAY;
+}
 
-static struct cursor at_offset(const struct container *container, uint64_t offset)
+static struct cursor at_offset(const struct jsonb_container *container, uint64_t offset)
 {
     struct cursor cursor = container->whole;
 
@@ -247,63 +238,119 @@ static struct cursor at_offset(const struct container *container, uint64_t offse
     return cursor;
 }
 
-static void print_key(struct printer *printer, const struct container *container, uint32_t i)
+static size_t key_entry_size(const struct jsonb_container *container)
 {
-    struct cursor entry = at_offset(container, 2U * container->offset_size + (uint64_t)i * (container->offset_size + 2U));
-    uint64_t offset = cursor_le(&entry, container->offset_size);
-    uint16_t size = cursor_u16(&entry);
-    struct cursor key = at_offset(container, offset);
-    const uint8_t *bytes = cursor_bytes(&key, size);
-
-    if (entry.why != NULL || bytes == NULL) {
-        fail(printer, "JSON: a key lies outside its object");
-        return;
-    }
-    print_string(printer, bytes, size);
-    buffer_append_text(printer->out, ": ");
+    return container->offset_size + 2U;
 }
 
-static bool is_inlined(const struct container *container, uint8_t type)
+static size_t element_entry_size(const struct jsonb_container *container)
+{
+    return container->offset_size + 1U;
+}
+
+/* Where the table of elements begins, behind two numbers and the table of keys. */
+static uint64_t elements_offset(const struct jsonb_container *container)
+{
+    return 2U * container->offset_size + (container->object ? (uint64_t)container->count * key_entry_size(container) : 0);
+}
+
+const char *jsonb_open(const struct jsonb_value *value, struct jsonb_container *ret_container)
+{
+    struct cursor cursor = value->at;
+    uint64_t size;
+
+    *ret_container = (struct jsonb_container){
+        .whole = cursor,
+        .offset_size = value->type == LARGE_OBJECT || value->type == LARGE_ARRAY ? 4 : 2,
+        .object = value->type == SMALL_OBJECT || value->type == LARGE_OBJECT,
+    };
+    ret_container->count = (uint32_t)cursor_le(&cursor, ret_container->offset_size);
+    size = cursor_le(&cursor, ret_container->offset_size);
+    if (cursor.why != NULL || size > cursor_left(&ret_container->whole)) {
+        return "JSON: an object or array is larger than its document";
+    }
+    ret_container->whole.end = ret_container->whole.at + size;
+    if (elements_offset(ret_container) + (uint64_t)ret_container->count * element_entry_size(ret_container) > size) {
+        return "JSON: an object or array has more elements than bytes";
+    }
+    return NULL;
+}
+
+const char *jsonb_key(const struct jsonb_container *container, uint32_t i, const uint8_t **ret_key, size_t *ret_size)
+{
+    struct cursor entry = at_offset(container, 2U * container->offset_size + (uint64_t)i * key_entry_size(container));
+    struct cursor key = at_offset(container, cursor_le(&entry, container->offset_size));
+
+    *ret_size = cursor_u16(&entry);
+    *ret_key = cursor_bytes(&key, *ret_size);
+    return entry.why != NULL || *ret_key == NULL ? "JSON: a key lies outside its object" : NULL;
+}
+
+static bool is_inlined(const struct jsonb_container *container, uint8_t type)
 {
     return type == LITERAL || type == INT16 || type == UINT16 ||
            (container->offset_size == 4 && (type == INT32 || type == UINT32));
 }
 
-static void print_element(struct printer *printer, const struct container *container, uint32_t i)
+const char *jsonb_element(const struct jsonb_container *container, uint32_t i, struct jsonb_value *ret_value)
 {
-    uint64_t keys = container->object ? (uint64_t)container->count * (container->offset_size + 2U) : 0;
-    struct cursor entry =
-        at_offset(container, 2U * container->offset_size + keys + (uint64_t)i * (container->offset_size + 1U));
-    uint8_t type = cursor_u8(&entry);
+    struct cursor entry = at_offset(container, elements_offset(container) + (uint64_t)i * element_entry_size(container));
 
-    if (!is_inlined(container, type)) {
+    ret_value->type = cursor_u8(&entry);
+    if (!is_inlined(container, ret_value->type)) {
         entry = at_offset(container, cursor_le(&entry, container->offset_size));
     }
-    if (entry.why != NULL) {
-        fail(printer, "JSON: a value lies outside its document");
-        return;
-    }
-    print_value(printer, type, entry);
+    ret_value->at = entry;
+    return entry.why != NULL ? "JSON: a value lies outside its document" : NULL;
 }
 
-static void print_container(struct printer *printer, uint8_t type, struct cursor cursor)
-{
-    struct container container = {
-        .whole = cursor,
-        .offset_size = type == LARGE_OBJECT || type == LARGE_ARRAY ? 4 : 2,
-        .object = type == SMALL_OBJECT || type == LARGE_OBJECT,
-    };
-    uint64_t size;
+/* ---- printing them */
 
-    container.count = (uint32_t)cursor_le(&cursor, container.offset_size);
-    size = cursor_le(&cursor, container.offset_size);
-    if (cursor.why != NULL || size > cursor_left(&container.whole)) {
-        fail(printer, "JSON: an object or array is larger than its document");
-        return;
-    }
-    container.whole.end = container.whole.at + size;
+void jsonb_print_key(struct jsonb_printer *printer, const uint8_t *key, size_t size)
+{
+    print_string(printer, key, size);
+    buffer_append_text(printer->out, ": ");
+}
+
+bool jsonb_print_descend(struct jsonb_printer *printer)
+{
     if (++printer->depth > JSONB_DEPTH_MAX) {
         fail(printer, "JSON: nested more deeply than MySQL allows");
+    }
+    return printer->why == NULL;
+}
+
+static const char *print_element(struct jsonb_printer *printer, const struct jsonb_container *container, uint32_t i)
+{
+    const char *why = NULL;
+    struct jsonb_value element;
+    const uint8_t *key;
+    size_t size;
+
+    if (container->object) {
+        why = jsonb_key(container, i, &key, &size);
+        if (why != NULL) {
+            return why;
+        }
+        jsonb_print_key(printer, key, size);
+    }
+    why = jsonb_element(container, i, &element);
+    if (why == NULL) {
+        jsonb_print_value(printer, &element);
+    }
+    return why;
+}
+
+static void print_container(struct jsonb_printer *printer, const struct jsonb_value *value)
+{
+    struct jsonb_container container;
+    const char *why = jsonb_open(value, &container);
+
+    if (why != NULL) {
+        fail(printer, why);
+        return;
+    }
+    if (!jsonb_print_descend(printer)) {
         return;
     }
     buffer_append_byte(printer->out, container.object ? '{' : '[');
@@ -311,16 +358,16 @@ static void print_container(struct printer *printer, uint8_t type, struct cursor
         if (i > 0) {
             buffer_append_text(printer->out, ", ");
         }
-        if (container.object) {
-            print_key(printer, &container, i);
+        why = print_element(printer, &container, i);
+        if (why != NULL) {
+            fail(printer, why);
         }
-        print_element(printer, &container, i);
     }
     buffer_append_byte(printer->out, container.object ? '}' : ']');
     printer->depth--;
 }
 
-static void print_scalar(struct printer *printer, uint8_t type, struct cursor *cursor)
+static void print_scalar(struct jsonb_printer *printer, uint8_t type, struct cursor *cursor)
 {
     switch (type) {
     case LITERAL:
@@ -350,48 +397,62 @@ static void print_scalar(struct printer *printer, uint8_t type, struct cursor *c
     }
 }
 
-static void print_value(struct printer *printer, uint8_t type, struct cursor cursor)
+void jsonb_print_value(struct jsonb_printer *printer, const struct jsonb_value *value)
 {
+    struct cursor cursor = value->at;
+
     if (printer->out->size > printer->end_max) {
         fail(printer, "JSON: the document points at its parts more than once");
         return;
     }
-    if (type <= LARGE_ARRAY) {
-        print_container(printer, type, cursor);
+    if (jsonb_is_container(value)) {
+        print_container(printer, value);
         return;
     }
-    if (type == DOUBLE) {
+    if (value->type == DOUBLE) {
         uint64_t bits = cursor_u64(&cursor);
-        double value;
+        double number;
 
-        memcpy(&value, &bits, sizeof value);
-        print_double(printer, value);
-    } else if (type == STRING) {
+        memcpy(&number, &bits, sizeof number);
+        print_double(printer, number);
+    } else if (value->type == STRING) {
         uint32_t size = read_size(&cursor);
         const uint8_t *bytes = cursor_bytes(&cursor, size);
 
         if (bytes != NULL) {
             print_string(printer, bytes, size);
         }
-    } else if (type == OPAQUE) {
+    } else if (value->type == OPAQUE) {
         print_opaque(printer, &cursor);
     } else {
-        print_scalar(printer, type, &cursor);
+        print_scalar(printer, value->type, &cursor);
     }
     if (cursor.why != NULL) {
         fail(printer, "JSON: a value ends outside its document");
     }
 }
 
+const char *jsonb_document(const uint8_t *bytes, size_t size, struct jsonb_value *ret_value)
+{
+    ret_value->at = cursor_over(bytes, size);
+    ret_value->type = cursor_u8(&ret_value->at);
+    return ret_value->at.why;
+}
+
+struct jsonb_printer jsonb_printer_over(struct buffer *out, size_t size)
+{
+    return (struct jsonb_printer){.out = out, .end_max = out->size + TEXT_BYTES_MAX(size)};
+}
+
 const char *jsonb_print(const uint8_t *bytes, size_t size, struct buffer *out)
 {
-    struct printer printer = {.out = out, .end_max = out->size + TEXT_BYTES_MAX(size)};
-    struct cursor cursor = cursor_over(bytes, size);
-    uint8_t type = cursor_u8(&cursor);
+    struct jsonb_printer printer = jsonb_printer_over(out, size);
+    struct jsonb_value value;
+    const char *why = jsonb_document(bytes, size, &value);
 
-    if (cursor.why != NULL) {
-        return cursor.why;
+    if (why != NULL) {
+        return why;
     }
-    print_value(&printer, type, cursor);
+    jsonb_print_value(&printer, &value);
     return printer.why;
 }

@@ -12,7 +12,6 @@ const struct requirement requirements[] = {
     {"binlog_row_metadata", "FULL", false,
      "SET GLOBAL binlog_row_metadata=FULL, in the server's configuration too (MySQL from 8.0.1, MariaDB from 10.5)"},
     {"log_bin_compress", "0", true, "SET GLOBAL log_bin_compress=OFF, in the server's configuration too"},
-    {"binlog_row_value_options", "", true, "SET GLOBAL binlog_row_value_options='', in the server's configuration too"},
     {NULL, NULL, false, NULL},
 };
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "producer/binlog/event.h"
+#include "producer/binlog/jsonb_diff.h"
 
 #define VALUE_OPTION_PARTIAL_JSON 1
 #define OLD_POST_HEADER_SIZE      6 /* MySQL 5.1's first versions: a table id of 4 bytes */
@@ -137,5 +138,82 @@ void row_decode(const struct shape *shape, struct cursor *cursor, struct scratch
         } else {
             column->decode(column, cursor, scratch, cell);
         }
+    }
+}
+
+/* ---- partial updates */
+
+/* The document in the image before, which was decoded already; at NULL: it is null. */
+static struct cursor take_document(const struct value_column *column, bool is_null, struct cursor *before)
+{
+    return is_null ? (struct cursor){0} : cursor_part(before, cursor_le(before, column->length_size));
+}
+
+/* u32 size and diffs, where otherwise the document would stand. */
+static void decode_diffs(struct cursor document, struct cursor *cursor, struct scratch *scratch, struct cell *cell)
+{
+    struct cursor diffs = cursor_part(cursor, cursor_u32(cursor));
+    const char *why;
+
+    if (document.at == NULL) {
+        cursor_fail(cursor, "JSON: a partial update of a document that is not there");
+    }
+    if (cursor->why != NULL || cursor_left(&diffs) == 0) { /* an empty list: the cell stays what it was before */
+        return;
+    }
+    buffer_clear(&scratch->text);
+    why = jsonb_diff_print(document.at, cursor_left(&document), diffs.at, cursor_left(&diffs), &scratch->text);
+    if (why != NULL) {
+        cursor_fail(cursor, why);
+        return;
+    }
+    value_set_bytes(cell, scratch_keep_text(scratch), scratch->text.size);
+}
+
+/* Which JSON columns hold diffs: a bit each, all columns of that type counted. NULL: none does. */
+static const uint8_t *read_partial_bits(const struct shape *shape, struct cursor *cursor)
+{
+    uint64_t options = cursor_lenenc(cursor);
+
+    if ((options & ~(uint64_t)VALUE_OPTION_PARTIAL_JSON) != 0) {
+        cursor_fail(cursor, "a partial update has options that this version does not know");
+    }
+    return (options & VALUE_OPTION_PARTIAL_JSON) != 0 ? cursor_bytes(cursor, bitmap_size(shape->json_count)) : NULL;
+}
+
+void row_decode_partial(const struct shape *shape, struct cursor *cursor, struct scratch *scratch, struct cell *before,
+                        struct cell *after)
+{
+    struct cursor old = *cursor;
+    const uint8_t *old_nulls = cursor_bytes(&old, bitmap_size(shape->column_count));
+    const uint8_t *partial;
+    const uint8_t *nulls;
+    struct cell unused;
+    size_t json = 0;
+
+    row_decode(shape, cursor, scratch, before);
+    partial = read_partial_bits(shape, cursor);
+    nulls = cursor_bytes(cursor, bitmap_size(shape->column_count));
+    for (size_t c = 0; nulls != NULL && c < shape->column_count; c++) {
+        const struct value_column *column = &shape->columns[c];
+        struct cell *cell = column->hidden ? &unused : after++;
+        const struct cell *was = column->hidden ? &unused : before++;
+        bool is_json = column->decode == value_json;
+        struct cursor document = {0};
+
+        if (is_json) {
+            document = take_document(column, bitmap_low_first(old_nulls, c), &old);
+        } else if (!bitmap_low_first(old_nulls, c)) {
+            value_skip(column, &old);
+        }
+        if (bitmap_low_first(nulls, c)) {
+            *cell = (struct cell){.state = CELL_NULL};
+        } else if (is_json && partial != NULL && bitmap_low_first(partial, json)) {
+            *cell = *was;
+            decode_diffs(document, cursor, scratch, cell);
+        } else {
+            column->decode(column, cursor, scratch, cell);
+        }
+        json += is_json;
     }
 }

@@ -42,5 +42,8 @@ bool row_images_are_full(const struct rows_head *head);
 void row_skip(const struct rows_head *head, const struct shape *shape, struct cursor *cursor);
 /* Decodes one full image into as many cells as the table has columns. */
 void row_decode(const struct shape *shape, struct cursor *cursor, struct scratch *scratch, struct cell *cells);
+/* Decodes both full images of a partial update: its JSON documents come out whole. */
+void row_decode_partial(const struct shape *shape, struct cursor *cursor, struct scratch *scratch, struct cell *before,
+                        struct cell *after);
 
 #endif

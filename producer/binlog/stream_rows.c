@@ -50,8 +50,6 @@ static int check_wanted(struct binlog_stream *stream)
         why = "its rows are part of an XA transaction, which is not read yet (they are logged before it is known whether they "
               "will be "
               "committed): leave the table out (source.exclude), or do not use XA on it";
-    } else if (stream->rows.partial) {
-        why = "partial updates of JSON are not read yet: set binlog_row_value_options='' at the source, also in its sessions";
     } else if (!row_images_are_full(&stream->rows)) {
         why = "not all columns are in the row image: set binlog_row_image=FULL at the source, also in its sessions, and read "
               "the table "
@@ -126,6 +124,12 @@ static void decode_row(struct binlog_stream *stream, struct cursor *cursor)
 
     scratch_reset(&stream->scratch);
     *row = (struct binlog_row){.table = entry->table, .op = stream->rows.op, .index = stream->images};
+    if (stream->rows.partial) {
+        row_decode_partial(entry->shape, cursor, &stream->scratch, stream->before, stream->after);
+        row->before = stream->before;
+        row->after = stream->after;
+        return;
+    }
     if (row->op != 'c') {
         row_decode(entry->shape, cursor, &stream->scratch, stream->before);
         row->before = stream->before;

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Records values.sql and its like on a running server, and what the server itself says of the rows, as the decoder's oracle.
 
-usage: record.py CLIENT SOCKET DATADIR mysql|mariadb OUT
-CLIENT: the mysql or mariadb program. OUT: prefix of OUT.binlog.gz and OUT.expected, one line a row: table, then a field a column.
+usage: record.py CLIENT SOCKET DATADIR mysql|mariadb OUT [SQL]
+CLIENT: the mysql or mariadb program. OUT: prefix of OUT.binlog.gz and OUT.expected; SQL: a file beside this one instead of values.sql and values-FLAVOR.sql. One line a row: table, then a field a column.
 Numbers, dates and times stand as texts (times with six digits), everything else as hexadecimal digits of its UTF-8, or, above 1000
 bytes, as "crc" and its CRC32; NULL is \\N.
 """
@@ -11,7 +11,8 @@ import pathlib
 import subprocess
 import sys
 
-CLIENT, SOCKET, DATADIR, FLAVOR, OUT = sys.argv[1:]
+CLIENT, SOCKET, DATADIR, FLAVOR, OUT = sys.argv[1:6]
+FILES = sys.argv[6:] or ["values.sql", f"values-{FLAVOR}.sql"]
 HERE = pathlib.Path(__file__).parent
 CHANGED = {"keyed", "plain", "part", "gone", "numbers", "hashed", "early"}  # rows that were updated or deleted: the tests know them
 
@@ -40,7 +41,7 @@ def expression(name, kind, table):
 def main():
     setup = "set sql_mode=''; set time_zone='+00:00'; set names utf8mb4;"
     run("drop database if exists v; create database v; flush binary logs;")
-    run(setup + "use v;" + "".join((HERE / name).read_text() for name in ("values.sql", f"values-{FLAVOR}.sql")) + "flush binary logs;")
+    run(setup + "use v;" + "".join((HERE / name).read_text() for name in FILES) + "flush binary logs;")
     names = [line.split("\t")[0] for line in run("show binary logs").splitlines()]
     log = (pathlib.Path(DATADIR) / names[-2]).read_bytes()
     pathlib.Path(OUT + ".binlog.gz").write_bytes(gzip.compress(log, 9, mtime=0))
