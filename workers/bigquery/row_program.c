@@ -76,14 +76,14 @@ static void spoil(struct walk *walk, const char *why)
 static inline uint64_t take_varint(struct walk *walk)
 {
     const uint8_t *at = walk->at;
-    const uint8_t *end = walk->end;
     uint64_t value = 0;
 
-    for (unsigned shift = 0; shift < 64 && at != end; shift += 7) {
+    for (unsigned shift = 0; at != walk->end; shift += 7) {
         uint8_t byte = *at++;
 
         if (shift == 63 && byte > 1) {
-            break;
+            spoil(walk, "a number of more than 64 bits");
+            return 0;
         }
         value |= (uint64_t)(byte & 0x7f) << shift;
         if (byte < 0x80) {
@@ -91,7 +91,7 @@ static inline uint64_t take_varint(struct walk *walk)
             return value;
         }
     }
-    spoil(walk, at == end ? "the bytes end too early" : "a number of more than 64 bits");
+    spoil(walk, "the bytes end too early");
     return 0;
 }
 

@@ -77,11 +77,14 @@ static const char *read_timestamp(const struct protobuf_field *message, int64_t 
             nanos = (int64_t)field.value;
         }
     }
-    if (reader.bad == NULL && (seconds < SECONDS_MIN || seconds > SECONDS_MAX || nanos < 0 || nanos > 999999999)) {
+    if (reader.bad != NULL) {
+        return reader.bad;
+    }
+    if (seconds < SECONDS_MIN || seconds > SECONDS_MAX || nanos < 0 || nanos > 999999999) {
         return "a time that can't be";
     }
     *ret_us = seconds * 1000000 + nanos / 1000;
-    return reader.bad;
+    return NULL;
 }
 
 static const char *read_storage_error(const struct protobuf_field *message, struct storage_status *status)
