@@ -95,7 +95,7 @@ enum load_answer {
     LOAD_AGAIN,     /* recover: nothing of the intent is in, and no job of it ever will be: write its rows like any others */
     LOAD_BY_APPEND, /* recover: the same, and a load job can't: appends up to its end (D4) */
     LOAD_REBUILD,   /* recover: no job of the id exists: the next file gets it, and must end exactly at intent.end (D2) */
-    LOAD_FAILED,    /* recover: err says why: RETRY, or FATAL: a person must act */
+    LOAD_FAILED,    /* err says why. recover: RETRY or FATAL. absorb, send: a person must act (LANE_STOP) */
 };
 
 typedef void (*load_answered)(void *context, enum load_answer answer, const struct err *err);
@@ -109,11 +109,15 @@ struct load_batch {
     int32_t ingest_day; /* days since 1970-01-01, UTC */
 };
 
-/* Does the file under way hold rows of this version, or is there none? */
+/* Does the file under way hold rows of this version, or is there none? A file that is built again for an intent takes any:
+ * where it can't, load_absorb answers LOAD_SURPRISE, and the recovery then uses the job's id up with a job that is bound to
+ * fail (as `load_give_up` does), so that no earlier owner can, and answers LOAD_BY_APPEND. */
 bool load_fits(const struct load *load, uint64_t schema_id);
 /* Begins a file if there is none. With LOAD_PAUSE nothing of the batch is in the file. */
 void load_absorb(struct load *load, const struct load_batch *batch, load_answered answer, void *context);
 
+/* Is a file under way: absorbed, not sealed? */
+bool load_under_way(const struct load *load);
 /* When the file under way is due, by uv_now; 0: at once, UINT64_MAX: there is none, or it waits for its cut. */
 uint64_t load_due_ms(const struct load *load);
 /* age_ms: a file is due at this age; gap_ms: but not sooner after the seal before it, however full it is. See method_choice. */
@@ -143,6 +147,10 @@ void load_send(struct load *load, load_answered answer, void *context);
 void load_drop(struct load *load);
 /* The committed mark names this intent. Drops the file under way, if any. Waits for a job that runs, however long. */
 void load_recover(struct load *load, const struct load_intent *intent, load_answered answer, void *context);
+
+/* The intent that is to be rebuilt can't be, since avro_file_schema refuses the rows: the next recovery uses its id up, and
+ * answers LOAD_BY_APPEND. Answer LANE_SURPRISE then. */
+void load_give_up(struct load *load);
 
 /* Why it does not get on: "load job kakehi_...: RUNNING for 2 h". False: nothing to tell. For /healthz and /status. */
 bool load_trouble(const struct load *load, char *text, size_t size);

@@ -38,6 +38,7 @@ enum upload_answer {
     UPLOAD_TAKEN,  /* the server holds every byte of the put; of the last one: the job is made */
     UPLOAD_EXISTS, /* 409: a job of this id is there already */
     UPLOAD_GONE,   /* the session is gone (404, 410), or lost bytes: what was sent before is lost */
+    UPLOAD_EARLY,  /* never seen: the server made the job though the file had no end: rows of it may be in */
     UPLOAD_FAILED, /* err: RETRY (still after retry_ms: the same put may follow), POISON (refused as wrong), FATAL (not allowed,
                       no sign-in) */
 };

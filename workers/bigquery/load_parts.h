@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* load_parts: what load.c and the load_*.c files share. Nobody else includes it. */
+#ifndef KAKEHI_WORKERS_BIGQUERY_LOAD_PARTS_H
+#define KAKEHI_WORKERS_BIGQUERY_LOAD_PARTS_H
+
+#include "common/buffer.h"
+#include "common/sm.h"
+#include "workers/bigquery/avro_file.h"
+#include "workers/bigquery/load.h"
+#include "workers/bigquery/upload.h"
+
+/* The picture is in load.c. */
+enum { IDLE, FILLING, SEALED, SENDING, WATCHING, RECOVERING, VOIDING, CLOSING };
+
+struct loads {
+    struct loads_options options; /* its texts are ours */
+    struct avro_coder *coder;
+    struct loads_counts counts;
+    size_t open; /* loads */
+};
+
+struct load {
+    struct sm sm;
+    struct loads *loads;
+    struct load_options options;
+    uv_timer_t answering; /* an answer is never given inside the call */
+    uv_timer_t alarm;     /* a job that is not done after a day */
+    unsigned open_handles;
+
+    /* The file. */
+    struct avro_file file;
+    uint64_t schema_id;
+    uint64_t began_ms;
+    int64_t next_offset; /* rows below are in the file (L2) */
+    uint64_t file_bytes; /* of pieces that were filled, without the one that fills */
+    struct upload *upload;
+    size_t piece_bytes;    /* a piece is sent when it is larger */
+    struct buffer filling; /* never empty while there is a file: the last put has bytes */
+    struct buffer sending; /* lent to the upload, or refused by it and to be put again; else empty */
+    bool putting;          /* one of the two is lent */
+    bool stalled;          /* the last put failed and may be made again: the next call does */
+    struct err failure;    /* the upload is dead: why */
+    bool early;            /* by UPLOAD_EARLY */
+
+    /* The intent. */
+    struct load_intent intent; /* with a file: its job id at least */
+    bool named;                /* load_intent gives it */
+    bool adopted;              /* of an earlier owner: the file is its (D2) */
+    bool void_next;            /* it can't be built: recovery uses its id up */
+    bool sent;                 /* the last put is made: only the job's fate is open */
+    bool own;                  /* the job is surely made of this file */
+    struct job_watch *watch;
+    uint64_t watch_ms; /* when the waiting began */
+
+    /* The pace. */
+    uint64_t age_ms;
+    uint64_t gap_ms;
+    uint64_t sealed_ms; /* the last seal; 0: none */
+    bool hurry;
+
+    /* The call under way. */
+    load_answered answer; /* NULL: none */
+    void *context;
+    struct load_batch batch; /* absorb's */
+    size_t batch_next;       /* its first row that is not in the file */
+    bool given;              /* the answer is known, and on its way */
+    enum load_answer given_answer;
+    struct err given_err; /* class NONE: none */
+
+    void (*closed)(void *context);
+    void *closed_context;
+};
+
+static inline uint64_t now(const struct load *load)
+{
+    return uv_now(load->loads->options.loop);
+}
+
+static inline int state(const struct load *load)
+{
+    return sm_at(&load->sm);
+}
+
+/* load.c */
+/* A call begins; give ends it, once. err may be NULL. */
+void load_begin_call(struct load *load, load_answered answer, void *context);
+void load_give(struct load *load, enum load_answer answer, const struct err *err);
+
+/* load_file.c */
+/* Frees the file and its upload, whatever became of it. The state is the caller's. */
+void load_forget_file(struct load *load);
+struct upload *load_new_upload(const struct load *load);
+/* Whatever there is to put is put. */
+void load_pump(struct load *load);
+
+/* load_job.c */
+/* The last put was answered, whatever it was: the job's fate is asked. */
+void load_watch(struct load *load);
+struct job_table load_table(const struct load *load);
+
+#endif
