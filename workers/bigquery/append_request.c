@@ -2,7 +2,7 @@
 /*
  *   AppendRowsRequest { 1: write_stream  2: offset { 1: int64 }  6: trace_id  4: proto_rows {              <- head
  *                         1: writer_schema { 1: descriptor }  2: rows {                                  <- head
- *                           1: row  1: row ... } } }                                                     <- rows->bytes
+ *                           1: row  1: row ... } } }                                                     <- made once
  *
  * Both messages around the rows end where the rows end, so the head can hold their lengths and nothing stands behind. Fields
  * may come in any order; that proto_rows is the last one makes this layout possible.
@@ -41,29 +41,36 @@ struct append_row {
 
 /* ---- rows */
 
-void append_rows_init(struct append_rows *rows, size_t bytes_max)
+static size_t rows_size(const struct append_rows *rows)
 {
-    must(bytes_max > 0 && bytes_max <= BYTES_MAX);
-    *rows = (struct append_rows){._bytes_max = bytes_max};
+    return rows->_bytes.size - rows->_begin;
+}
+
+void append_rows_init(struct append_rows *rows, size_t head_bytes_max, size_t request_bytes_max)
+{
+    must(request_bytes_max > head_bytes_max && request_bytes_max <= BYTES_MAX);
+    *rows = (struct append_rows){._begin = head_bytes_max, ._bytes_max = request_bytes_max - head_bytes_max};
+    append_rows_clear(rows);
 }
 
 void append_rows_deinit(struct append_rows *rows)
 {
-    buffer_deinit(&rows->bytes);
+    buffer_deinit(&rows->_bytes);
     free(rows->_rows);
     *rows = (struct append_rows){0};
 }
 
 void append_rows_clear(struct append_rows *rows)
 {
-    buffer_clear(&rows->bytes);
+    (void)buffer_reserve(&rows->_bytes, rows->_begin);
+    rows->_bytes.size = rows->_begin;
     rows->row_count = 0;
     rows->_added_count = 0;
 }
 
 size_t append_rows_memory(const struct append_rows *rows)
 {
-    return rows->bytes.size + rows->_capacity * sizeof *rows->_rows;
+    return rows->_bytes.size + rows->_capacity * sizeof *rows->_rows;
 }
 
 static void remember_row(struct append_rows *rows, size_t start)
@@ -95,19 +102,19 @@ static void close_row(struct buffer *bytes, size_t start)
 enum append_added append_rows_add(struct append_rows *rows, const struct row_program *program, const uint8_t *avro,
                                   size_t avro_size, int32_t ingest_day, struct err *err)
 {
-    size_t start = rows->bytes.size;
+    size_t start = rows->_bytes.size;
     size_t taken;
 
-    (void)buffer_reserve(&rows->bytes, 1 + ROW_LENGTH_SIZE);
-    rows->bytes.size += 1 + ROW_LENGTH_SIZE;
-    if (row_program_append(program, avro, avro_size, ingest_day, &rows->bytes, err) != 0) {
-        rows->bytes.size = start;
+    (void)buffer_reserve(&rows->_bytes, 1 + ROW_LENGTH_SIZE);
+    rows->_bytes.size += 1 + ROW_LENGTH_SIZE;
+    if (row_program_append(program, avro, avro_size, ingest_day, &rows->_bytes, err) != 0) {
+        rows->_bytes.size = start;
         return APPEND_BAD;
     }
-    close_row(&rows->bytes, start);
-    taken = rows->bytes.size - start;
-    if (rows->bytes.size > rows->_bytes_max) {
-        rows->bytes.size = start;
+    close_row(&rows->_bytes, start);
+    taken = rows->_bytes.size - start;
+    if (rows_size(rows) > rows->_bytes_max) {
+        rows->_bytes.size = start;
         if (taken <= rows->_bytes_max) {
             return APPEND_FULL;
         }
@@ -140,7 +147,7 @@ void append_rows_drop(struct append_rows *rows, const size_t *indexes, size_t in
 {
     size_t *gone = reallocarray(NULL, index_count + 1, sizeof *gone);
     size_t kept_count = 0;
-    size_t kept_size = 0;
+    size_t kept_end = rows->_begin;
 
     must(gone != NULL);
     if (index_count > 0) {
@@ -149,7 +156,7 @@ void append_rows_drop(struct append_rows *rows, const size_t *indexes, size_t in
     }
     for (size_t i = 0, next = 0; i < rows->row_count; i++) {
         struct append_row row = rows->_rows[i];
-        size_t end = i + 1 < rows->row_count ? rows->_rows[i + 1].start : rows->bytes.size;
+        size_t end = i + 1 < rows->row_count ? rows->_rows[i + 1].start : rows->_bytes.size;
 
         while (next < index_count && gone[next] < row.index) {
             next++;
@@ -157,12 +164,12 @@ void append_rows_drop(struct append_rows *rows, const size_t *indexes, size_t in
         if (next < index_count && gone[next] == row.index) {
             continue;
         }
-        memmove(rows->bytes.bytes + kept_size, rows->bytes.bytes + row.start, end - row.start);
-        rows->_rows[kept_count++] = (struct append_row){(uint32_t)kept_size, row.index};
-        kept_size += end - row.start;
+        memmove(rows->_bytes.bytes + kept_end, rows->_bytes.bytes + row.start, end - row.start);
+        rows->_rows[kept_count++] = (struct append_row){(uint32_t)kept_end, row.index};
+        kept_end += end - row.start;
     }
     rows->row_count = kept_count;
-    rows->bytes.size = kept_size;
+    rows->_bytes.size = kept_end;
     free(gone);
 }
 
@@ -185,16 +192,15 @@ static void put_trace_id(struct buffer *out)
     protobuf_put_text(out, APPEND_TRACE_ID, trace_id);
 }
 
-void append_head_encode(struct buffer *out, const struct append_head *head, const struct append_rows *rows)
+static void put_head(struct buffer *out, const struct append_head *head, size_t rows_bytes)
 {
-    size_t rows_size = protobuf_field_size(PROTO_ROWS, rows->bytes.size);
+    size_t rows_field = protobuf_field_size(PROTO_ROWS, rows_bytes);
     size_t descriptor_size = 0;
-    size_t schema_size = 0;
+    size_t schema_field = 0;
 
-    must(rows->row_count > 0);
     if (head->writer_schema != NULL) {
         descriptor_size = protobuf_field_size(SCHEMA_DESCRIPTOR, head->writer_schema->size);
-        schema_size = protobuf_field_size(PROTO_WRITER_SCHEMA, descriptor_size);
+        schema_field = protobuf_field_size(PROTO_WRITER_SCHEMA, descriptor_size);
     }
     protobuf_put_text(out, APPEND_WRITE_STREAM, head->write_stream);
     if (head->offset >= 0) {
@@ -203,12 +209,43 @@ void append_head_encode(struct buffer *out, const struct append_head *head, cons
     if (head->writer_schema != NULL) {
         put_trace_id(out); /* only that of a call's first request counts */
     }
-    protobuf_put_begin(out, APPEND_PROTO_ROWS, schema_size + rows_size);
+    protobuf_put_begin(out, APPEND_PROTO_ROWS, schema_field + rows_field);
     if (head->writer_schema != NULL) {
         protobuf_put_begin(out, PROTO_WRITER_SCHEMA, descriptor_size);
         protobuf_put_bytes(out, SCHEMA_DESCRIPTOR, head->writer_schema->bytes, head->writer_schema->size);
     }
-    protobuf_put_begin(out, PROTO_ROWS, rows->bytes.size);
+    protobuf_put_begin(out, PROTO_ROWS, rows_bytes);
+}
+
+/* Makes the room in front of the rows at least so large. */
+static void widen_room(struct append_rows *rows, size_t room)
+{
+    size_t more = room - rows->_begin;
+
+    (void)buffer_reserve(&rows->_bytes, more);
+    memmove(rows->_bytes.bytes + room, rows->_bytes.bytes + rows->_begin, rows_size(rows));
+    rows->_bytes.size += more;
+    rows->_begin = room;
+    for (size_t i = 0; i < rows->row_count; i++) {
+        rows->_rows[i].start += (uint32_t)more;
+    }
+}
+
+const uint8_t *append_rows_request(struct append_rows *rows, const struct append_head *head, size_t *ret_size)
+{
+    struct buffer bytes = {0};
+    uint8_t *begin;
+
+    must(rows->row_count > 0);
+    put_head(&bytes, head, rows_size(rows));
+    if (bytes.size > rows->_begin) {
+        widen_room(rows, bytes.size);
+    }
+    begin = rows->_bytes.bytes + rows->_begin - bytes.size;
+    memcpy(begin, bytes.bytes, bytes.size);
+    *ret_size = bytes.size + rows_size(rows);
+    buffer_deinit(&bytes);
+    return begin;
 }
 
 size_t append_head_bound(size_t stream_name_size, size_t writer_schema_size)

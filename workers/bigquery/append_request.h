@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * append_request: the bytes of an AppendRowsRequest, in two parts that are sent one behind the other: a head (stream, offset,
- * writer schema, the lengths of what follows) made anew for each send, and the rows, made once and kept until answered. So the
- * same rows go again on a new call, where the head needs the writer schema, and what is between two tries byte-identical (rule
- * C3) is the one buffer that nobody touches. Rows are taken out by index, when BigQuery names them as bad.
+ * append_request: the bytes of an AppendRowsRequest: a head (stream, offset, writer schema, the lengths of what follows), made
+ * anew for each send, and the rows, made once and kept until answered. The rows stand behind room for the head, so that a
+ * request is one piece of memory and nothing is copied. So the same rows go again on a new call, where the head needs the
+ * writer schema, and what is byte-identical between two tries (rule C3) is what nobody touches. Rows are taken out by index,
+ * when BigQuery names them as bad.
  */
 #ifndef KAKEHI_WORKERS_BIGQUERY_APPEND_REQUEST_H
 #define KAKEHI_WORKERS_BIGQUERY_APPEND_REQUEST_H
@@ -15,11 +16,12 @@
 #include "common/err.h"
 #include "workers/bigquery/row_program.h"
 
-/* The rows of one request: ProtoRows' fields, ready to send. {0} is not valid: append_rows_init. */
+/* The rows of one request. {0} is not valid: append_rows_init. */
 struct append_rows {
-    struct buffer bytes;
-    size_t row_count; /* as it would be sent now: without what was dropped */
-    size_t _bytes_max;
+    size_t row_count;         /* as it would be sent now: without what was dropped */
+    struct buffer _bytes;     /* room for the head, and then ProtoRows' fields */
+    size_t _begin;            /* where the rows begin */
+    size_t _bytes_max;        /* of the rows */
     struct append_row *_rows; /* where each begins, and which it was before rows were dropped */
     size_t _capacity;
     size_t _added_count;
@@ -32,8 +34,9 @@ enum append_added {
                   */
 };
 
-/* bytes_max: what the rows may take at most: the limit of a request less append_head_bound. At most 1 GiB. */
-void append_rows_init(struct append_rows *rows, size_t bytes_max);
+/* request_bytes_max: what a request may take, at most 1 GiB; head_bytes_max of these are kept for the head: append_head_bound.
+ */
+void append_rows_init(struct append_rows *rows, size_t head_bytes_max, size_t request_bytes_max);
 void append_rows_deinit(struct append_rows *rows);
 /* No rows, the memory stays, indexes begin at 0 again. */
 void append_rows_clear(struct append_rows *rows);
@@ -54,8 +57,12 @@ struct append_head {
     const struct buffer *writer_schema; /* descriptor_encode's bytes, on the first request of a call; else NULL */
 };
 
-/* Appends what stands before rows->bytes: the request is the head and then rows->bytes, nothing behind. At least one row. */
-void append_head_encode(struct buffer *out, const struct append_head *head, const struct append_rows *rows);
+/*
+ * The whole request. Borrowed: it is there until the next call on the rows, so nobody may still be sending the one of an
+ * earlier head. At least one row. A head that needs more than head_bytes_max (the descriptor has grown since) moves the rows
+ * once, and the request is longer by that.
+ */
+const uint8_t *append_rows_request(struct append_rows *rows, const struct append_head *head, size_t *ret_size);
 /* The most that a head takes; sizes in bytes. */
 size_t append_head_bound(size_t stream_name_size, size_t writer_schema_size);
 
