@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lib import databases, kafka, processes
+from lib import bigquery, databases, fake_bigquery, kafka, processes
 from lib.path import PathUnderTest
 
 
@@ -68,6 +68,28 @@ def mariadb(session_folder):
 @pytest.fixture(scope="session")
 def mysql(session_folder):
     return databases.MySQL(session_folder / "mysql").start()
+
+
+@pytest.fixture(scope="session")
+def emulator(session_folder):
+    """The one BigQuery emulator: slow, and never more than 12 open AppendRows calls."""
+    server = bigquery.Emulator(session_folder / "emulator").start()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def fake_bigquery_server(session_folder):
+    server = fake_bigquery.FakeBigQuery(session_folder / "fake-bigquery").start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def fake(fake_bigquery_server):
+    """Our own BigQuery, well again after each test."""
+    yield fake_bigquery_server
+    fake_bigquery_server.heal()
 
 
 @pytest.fixture(params=["mariadb", "mysql"])

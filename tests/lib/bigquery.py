@@ -8,6 +8,8 @@ The emulator's limits, to be kept by whoever uses it: requests under 4 MiB, fewe
 """
 import atexit
 import pickle
+import select
+import signal
 import struct
 import subprocess
 import urllib.error
@@ -107,7 +109,8 @@ class OfficialClient:
 
     def __init__(self, server):
         folder = Path(__file__).resolve().parent
-        with open(server.folder / "client.log", "ab") as log:
+        self.log = server.folder / "client.log"
+        with open(self.log, "ab") as log:
             self.process = subprocess.Popen([str(server.home / "python"), "-B", str(folder / "bigquery_client.py"), server.endpoint, str(server.grpc_port), PROJECT],
                                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, preexec_fn=_die_with_parent)
         atexit.register(self.close)
@@ -116,8 +119,11 @@ class OfficialClient:
         request = pickle.dumps((function, arguments, named), protocol=4)
         self.process.stdin.write(struct.pack("<I", len(request)) + request)
         self.process.stdin.flush()
+        ready, _, _ = select.select([self.process.stdout], [], [], 300)
+        if not ready:
+            self.process.send_signal(signal.SIGABRT)  # it says where it stood
         size = self.process.stdout.read(4)
-        assert len(size) == 4, f"the official client ended with {self.process.wait()}"
+        assert len(size) == 4, f"{function}: the official client ended with {self.process.wait()}:\n{self.log.read_text()[-3000:]}"
         good, answer = pickle.loads(self.process.stdout.read(struct.unpack("<I", size)[0]))
         if not good:
             raise ClientError(answer)

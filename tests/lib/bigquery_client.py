@@ -5,6 +5,7 @@ Everything that a test wants of the official clients is a function of this file 
 
 usage: python bigquery_client.py ENDPOINT GRPC_PORT PROJECT
 """
+import faulthandler
 import pickle
 import struct
 import sys
@@ -26,7 +27,7 @@ class Here:
 
 
 def query(here, sql):
-    return [dict(row) for row in here.client.query_and_wait(sql, retry=None)]
+    return [dict(row) for row in here.client.query_and_wait(sql, retry=None, job_retry=None)]
 
 
 def table(here, dataset, name):
@@ -51,6 +52,7 @@ def jobs(here, **options):
 
 def main(endpoint, grpc_port, project):
     import bigquery_conformance  # pylint: disable=import-outside-toplevel
+    faulthandler.enable(all_threads=True)
     here = Here(endpoint, int(grpc_port), project)
     pipe_in, pipe_out = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr

@@ -12,6 +12,7 @@ Control is HTTP on the REST port, JSON both ways (POST sets, GET asks):
     POST /control/fault {"call": "AppendRows", "table": "d.t_history", "when": "after", "do": {"swallow": true}}     -> {"id": 1}
          all faults and what they can do stand at the head of tests/servers/fake_bigquery/faults.py
     POST /control/clear {} | {"id": 1}         no faults any more, or not this one
+    POST /control/heal {}                      no faults, all doors open once, the settings as at the start
     POST /control/open {"door": "name"}        who was held at the door goes on; who comes later waits again
     POST /control/settings {"schema_lag_s": 60, "idle_s": 2, "job_s": 5, "tokens": [...], ...}       store.py's DEFAULTS has all
     POST /control/end-calls {"table": ..., "status": "UNAVAILABLE"}       open AppendRows calls end
@@ -82,6 +83,9 @@ class FakeBigQuery(BigQueryServer):
 
     def clear(self, number=None):
         self.post("clear", **({} if number is None else {"id": number}))
+
+    def heal(self):
+        self.post("heal")
 
     def open(self, door):
         self.post("open", door=door)

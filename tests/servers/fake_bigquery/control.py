@@ -2,6 +2,7 @@
 """The control endpoint: how a test says what goes wrong, and asks what is true. tests/lib/fake_bigquery.py lists the commands."""
 from faults import Refused
 from http_server import Answer
+from store import DEFAULTS
 from values import to_ledger
 from write_api import Ended
 
@@ -25,6 +26,12 @@ class Control:
 
     def post_clear(self, which):
         self.faults.remove(which.get("id"))
+
+    def post_heal(self, _):
+        self.faults.remove()
+        for door in list(self.faults.doors):
+            self.faults.open_door(door)
+        self.store.settings.update(DEFAULTS)
 
     def post_open(self, which):
         self.faults.open_door(which["door"])

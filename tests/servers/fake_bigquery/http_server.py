@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import traceback
 import urllib.parse
 
 import h11
@@ -101,3 +102,8 @@ class HttpServer:
             return await self.serve(request)
         except Refused as refused:
             return _error(refused)
+        except (Cut, Swallowed):
+            raise
+        except Exception as error:  # a mistake of ours: the test must see it
+            traceback.print_exc()
+            return _error(Refused(500, "internalError", f"the fake failed: {error!r}"))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Queries, as far as a writer of histories asks them: SELECTs run on DuckDB over the ledger's rows, views included; DDL is kept word by
 word; DML (a MERGE) is noted and not carried out, so whatever rests on one belongs to a test with the emulator."""
-import datetime
 import re
+from pathlib import Path
 
 import duckdb
 import pyarrow
@@ -12,10 +12,11 @@ from sqlglot import exp
 from faults import Refused
 from values import to_rest, type_of
 
+_HOME = str(Path(duckdb.__file__).parents[2] / "home")  # where get-bigquery has laid DuckDB's extensions
 _ARROW = {"INT64": pyarrow.int64(), "FLOAT64": pyarrow.float64(), "BOOL": pyarrow.bool_(), "STRING": pyarrow.string(), "JSON": pyarrow.string(),
           "GEOGRAPHY": pyarrow.string(), "BYTES": pyarrow.binary(), "DATE": pyarrow.date32(), "TIME": pyarrow.time64("us"),
           "DATETIME": pyarrow.timestamp("us"), "TIMESTAMP": pyarrow.timestamp("us", "UTC"), "NUMERIC": pyarrow.decimal128(38, 9), "BIGNUMERIC": pyarrow.string()}
-_BACK = [("HUGEINT", "NUMERIC"), ("BIGINT", "INTEGER"), ("INTEGER", "INTEGER"), ("SMALLINT", "INTEGER"), ("TINYINT", "INTEGER"), ("UBIGINT", "NUMERIC"), ("DOUBLE", "FLOAT"),
+_BACK = [("HUGEINT", "INTEGER"), ("BIGINT", "INTEGER"), ("INTEGER", "INTEGER"), ("SMALLINT", "INTEGER"), ("TINYINT", "INTEGER"), ("UBIGINT", "NUMERIC"), ("DOUBLE", "FLOAT"),
          ("FLOAT", "FLOAT"), ("BOOLEAN", "BOOLEAN"), ("BLOB", "BYTES"), ("DATE", "DATE"), ("TIMESTAMP WITH TIME ZONE", "TIMESTAMP"),
          ("TIMESTAMP", "DATETIME"), ("TIME", "TIME"), ("DECIMAL", "NUMERIC")]
 
@@ -76,25 +77,28 @@ class Queries:
     # ---- SELECT
 
     def _select(self, tree, default_dataset, parameters):
-        database = duckdb.connect(config={"TimeZone": "UTC"})
+        database = duckdb.connect(config={"home_directory": _HOME})
         try:
-            self._bring(database, tree, default_dataset, set())
+            database.execute("SET TimeZone = 'UTC'")
+            tables = {}
+            self._bring(database, tree, default_dataset, tables)
             named = {parameter.get("name"): parameter for parameter in parameters}
             for place in list(tree.find_all(exp.Parameter)):
                 place.replace(_literal(named[place.name]))
             for place, parameter in zip(list(tree.find_all(exp.Placeholder)), parameters):
                 place.replace(_literal(parameter))
-            result = database.execute(tree.sql(dialect="duckdb"))
-            fields = [{"name": column[0], "type": _rest_type(column[1]), "mode": "NULLABLE"} for column in result.description]
-            return fields, [[to_rest(self._plain(value)) for value in row] for row in result.fetchall()]
+            sql = tree.sql(dialect="duckdb")
+            # What DuckDB has no type for went in as text, and comes out under the same name.
+            odd = {field["name"]: type_of(field) for table in tables.values() for field in table.fields if type_of(field) in ("BIGNUMERIC", "JSON")}
+            columns = [(name, odd.get(name, "STRING") if kind == "VARCHAR" else _rest_type(kind)) for name, kind, *_ in database.execute("DESCRIBE " + sql).fetchall()]
+            # DuckDB hands a TIMESTAMP out by a package that is not there; REST wants microseconds anyway.
+            stamps = ", ".join(f'epoch_us("{name}") AS "{name}"' for name, kind in columns if kind == "TIMESTAMP")
+            rows = database.execute(f"SELECT * REPLACE ({stamps}) FROM ({sql})" if stamps else sql).fetchall()
+            return [{"name": name, "type": kind, "mode": "NULLABLE"} for name, kind in columns], [[to_rest(value) for value in row] for row in rows]
         except (duckdb.Error, sqlglot.errors.SqlglotError) as error:
             raise Refused(400, "invalidQuery", f"the fake can't: {error}") from error
         finally:
             database.close()
-
-    @staticmethod
-    def _plain(value):
-        return value.astimezone(datetime.UTC) if isinstance(value, datetime.datetime) and value.tzinfo else value
 
     def _bring(self, database, tree, default_dataset, seen):
         """Every table and view that the query names, under a name of its own in DuckDB."""
@@ -108,7 +112,7 @@ class Queries:
             table = self.store.table(dataset, name)
             inside = f"{dataset}.{name}"
             if inside not in seen:
-                seen.add(inside)
+                seen[inside] = table
                 self._bring_one(database, table, inside, dataset, seen)
             replacement = exp.Table(this=exp.to_identifier(inside, quoted=True), alias=node.args.get("alias") or exp.TableAlias(this=exp.to_identifier(name)))
             for joins in ("joins", "pivots", "laterals"):

@@ -174,7 +174,8 @@ class Store:
             check_column_name(name)
             if names.count(name) > 1:
                 raise Refused(400, "invalid", f"Duplicate field name: {name}")
-        named = resource.get("clustering", {}).get("fields", []) + [resource["timePartitioning"]["field"]] * ("field" in resource.get("timePartitioning", {}))
+        partition = resource.get("timePartitioning", {}).get("field")
+        named = resource.get("clustering", {}).get("fields", []) + ([partition] if partition else [])
         named += resource.get("tableConstraints", {}).get("primaryKey", {}).get("columns", [])
         for name in named:
             if name.lower() not in names:

@@ -223,7 +223,7 @@ class WriteApi:
         table = self.store.table_by_path(request.parent)
         if table is None or table.resource["type"] != "TABLE":
             raise Ended("NOT_FOUND", f"Requested entity was not found. Entity: {request.parent}", "TABLE_NOT_FOUND", request.parent)
-        if request.write_stream.type != _COMMITTED:
+        if request.write_stream.type_ != _COMMITTED:
             raise Ended("INVALID_ARGUMENT", "the fake has COMMITTED streams only")
         self.created_count += 1
         return self._shown(self.store.make_stream(table, _COMMITTED), with_schema=True)
@@ -232,7 +232,7 @@ class WriteApi:
         return self._shown(self._stream(request.name), request.view == 2)
 
     def _shown(self, stream, with_schema):
-        shown = _WriteStream(name=stream.name, type=stream.kind, location="us")
+        shown = _WriteStream(name=stream.name, type_=stream.kind, location="us")
         shown.create_time.FromDatetime(stream.created)
         if with_schema:
             self._put_schema(shown.table_schema, stream.table)
@@ -241,7 +241,7 @@ class WriteApi:
     def _put_schema(self, target, table):
         for field in table.known_fields(self.store.settings["schema_lag_s"]):
             kind = type_of(field)
-            target.fields.add(name=field["name"], type=getattr(types.TableFieldSchema.Type, _KINDS.get(kind, kind)),
+            target.fields.add(name=field["name"], type_=getattr(types.TableFieldSchema.Type, _KINDS.get(kind, kind)),
                               mode=getattr(types.TableFieldSchema.Mode, field.get("mode", "NULLABLE")))
 
     def finalize(self, request):
