@@ -94,6 +94,11 @@ static bool comes_too_early(const struct assembly *assembly)
            !(header->type == EVENT_ROTATE && (header->flags & EVENT_FLAG_ARTIFICIAL) != 0) && header->type != EVENT_HEARTBEAT;
 }
 
+static bool comes_in_parts(uint8_t type)
+{
+    return event_is_rows(type) || type == EVENT_TRANSACTION_PAYLOAD || event_uncompressed(type) != 0;
+}
+
 static int choose_phase(struct assembly *assembly, struct err *err)
 {
     const struct event_header *header = &assembly->event.header;
@@ -108,7 +113,7 @@ static int choose_phase(struct assembly *assembly, struct err *err)
     }
     if (header->size <= CHECKED_WHOLE_MAX) {
         assembly->phase = ASSEMBLY_WHOLE;
-    } else if (event_is_rows(header->type) || header->type == EVENT_TRANSACTION_PAYLOAD) {
+    } else if (comes_in_parts(header->type)) {
         assembly->phase = ASSEMBLY_PARTS;
     } else if (action == EVENT_REFUSE) {
         return err_set(err, ERR_FATAL, "event %u (%s): %s", header->type, event_name(header->type),

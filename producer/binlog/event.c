@@ -6,7 +6,6 @@
 
 #define LOAD_DATA       "LOAD DATA was logged as a statement: set binlog_format=ROW"
 #define OLD_ROWS        "rows in a layout from before MySQL 5.1 are not read"
-#define COMPRESSED_ROWS "rows compressed by MariaDB are not read yet: set log_bin_compress=OFF at the source"
 
 struct event_facts {
     const char *name; /* NULL: unknown */
@@ -66,14 +65,13 @@ static const struct event_facts events[256] = {
     [162] = {"MARIADB_GTID", EVENT_TAKE, NULL},
     [163] = {"GTID_LIST", EVENT_PASS, NULL},
     [164] = {"START_ENCRYPTION", EVENT_REFUSE, "the file is encrypted: read it through the server, which sends it decrypted"},
-    [165] = {"QUERY_COMPRESSED", EVENT_REFUSE,
-             "statements compressed by MariaDB are not read yet: set log_bin_compress=OFF at the source"},
-    [166] = {"WRITE_ROWS_COMPRESSED_V1", EVENT_REFUSE, COMPRESSED_ROWS},
-    [167] = {"UPDATE_ROWS_COMPRESSED_V1", EVENT_REFUSE, COMPRESSED_ROWS},
-    [168] = {"DELETE_ROWS_COMPRESSED_V1", EVENT_REFUSE, COMPRESSED_ROWS},
-    [169] = {"WRITE_ROWS_COMPRESSED", EVENT_REFUSE, COMPRESSED_ROWS},
-    [170] = {"UPDATE_ROWS_COMPRESSED", EVENT_REFUSE, COMPRESSED_ROWS},
-    [171] = {"DELETE_ROWS_COMPRESSED", EVENT_REFUSE, COMPRESSED_ROWS},
+    [165] = {"QUERY_COMPRESSED", EVENT_TAKE, NULL},
+    [166] = {"WRITE_ROWS_COMPRESSED_V1", EVENT_TAKE, NULL},
+    [167] = {"UPDATE_ROWS_COMPRESSED_V1", EVENT_TAKE, NULL},
+    [168] = {"DELETE_ROWS_COMPRESSED_V1", EVENT_TAKE, NULL},
+    [169] = {"WRITE_ROWS_COMPRESSED", EVENT_TAKE, NULL},
+    [170] = {"UPDATE_ROWS_COMPRESSED", EVENT_TAKE, NULL},
+    [171] = {"DELETE_ROWS_COMPRESSED", EVENT_TAKE, NULL},
     [172] = {"PARTIAL_ROW_DATA", EVENT_REFUSE,
              "rows events in fragments (MariaDB 12.3) are not read yet: leave out the tables with values that large, or split "
              "them"},
@@ -126,4 +124,18 @@ bool event_is_rows(uint8_t type)
 {
     return (type >= EVENT_WRITE_ROWS_V1 && type <= EVENT_DELETE_ROWS_V1) ||
            (type >= EVENT_WRITE_ROWS && type <= EVENT_DELETE_ROWS) || type == EVENT_PARTIAL_UPDATE_ROWS;
+}
+
+uint8_t event_uncompressed(uint8_t type)
+{
+    if (type == EVENT_MARIADB_QUERY_COMPRESSED) {
+        return EVENT_QUERY;
+    }
+    if (type >= EVENT_MARIADB_WRITE_ROWS_COMPRESSED_V1 && type <= EVENT_MARIADB_DELETE_ROWS_COMPRESSED_V1) {
+        return (uint8_t)(EVENT_WRITE_ROWS_V1 + type - EVENT_MARIADB_WRITE_ROWS_COMPRESSED_V1);
+    }
+    if (type >= EVENT_MARIADB_WRITE_ROWS_COMPRESSED && type <= EVENT_MARIADB_DELETE_ROWS_COMPRESSED) {
+        return (uint8_t)(EVENT_WRITE_ROWS + type - EVENT_MARIADB_WRITE_ROWS_COMPRESSED);
+    }
+    return 0;
 }

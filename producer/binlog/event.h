@@ -45,6 +45,11 @@ enum event_type {
     EVENT_GTID_TAGGED = 42,
     EVENT_MARIADB_GTID = 162,
     EVENT_MARIADB_START_ENCRYPTION = 164,
+    EVENT_MARIADB_QUERY_COMPRESSED = 165,
+    EVENT_MARIADB_WRITE_ROWS_COMPRESSED_V1 = 166,
+    EVENT_MARIADB_DELETE_ROWS_COMPRESSED_V1 = 168,
+    EVENT_MARIADB_WRITE_ROWS_COMPRESSED = 169,
+    EVENT_MARIADB_DELETE_ROWS_COMPRESSED = 171,
 };
 
 struct event_header {
@@ -70,5 +75,7 @@ const char *event_refusal(uint8_t type);
 /* "TABLE_MAP"; "unknown" for a type that is not known. */
 const char *event_name(uint8_t type);
 bool event_is_rows(uint8_t type);
+/* The type without MariaDB's compression of rows and statements; 0: it is not compressed that way. */
+uint8_t event_uncompressed(uint8_t type);
 
 #endif

@@ -5,11 +5,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 #include <zstd.h>
 
 #include "common/must.h"
 
-#define PIECE_BYTES    (128 * 1024)
 #define WINDOW_LOG_MAX 27 /* 128 MiB: of zstd's level 22, the highest */
 #define KEPT_BYTES_MAX (4 * 1024 * 1024)
 
@@ -20,6 +20,10 @@ void payload_deinit(struct payload *payload)
 {
     free(payload->piece);
     (void)ZSTD_freeDCtx(payload->zstd);
+    if (payload->zlib != NULL) {
+        (void)inflateEnd(payload->zlib);
+        free(payload->zlib);
+    }
     *payload = (struct payload){0};
 }
 
@@ -27,7 +31,7 @@ static void read_compression(struct payload *payload, struct cursor *value)
 {
     uint64_t compression = cursor_lenenc(value);
 
-    payload->stored = compression == COMPRESSION_NONE;
+    payload->method = compression == COMPRESSION_NONE ? PAYLOAD_STORED : PAYLOAD_ZSTD;
     if (value->why == NULL && compression != COMPRESSION_ZSTD && compression != COMPRESSION_NONE) {
         cursor_fail(value, "it is compressed in a way that this version does not know");
     }
@@ -59,12 +63,21 @@ static bool read_field(struct payload *payload, struct cursor *cursor, unsigned 
     return cursor->why == NULL;
 }
 
+static void begin_any(struct payload *payload)
+{
+    if (payload->piece == NULL) {
+        payload->piece = malloc(PAYLOAD_PIECE_BYTES);
+        must(payload->piece != NULL);
+    }
+    payload->frame_open = payload->flush_due = false;
+}
+
 void payload_begin(struct payload *payload, struct cursor *cursor)
 {
     const uint8_t *begin = cursor->at;
     unsigned seen = 0;
 
-    payload->stored = payload->frame_open = payload->flush_due = false;
+    begin_any(payload);
     while (read_field(payload, cursor, &seen)) {
         if (cursor->at - begin > PAYLOAD_HEAD_BYTES_MAX) {
             cursor_fail(cursor, "its head does not end");
@@ -74,10 +87,6 @@ void payload_begin(struct payload *payload, struct cursor *cursor)
     if (cursor->why == NULL && ((seen & 1U << FIELD_SIZE) == 0 || (seen & 1U << FIELD_COMPRESSION) == 0)) {
         cursor_fail(cursor, "its head does not tell its size, or how it is compressed");
     }
-    if (payload->piece == NULL) {
-        payload->piece = malloc(PIECE_BYTES);
-        must(payload->piece != NULL);
-    }
     if (payload->zstd == NULL) {
         payload->zstd = ZSTD_createDCtx();
         must(payload->zstd != NULL);
@@ -86,12 +95,39 @@ void payload_begin(struct payload *payload, struct cursor *cursor)
     must(!ZSTD_isError(ZSTD_DCtx_setParameter(payload->zstd, ZSTD_d_windowLogMax, WINDOW_LOG_MAX)));
 }
 
-/* One call of zstd: takes some of the input, gives some of the piece. */
-static int inflate_some(struct payload *payload, const uint8_t *bytes, size_t size, size_t *ret_taken, size_t *ret_given,
-                        struct err *err)
+uint64_t payload_read_size(struct cursor *cursor)
+{
+    uint8_t head = cursor_u8(cursor);
+    unsigned size_bytes = head & 7;
+
+    if (cursor->why == NULL && ((head & 0xf0) != 0x80 || size_bytes < 1 || size_bytes > 4)) {
+        cursor_fail(cursor, "it is compressed in a way that this version does not know");
+    }
+    return cursor_be(cursor, size_bytes);
+}
+
+void payload_begin_mariadb(struct payload *payload, struct cursor *cursor, uint64_t left)
+{
+    const uint8_t *begin = cursor->at;
+
+    begin_any(payload);
+    payload->method = PAYLOAD_ZLIB;
+    payload->size_told = payload->frame_open = true;
+    payload->due = payload_read_size(cursor);
+    payload->left = left - (uint64_t)(cursor->at - begin);
+    if (payload->zlib == NULL) {
+        payload->zlib = calloc(1, sizeof *payload->zlib);
+        must(payload->zlib != NULL && inflateInit(payload->zlib) == Z_OK);
+    }
+    must(inflateReset(payload->zlib) == Z_OK);
+}
+
+/* One call of a library: takes some of the input, gives some of the piece. */
+static int run_zstd(struct payload *payload, const uint8_t *bytes, size_t size, size_t *ret_taken, size_t *ret_given,
+                    struct err *err)
 {
     ZSTD_inBuffer in = {bytes, size, 0};
-    ZSTD_outBuffer out = {payload->piece, PIECE_BYTES, 0};
+    ZSTD_outBuffer out = {payload->piece, PAYLOAD_PIECE_BYTES, 0};
     size_t hint = ZSTD_decompressStream(payload->zstd, &out, &in);
 
     if (ZSTD_isError(hint)) {
@@ -104,11 +140,47 @@ static int inflate_some(struct payload *payload, const uint8_t *bytes, size_t si
     return 0;
 }
 
+static int run_zlib(struct payload *payload, const uint8_t *bytes, size_t size, size_t *ret_taken, size_t *ret_given,
+                    struct err *err)
+{
+    struct z_stream_s *zlib = payload->zlib;
+    unsigned given = size < UINT32_MAX ? (unsigned)size : UINT32_MAX;
+    int result;
+
+    zlib->next_in = (uint8_t *)(uintptr_t)bytes;
+    zlib->avail_in = given;
+    zlib->next_out = payload->piece;
+    zlib->avail_out = PAYLOAD_PIECE_BYTES;
+    result = inflate(zlib, Z_NO_FLUSH);
+    if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR) { /* the last: nothing to do at the moment */
+        return err_set(err, ERR_FATAL, "it can't be inflated: %s", zlib->msg != NULL ? zlib->msg : zError(result));
+    }
+    *ret_taken = given - zlib->avail_in;
+    *ret_given = PAYLOAD_PIECE_BYTES - zlib->avail_out;
+    payload->frame_open = result != Z_STREAM_END;
+    payload->flush_due = zlib->avail_out == 0 && payload->frame_open;
+    return payload->frame_open || *ret_taken == size ? 0 : err_set(err, ERR_FATAL, "it goes on behind its end");
+}
+
 static void copy_some(struct payload *payload, const uint8_t *bytes, size_t size, size_t *ret_taken, size_t *ret_given)
 {
-    *ret_taken = *ret_given = size < PIECE_BYTES ? size : PIECE_BYTES;
+    *ret_taken = *ret_given = size < PAYLOAD_PIECE_BYTES ? size : PAYLOAD_PIECE_BYTES;
     if (size > 0) {
         memcpy(payload->piece, bytes, *ret_taken);
+    }
+}
+
+static int run(struct payload *payload, const uint8_t *bytes, size_t size, size_t *ret_taken, size_t *ret_given,
+               struct err *err)
+{
+    switch (payload->method) {
+    case PAYLOAD_ZSTD:
+        return run_zstd(payload, bytes, size, ret_taken, ret_given, err);
+    case PAYLOAD_ZLIB:
+        return run_zlib(payload, bytes, size, ret_taken, ret_given, err);
+    default:
+        copy_some(payload, bytes, size, ret_taken, ret_given);
+        return 0;
     }
 }
 
@@ -123,9 +195,7 @@ int payload_inflate(struct payload *payload, struct cursor *input, size_t *ret_s
         if (size == 0 && !payload->flush_due) {
             return err_set(err, ERR_FATAL, "it goes on behind the size that its head tells");
         }
-        if (payload->stored) {
-            copy_some(payload, input->at, size, &taken, ret_size);
-        } else if (inflate_some(payload, input->at, size, &taken, ret_size, err) != 0) {
+        if (run(payload, input->at, size, &taken, ret_size, err) != 0) {
             return -1;
         }
         cursor_skip(input, taken);
@@ -143,7 +213,7 @@ int payload_end(struct payload *payload, struct err *err)
     if (payload->left > 0 || payload->frame_open || (payload->size_told && payload->due > 0)) {
         return err_set(err, ERR_FATAL, "it ends too early");
     }
-    if (ZSTD_sizeof_DCtx(payload->zstd) > KEPT_BYTES_MAX) {
+    if (payload->zstd != NULL && ZSTD_sizeof_DCtx(payload->zstd) > KEPT_BYTES_MAX) {
         (void)ZSTD_freeDCtx(payload->zstd);
         payload->zstd = NULL;
     }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * payload: the inside of a TRANSACTION_PAYLOAD event: a whole transaction's events as one run of bytes, compressed by zstd.
+ * payload: what is compressed inside an event, inflated in pieces while it arrives.
  *
- * Layout (libs/mysql/binlog/event/compression in MySQL's source): fields of type, length and value, all lenenc, in any order,
- * up to a type 0 that stands alone; then the payload. The events in it have no checksums of their own, and all of them lie in
- * the one frame: so it is inflated in pieces, as the compressed bytes arrive.
+ * MySQL's TRANSACTION_PAYLOAD holds all events of a transaction as one frame of zstd. In front stand fields of type, length and
+ * value, all lenenc, in any order, up to a type 0 that stands alone (libs/mysql/binlog/event/compression in MySQL's source).
+ * MariaDB compresses the rows of a rows event, and the text of a statement, by zlib. In front stand a byte 0x80 + n and n
+ * bytes, big-endian: the size without compression (sql/log_event.cc, binlog_buf_compress).
  *
- * Memory: one piece, and zstd's window, which the frame names. A server's highest level makes one of 128 MiB, the default level
- * one of 2 MiB; more is refused before it is allocated.
+ * Memory: one piece, and the window. zlib's has 32 KiB. zstd's is named by the frame: a server's highest level makes one of
+ * 128 MiB, the default level one of 2 MiB; more is refused before it is allocated.
  */
 #ifndef KAKEHI_PRODUCER_BINLOG_PAYLOAD_H
 #define KAKEHI_PRODUCER_BINLOG_PAYLOAD_H
@@ -19,26 +20,34 @@
 #include "common/err.h"
 #include "producer/binlog/cursor.h"
 
+#define PAYLOAD_PIECE_BYTES    (128 * 1024)
 #define PAYLOAD_HEAD_BYTES_MAX 128 /* of the fields: three numbers today */
 
-struct payload {              /* {0}: none */
-    uint8_t *piece;           /* owned: what was inflated last */
-    struct ZSTD_DCtx_s *zstd; /* owned; kept from one payload to the next */
-    bool stored;              /* it is not compressed at all */
-    bool size_told;           /* false: `due` is not known */
-    uint64_t due;             /* bytes that are still to come out */
-    uint64_t left;            /* bytes of the payload that were not taken yet */
-    bool frame_open;          /* a frame has begun and not ended */
-    bool flush_due;           /* the last piece was full: zstd may hold more without further input */
+enum payload_method { PAYLOAD_ZSTD, PAYLOAD_ZLIB, PAYLOAD_STORED };
+
+struct payload {              /* {0}: none was read yet */
+    uint8_t *piece;           /* owned: what was inflated last; PAYLOAD_PIECE_BYTES */
+    struct ZSTD_DCtx_s *zstd; /* owned; kept from one payload to the next, and so is zlib's */
+    struct z_stream_s *zlib;
+    enum payload_method method;
+    bool size_told;  /* false: `due` is not known */
+    uint64_t due;    /* bytes that are still to come out */
+    uint64_t left;   /* bytes of the payload that were not taken yet */
+    bool frame_open; /* what is compressed has not ended */
+    bool flush_due;  /* the last piece was full: more may come out without further input */
 };
 
 void payload_deinit(struct payload *payload);
-/* Reads the fields, and leaves the cursor where the payload begins. CURSOR_SHORT: more input may help. */
+/* Of a TRANSACTION_PAYLOAD: reads the fields, and leaves the cursor behind them. CURSOR_SHORT: more input may help. */
 void payload_begin(struct payload *payload, struct cursor *cursor);
-/* Takes bytes off the front of the input until there is a piece: payload->piece, *ret_size bytes. A size of 0: the input is
- * used up. */
+/* Of MariaDB: reads the size, and leaves the cursor behind it. `left`: bytes of the event from the cursor on. */
+void payload_begin_mariadb(struct payload *payload, struct cursor *cursor, uint64_t left);
+/* Takes bytes off the front of the input until there is a piece of *ret_size bytes. A size of 0: the input is used up. */
 int payload_inflate(struct payload *payload, struct cursor *input, size_t *ret_size, struct err *err) MUST_CHECK;
 /* No input will come any more: was that all? Gives back a large window. */
 int payload_end(struct payload *payload, struct err *err) MUST_CHECK;
+
+/* The size that such a head of MariaDB tells; its value is compressed by zlib. Used for columns, too. */
+uint64_t payload_read_size(struct cursor *cursor);
 
 #endif

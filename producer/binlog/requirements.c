@@ -11,7 +11,6 @@ const struct requirement requirements[] = {
     {"binlog_row_image", "FULL", false, "SET GLOBAL binlog_row_image=FULL, in the server's configuration too; open sessions keep the old one"},
     {"binlog_row_metadata", "FULL", false,
      "SET GLOBAL binlog_row_metadata=FULL, in the server's configuration too (MySQL from 8.0.1, MariaDB from 10.5)"},
-    {"log_bin_compress", "0", true, "SET GLOBAL log_bin_compress=OFF, in the server's configuration too"},
     {NULL, NULL, false, NULL},
 };
 

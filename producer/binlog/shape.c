@@ -359,17 +359,24 @@ static void make_enum_or_set(struct making *making)
     }
 }
 
+static void make_compressed(struct making *making)
+{
+    making->value->compressed = true;
+    if (making->map->type == WIRE_MARIADB_VARCHAR_COMPRESSED) {
+        make_varchar(making);
+    } else {
+        make_blob(making);
+    }
+}
+
 /* Known by name, not handled; a length stands in front. */
 static void make_unhandled(struct making *making)
 {
-    uint8_t type = making->map->type;
-    const char *name = type == WIRE_VECTOR ? "vector" : type == WIRE_TYPED_ARRAY ? "typed array" : "compressed";
+    const char *name = making->map->type == WIRE_VECTOR ? "vector" : "typed array";
 
     set_source_type(making, "%s", name);
     making->column->type = COLUMN_BYTES;
-    if (type == WIRE_MARIADB_VARCHAR_COMPRESSED) {
-        making->value->length_size = making->map->length > 255 ? 2 : 1;
-    } else if (!set_length_size(making)) {
+    if (!set_length_size(making)) {
         return;
     }
     set_trouble(making, "columns of type %s are not handled yet: leave the table out (source.exclude)", name);
@@ -429,9 +436,10 @@ static void (*maker_of(uint8_t type))(struct making *)
         return make_enum_or_set;
     case WIRE_VECTOR:
     case WIRE_TYPED_ARRAY:
+        return make_unhandled;
     case WIRE_MARIADB_BLOB_COMPRESSED:
     case WIRE_MARIADB_VARCHAR_COMPRESSED:
-        return make_unhandled;
+        return make_compressed;
     default:
         return make_unknown;
     }

@@ -407,9 +407,6 @@ static int take_event(struct binlog_stream *stream)
         return on_xa_prepare(stream);
     case EVENT_TABLE_MAP:
         return on_table_map(stream);
-    case EVENT_TRANSACTION_PAYLOAD:
-        stream->payload_due = true;
-        return GO_ON;
     case EVENT_HEARTBEAT:
     case EVENT_HEARTBEAT_V2:
         return on_heartbeat(stream);
@@ -419,6 +416,10 @@ static int take_event(struct binlog_stream *stream)
     case EVENT_MARIADB_GTID:
         return on_gtid(stream);
     default:
+        if (type == EVENT_TRANSACTION_PAYLOAD || event_uncompressed(type) != 0) {
+            stream->payload_due = true;
+            return GO_ON;
+        }
         must(event_is_rows(type));
         return on_rows(stream);
     }
@@ -429,7 +430,7 @@ int stream_on_event(struct binlog_stream *stream)
     const struct event_header *header = &stream->assembly->event.header;
 
     if (stream_in_payload(stream) && stream_belongs_outside(header->type)) {
-        return stream_refuse(stream, "event %u (%s): inside a compressed transaction", header->type, event_name(header->type));
+        return stream_refuse(stream, "event %u (%s): inside a compressed event", header->type, event_name(header->type));
     }
     switch (event_action(header)) {
     case EVENT_PASS:

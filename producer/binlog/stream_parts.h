@@ -25,7 +25,7 @@ enum rows_phase { ROWS_NONE, ROWS_HEAD, ROWS_IMAGES };
 struct binlog_stream {
     struct binlog_stream_options options;
     struct assembly outer;     /* the events that come from outside */
-    struct assembly inner;     /* those inside a compressed transaction; valid while one is open */
+    struct assembly inner;     /* those inside a compressed one; valid while one is open */
     struct assembly *assembly; /* whose event is in hand */
     struct payload payload;
     struct tables *tables;
@@ -46,7 +46,7 @@ struct binlog_stream {
 
     /* what the event in hand still has to yield, in this order */
     bool begin_due;
-    bool payload_due; /* it is a compressed transaction, and not opened yet */
+    bool payload_due; /* it is compressed, and not opened yet */
     struct query query; /* whose emptied tables are yielded one by one */
     size_t emptied;     /* how many are */
     enum rows_phase rows_phase;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A compressed transaction: while it is open, the events in hand are those inside, out of an assembly of their own, and `input`
- * means its next piece before it means bytes from outside.
+ * A compressed event: while it is open, the events in hand are those inside, out of an assembly of their own, and `input` means
+ * its next piece before it means bytes from outside. Inside of MySQL's TRANSACTION_PAYLOAD are all events of a transaction.
+ * MariaDB compresses the rows behind the head of a rows event, or the text of a statement: inside is the same event, not
+ * compressed, whose first piece is made here of its plain head.
  *
  *   outer event --more--> its bytes --payload_inflate--> pieces --inner assembly--> TABLE_MAP, rows, XID, as ever
  *
@@ -12,16 +14,18 @@
  * What belongs to a file or a connection (FORMAT_DESCRIPTION, ROTATE, heartbeats), a GTID, or another payload has no place
  * inside.
  */
+#include <string.h>
+
 #include "producer/binlog/stream_parts.h"
 
 static int refuse(struct binlog_stream *stream, const char *why)
 {
-    return stream_refuse(stream, "TRANSACTION_PAYLOAD: %s", why);
+    return stream_refuse(stream, "%s: %s", event_name(stream->outer.event.header.type), why);
 }
 
 static int failed(struct binlog_stream *stream, struct err *err)
 {
-    (void)err_while(err, "TRANSACTION_PAYLOAD");
+    (void)err_while(err, "%s", event_name(stream->outer.event.header.type));
     return stream_failed(stream, err);
 }
 
@@ -65,8 +69,74 @@ static void open_inner(struct binlog_stream *stream)
     stream->payload_due = false;
 }
 
-/* The event in hand is a payload that was not opened yet. */
-int stream_open_payload(struct binlog_stream *stream)
+/* thread u32, seconds u32, database's size u8, error u16, status variables' size u16, variables, database, NUL */
+static void skip_query_head(struct cursor *cursor)
+{
+    uint8_t database_size;
+
+    cursor_skip(cursor, 4 + 4);
+    database_size = cursor_u8(cursor);
+    cursor_skip(cursor, 2);
+    cursor_skip(cursor, (size_t)cursor_u16(cursor) + database_size + 1);
+}
+
+static void put_u32(uint8_t *bytes, uint32_t number)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        bytes[i] = (uint8_t)(number >> (8 * i));
+    }
+}
+
+/* The header and plain head of the event as it is without compression, as the first piece of the payload. */
+static void give_head(struct binlog_stream *stream, uint8_t type, size_t head_size)
+{
+    uint8_t *piece = stream->payload.piece;
+
+    memcpy(piece, stream->outer.head, EVENT_HEADER_SIZE);
+    piece[4] = type;
+    put_u32(piece + 9, (uint32_t)(EVENT_HEADER_SIZE + head_size + stream->payload.due));
+    put_u32(piece + 13, 0);
+    memcpy(piece + EVENT_HEADER_SIZE, stream->outer.event.body, head_size);
+    packet_give(&stream->inner.packets, piece, EVENT_HEADER_SIZE + head_size);
+}
+
+/* What is plain of an event that MariaDB compressed; the cursor stands behind it then. */
+static void read_plain_head(struct binlog_stream *stream, uint8_t type, struct cursor *cursor)
+{
+    if (type == EVENT_QUERY) {
+        skip_query_head(cursor);
+    } else {
+        row_read_head(&stream->rows, type, &stream->outer.format, cursor);
+    }
+}
+
+static int open_mariadb(struct binlog_stream *stream, uint8_t type)
+{
+    const struct event *event = &stream->outer.event;
+    struct cursor cursor = cursor_over(event->body, event->size);
+    uint64_t left = event->header.size - EVENT_HEADER_SIZE - (stream->outer.format.checksums ? EVENT_CRC_SIZE : 0);
+    size_t head_size;
+
+    read_plain_head(stream, type, &cursor);
+    head_size = (size_t)(cursor.at - event->body);
+    payload_begin_mariadb(&stream->payload, &cursor, left - head_size);
+    if (cursor.why == CURSOR_SHORT && !event->complete) {
+        return more(stream);
+    }
+    if (cursor.why != NULL) {
+        return refuse(stream, cursor.why);
+    }
+    if (EVENT_HEADER_SIZE + head_size > PAYLOAD_PIECE_BYTES ||
+        head_size + stream->payload.due > UINT32_MAX - EVENT_HEADER_SIZE) {
+        return refuse(stream, "it is larger than an event can be");
+    }
+    open_inner(stream);
+    give_head(stream, type, head_size);
+    assembly_take(&stream->outer, event->size - cursor_left(&cursor));
+    return GO_ON;
+}
+
+static int open_mysql(struct binlog_stream *stream)
 {
     const struct event *event = &stream->outer.event;
     struct cursor cursor = cursor_over(event->body, event->size);
@@ -81,6 +151,14 @@ int stream_open_payload(struct binlog_stream *stream)
     assembly_take(&stream->outer, event->size - cursor_left(&cursor));
     open_inner(stream);
     return GO_ON;
+}
+
+/* The event in hand is compressed, and not opened yet. */
+int stream_open_payload(struct binlog_stream *stream)
+{
+    uint8_t type = event_uncompressed(stream->outer.event.header.type);
+
+    return type != 0 ? open_mariadb(stream, type) : open_mysql(stream);
 }
 
 static int end_payload(struct binlog_stream *stream)
@@ -131,6 +209,6 @@ bool stream_belongs_outside(uint8_t event_type)
     case EVENT_TRANSACTION_PAYLOAD:
         return true;
     default: /* a GTID finds a transaction open */
-        return false;
+        return event_uncompressed(event_type) != 0;
     }
 }

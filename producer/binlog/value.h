@@ -38,6 +38,7 @@ struct value_column {
     uint8_t scale;        /* DECIMAL */
     enum charset charset; /* of text */
     uint32_t padded_size; /* BINARY(n): n; else 0 */
+    bool compressed;      /* of MariaDB's attribute COMPRESSED */
     struct value_label *labels;
     size_t label_count;
     bool hidden; /* read, but no column of the table */

@@ -6,14 +6,59 @@
  * scratch. BINARY(n) comes without its trailing zeros and gets them back.
  */
 #include <string.h>
+#include <zlib.h>
 
+#include "common/must.h"
 #include "producer/binlog/jsonb.h"
+#include "producer/binlog/payload.h"
 #include "producer/binlog/value.h"
 
-static const uint8_t *read_sized(const struct value_column *column, struct cursor *cursor, size_t *ret_size)
+#define DEFLATE_RATIO_MAX 1100 /* a byte of it makes at most 1,032 */
+#define RAW_DEFLATE       8
+
+/* A value of a COMPRESSED column: nothing (the empty value); a 0 and the plain bytes; or a byte of 0x80 + n, and + 8 where there is
+ * no header of zlib, n bytes of the size without compression, and what deflate made of it. */
+static const uint8_t *inflate_value(struct cursor *cursor, const uint8_t *bytes, size_t *size, struct scratch *scratch)
 {
+    struct cursor stored = cursor_over(bytes, *size);
+    z_stream zlib = {0};
+    uint64_t whole;
+    uint8_t *out;
+    int result;
+
+    if (*size == 0 || *bytes == 0) {
+        *size -= *size > 0;
+        return bytes + (*size > 0);
+    }
+    whole = payload_read_size(&stored);
+    if (stored.why != NULL || whole > DEFLATE_RATIO_MAX * *size) {
+        cursor_fail(cursor, "a compressed value has no size that it can have");
+        return NULL;
+    }
+    out = scratch_take(scratch, (size_t)whole + 1);
+    must(inflateInit2(&zlib, (*bytes & RAW_DEFLATE) != 0 ? -MAX_WBITS : MAX_WBITS) == Z_OK);
+    zlib.next_in = (uint8_t *)(uintptr_t)stored.at;
+    zlib.avail_in = (unsigned)cursor_left(&stored);
+    zlib.next_out = out;
+    zlib.avail_out = (unsigned)whole + 1; /* one more, to see what is larger than it says */
+    result = inflate(&zlib, Z_FINISH);
+    if (result != Z_STREAM_END || zlib.total_out != whole || zlib.avail_in > 0) {
+        cursor_fail(cursor, "a compressed value can't be inflated to the size that it tells");
+        out = NULL;
+    }
+    (void)inflateEnd(&zlib);
+    *size = (size_t)whole;
+    return out;
+}
+
+/* NULL: the cursor has failed. */
+static const uint8_t *read_sized(const struct value_column *column, struct cursor *cursor, struct scratch *scratch, size_t *ret_size)
+{
+    const uint8_t *bytes;
+
     *ret_size = (size_t)cursor_le(cursor, column->length_size);
-    return cursor_bytes(cursor, *ret_size);
+    bytes = cursor_bytes(cursor, *ret_size);
+    return column->compressed && bytes != NULL ? inflate_value(cursor, bytes, ret_size, scratch) : bytes;
 }
 
 static void set_text(enum charset charset, const uint8_t *bytes, size_t size, struct scratch *scratch, struct cell *cell)
@@ -36,7 +81,7 @@ static void set_text(enum charset charset, const uint8_t *bytes, size_t size, st
 void value_text(const struct value_column *column, struct cursor *cursor, struct scratch *scratch, struct cell *ret_cell)
 {
     size_t size;
-    const uint8_t *bytes = read_sized(column, cursor, &size);
+    const uint8_t *bytes = read_sized(column, cursor, scratch, &size);
 
     if (bytes != NULL) {
         set_text(column->charset, bytes, size, scratch, ret_cell);
@@ -46,7 +91,7 @@ void value_text(const struct value_column *column, struct cursor *cursor, struct
 void value_bytes(const struct value_column *column, struct cursor *cursor, struct scratch *scratch, struct cell *ret_cell)
 {
     size_t size;
-    const uint8_t *bytes = read_sized(column, cursor, &size);
+    const uint8_t *bytes = read_sized(column, cursor, scratch, &size);
 
     if (bytes == NULL) {
         return;
@@ -112,7 +157,7 @@ void value_label_number(const struct value_column *column, struct cursor *cursor
 void value_json(const struct value_column *column, struct cursor *cursor, struct scratch *scratch, struct cell *ret_cell)
 {
     size_t size;
-    const uint8_t *bytes = read_sized(column, cursor, &size);
+    const uint8_t *bytes = read_sized(column, cursor, scratch, &size);
     const char *why = NULL;
 
     if (bytes == NULL) {
