@@ -28,7 +28,7 @@
 #define IDLE_MS              300000
 
 static const char not_an_endpoint[] =
-    "the gRPC endpoint \"%s\" is not of the form https://HOST, https://HOST:PORT or http://HOST:PORT";
+    "the gRPC endpoint \"%s\" is not of the form https://<host>, https://<host>:<port> or http://<host>:<port>";
 
 /* ---- endpoint */
 

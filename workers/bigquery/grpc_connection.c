@@ -19,6 +19,7 @@
  *     are open: servers count the others as an attack (ENHANCE_YOUR_CALM, upon which we ask half as often).
  * H4  A connection that fails in CONNECTING fails those who wait for one; the pause before the next try is theirs.
  */
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "common/metrics.h"
@@ -41,6 +42,14 @@ static struct metric_family sent_family = {
 static struct metric_family received_family = {.name = "kakehi_grpc_received_bytes_total",
                                                .help = "Bytes received from gRPC connections, TLS undone",
                                                .kind = METRIC_COUNTER};
+
+static bool invariant(const struct sm *machine)
+{
+    const struct grpc_connection *connection =
+        (const struct grpc_connection *)((const char *)machine - offsetof(struct grpc_connection, sm));
+
+    return connection->calls == NULL || sm_at(machine) == OPEN || sm_at(machine) == GOING_AWAY; /* H1 */
+}
 
 static bool is_usable(const struct grpc_connection *connection)
 {
@@ -258,7 +267,7 @@ struct grpc_connection *grpc_connection_new(struct grpc *grpc)
     must(connection != NULL);
     connection->grpc = grpc;
     connection->alive = 2;
-    sm_init(&connection->sm, "grpc", grpc->authority, states, CONNECTING, NULL);
+    sm_init(&connection->sm, "grpc", grpc->authority, states, CONNECTING, invariant);
     must(uv_timer_init(grpc->loop, &connection->timer) == 0);
     connection->timer.data = connection;
     connection->http2 = http2_new(&http2_events, connection);

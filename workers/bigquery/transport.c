@@ -29,6 +29,7 @@
 
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +87,15 @@ struct write {
 };
 
 static void try_address(struct transport *transport, const char *why);
+
+static bool invariant(const struct sm *machine)
+{
+    const struct transport *transport = (const struct transport *)((const char *)machine - offsetof(struct transport, sm));
+    int state = sm_at(machine);
+    bool needs_tcp = state == CONNECTING || state == TURNING || state == SHAKING || state == OPEN;
+
+    return !needs_tcp || (transport->tcp_alive && transport->address != NULL); /* T1 */
+}
 
 /* ---- ends */
 
@@ -415,7 +425,7 @@ struct transport *transport_new(uv_loop_t *loop, const struct transport_options 
     must(uv_timer_init(loop, &transport->timer) == 0);
     transport->timer.data = transport;
     transport->timer_alive = true;
-    sm_init(&transport->sm, "transport", transport->host, states, RESOLVING, NULL);
+    sm_init(&transport->sm, "transport", transport->host, states, RESOLVING, invariant);
     look_up(transport);
     return transport;
 }
