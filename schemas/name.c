@@ -123,7 +123,7 @@ static bool maps_to(const char *name, const char *mapped)
     return same;
 }
 
-int name_unmap(struct buffer *out, const char *mapped, struct err *err)
+int name_decode(struct buffer *out, const char *mapped, struct err *err)
 {
     size_t start = out->size;
 
@@ -142,6 +142,16 @@ int name_unmap(struct buffer *out, const char *mapped, struct err *err)
             buffer_append(out, text, utf8_encode(character, text));
         }
         at += size;
+    }
+    return 0;
+}
+
+int name_unmap(struct buffer *out, const char *mapped, struct err *err)
+{
+    size_t start = out->size;
+
+    if (name_decode(out, mapped, err) != 0) {
+        return -1;
     }
     if (!maps_to(buffer_text(out) + start, mapped)) {
         out->size = start;

@@ -19,6 +19,8 @@
 int name_map(struct buffer *out, const char *name, struct err *err) MUST_CHECK;
 /* The way back. Fails (ERR_POISON) on what name_map can't have made. */
 int name_unmap(struct buffer *out, const char *mapped, struct err *err) MUST_CHECK;
+/* The same, but takes names in which more was escaped than name_map does. ERR_POISON on a bad escape alone. */
+int name_decode(struct buffer *out, const char *mapped, struct err *err) MUST_CHECK;
 /* "<prefix>.<database>.<table>", mapped; ERR_POISON if longer than Kafka's 249. The prefix stands as it is. */
 int name_topic(struct buffer *out, const char *prefix, const char *database, const char *table, struct err *err) MUST_CHECK;
 

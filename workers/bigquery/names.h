@@ -11,6 +11,8 @@
  *     an escape in any case of its letters is itself escaped.
  *   - Prefixes that BigQuery keeps for itself (_TABLE_, _FILE_, _PARTITION, _ROW_TIMESTAMP, __ROOT__, _COLIDENTIFIER, _CHANGE_)
  *     have their first '_' escaped: `_PARTITIONTIME` is `_x005F_PARTITIONTIME`.
+ *   - `price__string` is what a further column of `price` is called (tables.h), so the '_' before a type's word at the end of a
+ *     source column's name is escaped where it follows another: `price__x005F_string`.
  *   - A name above 300 characters (64 characters of MySQL that are no ASCII are up to 896) is cut and ends in `_h` and 16 hex
  *     digits, a fingerprint of the original. The only form that can't be read back: its original is in the description.
  * Each column of a history has its original name and type as its description, each table its own.
@@ -32,8 +34,7 @@
 void bigquery_column_name(struct buffer *out, const char *name);
 /* Appends the original of a column's name; ERR_POISON on what bigquery_column_name can't have made, and on one that was cut. */
 int bigquery_column_original(struct buffer *out, const char *column_name, struct err *err) MUST_CHECK;
-/* The further column that takes values of another type: "<column_name>__string". No other column's name maps to it: see
- * names.c. */
+/* The further column that takes values of another type: "<column_name>__string". No source column is called so. */
 void bigquery_further_column_name(struct buffer *out, const char *column_name, enum bigquery_type type);
 
 /* What stands in BigQuery for one table of the source. */
@@ -62,6 +63,8 @@ int bigquery_names_of_topic(const struct settings *settings, const char *topic, 
 void bigquery_append_quoted(struct buffer *out, const char *name);
 /* "`project.dataset.table`" */
 void bigquery_append_path(struct buffer *out, const struct bigquery_names *names, const char *table);
+/* DATE '2026-11-21': days since 1970-01-01, years 1 to 9999. A literal, since only these are sure to prune partitions. */
+void bigquery_append_day(struct buffer *out, int32_t day);
 /* 'it\'s': a STRING literal. Takes any UTF-8. */
 void bigquery_append_literal(struct buffer *out, const char *text);
 

@@ -13,10 +13,10 @@
  * ERR_FATAL and say what to do.
  *
  * A column whose type does not hold the schema's values is widened where BigQuery can without loss; else, by
- * bigquery.on_type_change, the values go to a further column `<name>__<type>`, or ensure fails with ERR_POISON: that schema's
- * rows belong to the dead letters. A column of the key can't have a further column: ERR_FATAL.
+ * bigquery.on_type_change, the values go to a further column `<name>__<type>`, or that schema's rows belong to the dead letters
+ * (history.refusal). A column of the key can't have a further column: ERR_FATAL.
  *
- * Errors of every answer: ERR_RETRY (the service, the network), ERR_POISON, ERR_FATAL, ERR_CANCELED (tables_close).
+ * Errors of every answer: ERR_RETRY (the service, the network), ERR_FATAL, ERR_CANCELED (tables_close).
  */
 #ifndef KAKEHI_WORKERS_BIGQUERY_TABLES_H
 #define KAKEHI_WORKERS_BIGQUERY_TABLES_H
@@ -51,6 +51,7 @@ struct history {
     /* The schema's Avro bytes can be loaded as they are (its columns named as in the layout): every column has just the type
      * that its own would have. Else append. */
     bool loads;
+    char *refusal; /* why no row of this schema can be written; NULL: they can. Then targets are not to be used */
     unsigned _references;
 };
 

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tables_parts: what tables.c, tables_entry.c and tables_dataset.c know of each other. */
+#ifndef KAKEHI_WORKERS_BIGQUERY_TABLES_PARTS_H
+#define KAKEHI_WORKERS_BIGQUERY_TABLES_PARTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "common/metrics.h"
+#include "common/sm.h"
+#include "workers/bigquery/query.h"
+#include "workers/bigquery/rest.h"
+#include "workers/bigquery/tables.h"
+#include "workers/bigquery/tables_shape.h"
+
+/* Somebody who waits for a table. */
+struct wish {
+    const struct schema *schema; /* NULL: only look */
+    char hash[HISTORY_HASH_SIZE];
+    bool fresh;
+    bool leads;
+    tables_answered answer;
+    void *context;
+    struct wish *next;
+};
+
+/* One table of the source. */
+struct entry {
+    struct sm sm;
+    struct tables *tables;
+    struct bigquery_names names;
+    struct wish *wishes; /* the first is in work, unless the machine is IDLE */
+    struct wish **wishes_end;
+    struct dataset *dataset; /* borrowed; NULL until asked for */
+    struct rest_call *call;  /* at most one of these two is under way */
+    struct query *query;
+    bool known; /* shape is what BigQuery said last */
+    struct shape shape;
+    struct history *last; /* the newest layout seen; NULL */
+    uint32_t generation;
+    /* of the wish in work */
+    bool looked;      /* since it came */
+    bool worded;      /* descriptions were patched for it */
+    bool no_widening; /* BigQuery refused one */
+    unsigned rounds;
+    struct metric *added;
+    struct metric *widened;
+    struct entry *next;
+};
+
+enum dataset_state { DATASET_UNKNOWN, DATASET_ASKED, DATASET_OURS };
+
+struct dataset {
+    struct tables *tables;
+    char *name;
+    char *etag; /* NULL */
+    enum dataset_state state;
+    struct rest_call *call;
+    struct bigquery_names names; /* of the table that asked first: only project and dataset matter */
+    struct dataset *next;
+};
+
+struct question;
+
+struct tables {
+    struct tables_options options;
+    uv_timer_t turn; /* what is not to happen inside a call of ours happens in the next turn of the loop */
+    struct entry *entries;
+    struct dataset *datasets;
+    struct question *questions;
+    struct err trouble; /* what the last failed wish met; class NONE: the last one was fulfilled */
+    bool closing;
+    void (*closed)(void *context);
+    void *closed_context;
+};
+
+/* tables.c */
+void tables_take_turn(struct tables *tables);
+/* "/bigquery/v2/projects/P/datasets/D" and, unless NULL, "/tables/T" behind it. */
+void tables_append_path(struct buffer *out, const struct bigquery_names *names, const char *table);
+void questions_close(struct tables *tables);
+
+/* tables_entry.c */
+struct entry *entry_new(struct tables *tables, struct bigquery_names *names);
+void entry_wish(struct entry *entry, struct wish *wish); /* takes it */
+void entry_step(struct entry *entry);                    /* if it is idle and has wishes */
+void entry_on_dataset(struct entry *entry, const struct err *err);
+bool entry_waits_for(const struct entry *entry, const struct dataset *dataset);
+void entry_free(struct entry *entry); /* whoever waits is answered ERR_CANCELED */
+
+/* tables_dataset.c */
+/* entry_on_dataset is called, inside the call or later, for each entry that waits. */
+void dataset_ensure(struct entry *entry);
+void dataset_free(struct dataset *dataset);
+
+#endif
