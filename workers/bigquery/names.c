@@ -21,7 +21,7 @@
 
 #define ESCAPED_UNDERSCORE "_x005F_"
 #define ESCAPE_SIZE        7
-#define CUT_MARK           "_h"
+#define CUT_MARK           "_x0068_" /* no name has it: an "h" is not escaped */
 #define FINGERPRINT_DIGITS 16
 #define SUFFIX_MAX         8 /* of "_history" */
 

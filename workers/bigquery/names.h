@@ -13,9 +13,9 @@
  *     have their first '_' escaped: `_PARTITIONTIME` is `_x005F_PARTITIONTIME`.
  *   - `price__string` is what a further column of `price` is called (tables.h), so the '_' before a type's word at the end of a
  *     source column's name is escaped where it follows another: `price__x005F_string`.
- *   - A name above 300 characters (64 characters of MySQL that are no ASCII are up to 896) is cut and ends in `_h` and 16 hex
- *     digits, a fingerprint of the original. The only form that can't be read back: its original is in the description.
- * Each column of a history has its original name and type as its description, each table its own.
+ *   - A name above 300 characters (64 characters of MySQL that are no ASCII are up to 896) is cut and ends in `_x0068_` and 16
+ * hex digits, a fingerprint of the original. The only form that can't be read back: its original is in the description. Each
+ * column of a history has its original name and type as its description, each table its own.
  *
  * Datasets and tables are told apart by case, as MySQL does it on Linux.
  */

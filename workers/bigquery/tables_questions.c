@@ -5,10 +5,8 @@
  */
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/must.h"
-#include "common/utf8.h"
 #include "workers/bigquery/tables_parts.h"
 
 struct question {
@@ -80,45 +78,22 @@ void history_is_empty(struct tables *tables, struct history *history, history_sa
     buffer_deinit(&sql);
 }
 
-static bool is_text(const char *text)
-{
-    return utf8_valid(text, strlen(text));
-}
-
-/* A source or transaction that is no UTF-8 can't stand in BigQuery. */
-static size_t append_identities(struct buffer *sql, const struct history_identity *identities, size_t count)
-{
-    size_t asked = 0;
-
-    for (size_t i = 0; i < count; i++) {
-        if (!is_text(identities[i].source) || !is_text(identities[i].txid)) {
-            continue;
-        }
-        buffer_append_text(sql, asked++ > 0 ? " OR " : "");
-        buffer_append_text(sql, "(__source = ");
-        bigquery_append_literal(sql, identities[i].source);
-        buffer_append_text(sql, " AND __txid = ");
-        bigquery_append_literal(sql, identities[i].txid);
-        buffer_printf(sql, " AND __idx = %" PRId64 ")", identities[i].idx);
-    }
-    return asked;
-}
-
-void history_has(struct tables *tables, struct history *history, const struct history_identity *identities,
-                 size_t identity_count, int32_t from_day, history_said answer, void *context)
+void history_has(struct tables *tables, struct history *history, const struct history_change *changes, size_t change_count,
+                 int32_t from_day, history_said answer, void *context)
 {
     struct question *question = question_new(tables, history, answer, context);
     struct buffer sql = {0};
 
-    must(identity_count > 0 && identity_count <= HISTORY_IDENTITIES_MAX);
+    must(change_count > 0 && change_count <= HISTORY_CHANGES_MAX);
     question->yes_if_rows = true;
     buffer_append_text(&sql, "SELECT 1 FROM ");
     bigquery_append_path(&sql, &history->names, history->names.history);
     buffer_append_text(&sql, " WHERE __ingest_day >= ");
     bigquery_append_day(&sql, from_day);
     buffer_append_text(&sql, " AND (");
-    if (append_identities(&sql, identities, identity_count) == 0) {
-        buffer_append_text(&sql, "FALSE");
+    for (size_t i = 0; i < change_count; i++) {
+        buffer_printf(&sql, "%s(__seq = %" PRId64 " AND __idx = %" PRId64 ")", i > 0 ? " OR " : "", changes[i].seq,
+                      changes[i].idx);
     }
     buffer_append_text(&sql, ") LIMIT 1");
     ask(question, "asking which rows are in the history", buffer_text(&sql));
