@@ -221,9 +221,10 @@ bool load_trouble(const struct load *load, char *text, size_t size)
 json_t *load_status(const struct load *load)
 {
     bool has_job = load->upload != NULL || load->named;
-    json_t *status = json_pack(
-        "{s:s, s:I, s:I, s:s?}", "state", sm_name(&load->sm), "file_rows", (json_int_t)load->file.row_count, "file_bytes",
-        (json_int_t)(load->file_bytes + load->filling.size), "job", has_job ? load->intent.job.id : NULL);
+    uint64_t bytes = load->file_bytes + load->filling.size;
+    json_t *status =
+        json_pack("{s:s, s:I, s:I, s:s?}", "state", sm_name(&load->sm), "file_rows", (json_int_t)load->file.row_count,
+                  "file_bytes", (json_int_t)bytes, "job", has_job ? load->intent.job.id : NULL);
 
     must(status != NULL);
     return status;
