@@ -9,7 +9,9 @@ import pytest
 
 from lib import bigquery
 
-_QUESTIONS = re.findall(r"^def (check_\w+)\(here\)", (Path(bigquery.__file__).parent / "bigquery_conformance.py").read_text(), re.M)
+_LIB = Path(bigquery.__file__).parent
+_QUESTIONS = re.findall(r"^def (check_\w+)\(here\)", (_LIB / "bigquery_conformance.py").read_text(), re.M)
+_TROUBLES = re.findall(r"^def (fake_\w+)\(here\)", (_LIB / "fake_checks.py").read_text(), re.M)
 
 
 @pytest.fixture(params=["emulator", "fake"])
@@ -20,3 +22,8 @@ def either(request):
 @pytest.mark.parametrize("question", _QUESTIONS)
 def test_emulator_and_fake_agree(either, question):
     either.client.call(question)
+
+
+@pytest.mark.parametrize("trouble", _TROUBLES)
+def test_trouble_by_command(fake, trouble):
+    fake.client.call(trouble)

@@ -165,16 +165,52 @@ def view_rows(file, table):
         connection.close()
 
 
-def judge_sqlite(path, tables=None, whole=True):
-    """All tables of the path's database (or those named) in its SQLite file."""
-    judgement = Judgement("sqlite")
+class SqliteWarehouse:
+    """The file, as the judge asks any warehouse. lib/bigquery_judge.py has the other one."""
+
+    name = "sqlite"
+
+    def __init__(self, file):
+        self.file = file
+        self.settings = {"warehouse": "sqlite", "sqlite": {"file": str(file)}}
+
+    def history_count(self, path, table):
+        return history_count(self.file, table)
+
+    def history_rows(self, path, table, source):
+        return history_rows(self.file, table)
+
+    def view_rows(self, path, table, source):
+        return view_rows(self.file, table)
+
+    def done(self, path):
+        """(topic, partition) -> the offset up to which the warehouse has everything: the file is the record."""
+        if not self.file.exists():
+            return {}
+        connection = sqlite_connect(self.file)
+        try:
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'kakehi_offsets'").fetchone():
+                return {}
+            return {(row["topic"], row["partition"]): row["next"] for row in connection.execute("SELECT * FROM kakehi_offsets")}
+        finally:
+            connection.close()
+
+
+def judge_warehouse(path, tables=None, whole=True):
+    """All tables of the path's database (or those named) where the path's workers write."""
+    warehouse = path.warehouse
+    judgement = Judgement(warehouse.name)
     committed = path.truth()
     for name in sorted(tables or committed):
         table = path.source_table(name)
-        judge_rows(judgement, name, history_rows(path.sqlite_file, name), committed.get(name, []), table if whole else None)
+        judge_rows(judgement, name, warehouse.history_rows(path, name, table), committed.get(name, []), table if whole else None)
         if whole and table is not None and table.key:
-            _compare(judgement, name + " (view)", [table.arrived(row) for row in view_rows(path.sqlite_file, name)], table)
+            _compare(judgement, name + " (view)", [table.arrived(row) for row in warehouse.view_rows(path, name, table)], table)
     judgement.must_be_clean()
+
+
+def judge_sqlite(path, tables=None, whole=True):
+    judge_warehouse(path, tables, whole)
 
 
 def topic_rows(path, topic, schemas):
@@ -209,10 +245,10 @@ def wait_until_arrived(path, deadline_s=60, tables=None):
     committed = path.truth()
 
     def arrived():
-        return all(history_count(path.sqlite_file, name) >= len(images) for name, images in committed.items() if not tables or name in tables)
+        return all(path.warehouse.history_count(path, name) >= len(images) for name, images in committed.items() if not tables or name in tables)
 
     def behind():
-        figures = {name: (history_count(path.sqlite_file, name), len(images)) for name, images in committed.items()}
+        figures = {name: (path.warehouse.history_count(path, name), len(images)) for name, images in committed.items()}
         return f"the histories to hold all changes (here, committed): {figures}"
 
     wait_for(arrived, behind, deadline_s, 0.1)

@@ -81,7 +81,8 @@ class Program(Process):
 
 
 class PathUnderTest:
-    def __init__(self, folder, test, server, broker, **settings):
+    def __init__(self, folder, test, server, broker, warehouse=None, **settings):
+        """warehouse: where the workers write: a SQLite file of the path's own, or a BigQueryWarehouse."""
         self.folder = Path(folder)
         self.folder.mkdir(parents=True)
         self.server = server
@@ -90,6 +91,7 @@ class PathUnderTest:
         self.prefix = f"t{number}"
         self.database = f"db{number}"
         self.sqlite_file = self.folder / "warehouse.db"
+        self.warehouse = warehouse or oracle.SqliteWarehouse(self.sqlite_file)
         self.programs = []
         self.first_log_file = server.new_log_file()
         server.sql(f"CREATE DATABASE {self.database} CHARACTER SET utf8mb4")
@@ -102,8 +104,7 @@ class PathUnderTest:
             "producer": {"listen": "127.0.0.1:0"},
             "worker": {"listen": "127.0.0.1:0", "batch": {"age": "100ms"},
                        "kafka": {"topic.metadata.refresh.interval.ms": 300}},  # a new topic is found in no time
-            "warehouse": "sqlite",
-            "sqlite": {"file": str(self.sqlite_file)},
+            **self.warehouse.settings,
         }
         self.settings = merged(self.settings, settings)
 
@@ -170,19 +171,11 @@ class PathUnderTest:
         return {(topic, p): high for topic in self.topics() for p, (_, high) in self.broker.ends(topic).items()}
 
     def done(self):
-        """(topic, partition) -> the offset up to which the warehouse has everything: the file is the record."""
-        if not self.sqlite_file.exists():
-            return {}
-        connection = oracle.sqlite_connect(self.sqlite_file)
-        try:
-            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'kakehi_offsets'").fetchone():
-                return {}
-            return {(row["topic"], row["partition"]): row["next"] for row in connection.execute("SELECT * FROM kakehi_offsets")}
-        finally:
-            connection.close()
+        """(topic, partition) -> the offset up to which the warehouse has everything."""
+        return self.warehouse.done(self)
 
     def lag(self):
-        """Offsets between the topics' ends and what is in the file. A commit marker at the end of a partition counts as passed."""
+        """Offsets between the topics' ends and what is in the warehouse. A commit marker at the end of a partition counts as passed."""
         done = self.done()
         return sum(max(0, end - 1 - done.get(where, 0)) for where, end in self.ends().items() if end > 0)
 
@@ -195,7 +188,7 @@ class PathUnderTest:
         """Both judges, after everything has arrived. The programs go on running. whole False: the history does not begin with the
         table, so it can't be played back, and the view need not be the table."""
         oracle.judge_topics(self, tables, whole)
-        oracle.judge_sqlite(self, tables, whole)
+        oracle.judge_warehouse(self, tables, whole)
 
     def wait_and_judge(self, deadline_s=60, tables=None, whole=True):
         self.wait_arrived(deadline_s, tables)
@@ -214,7 +207,7 @@ class PathUnderTest:
 
 
 # Settings whose keys are words of somebody else: everything behind them is one key, dots and all.
-_OPAQUE = ("kafka", "partitions_by_table", "topic")
+_OPAQUE = ("kafka", "partitions_by_table", "topic", "freshness", "method", "view", "labels")
 
 
 def _leaves(changes, before=()):

@@ -56,6 +56,7 @@ class SourceTable:
                                f"AND TABLE_SCHEMA = '{database}' AND TABLE_NAME = '{table}' ORDER BY ORDINAL_POSITION")
                 self.key = [row[0] for row in cursor.fetchall()]
                 self.names = [name for name, _, _ in columns]
+                self.kinds = {name: (data_type, column_type) for name, data_type, column_type in columns}
                 self.json = {name for name, data_type, _ in columns if data_type == "json"}
                 # The text protocol prints a FLOAT with six digits; as a double it comes whole.
                 wanted = ", ".join(f"CAST(`{name}` AS DOUBLE)" if data_type == "float" else f"`{name}`" for name, data_type, _ in columns)

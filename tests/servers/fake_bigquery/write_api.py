@@ -318,7 +318,8 @@ class WriteApi:
                 return self._told(do, {})
             return self._with_schema(call, stream, answer)
         except Ended as ended:
-            note["answer"] = f"ended {ended.code}"
+            if note["answer"] in (None, "held"):
+                note["answer"] = f"ended {ended.code}"
             raise
 
     def _told(self, do, note):

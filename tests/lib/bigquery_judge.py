@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""BigQuery before the judge of lib/oracle.py: what stands there after a run, in the forms that it compares with the source.
+
+The emulator is read by Google's own client, with SQL. The fake is read by its ledger, in the order in which rows were truly stored; its views
+by the client too. Nothing is told by the programs under test: column names are read back by the rule of their escapes, values by the source's types.
+"""
+import datetime
+import re
+
+from lib.bigquery import ClientError
+from lib.oracle import Row
+
+_ESCAPE = re.compile(r"_x([0-9A-F]{4})_")
+
+
+def original_name(name):
+    """`a_x002D_b` is a-b."""
+    units = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), name)
+    return units.encode("utf-16", "surrogatepass").decode("utf-16")
+
+
+def mapped_name(name):
+    """What ASCII letters, digits and underscores are not is _xHHHH_; and so is a digit in front."""
+    name = re.sub(r"_(?=x[0-9A-F]{4}_)", "_x005F_", name)
+    units = lambda found: "".join(f"_x{unit:04X}_" for unit in memoryview(found[0].encode("utf-16-le")).cast("H"))
+    name = re.sub(r"[^A-Za-z0-9_]", units, name)
+    return f"_x{ord(name[0]):04X}_{name[1:]}" if name[0].isdigit() else name
+
+
+def _text(value, kind):
+    """A value of BigQuery in the form of lib/values.py; kind: the source's (data type, column type), or None."""
+    data_type, column_type = kind or (None, None)
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, datetime.datetime):
+        value = value.astimezone(datetime.timezone.utc).replace(tzinfo=None) if value.tzinfo else value
+        return (value.isoformat(" ") + ("" if value.microsecond else ".000000")).rjust(26, "0")
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    if data_type == "bigint" and "unsigned" in column_type:
+        return int(value) if int(value) < 2**63 else str(int(value))
+    if data_type == "decimal" and not isinstance(value, str):
+        scale = int(re.search(r",(\d+)\)", column_type)[1])
+        return f"{value:.{scale}f}"
+    return value
+
+
+class BigQueryWarehouse:
+    """One dataset of the emulator or the fake: that of the path's database."""
+
+    name = "bigquery"
+
+    def __init__(self, server, **settings):
+        self.server = server
+        self.settings = {**server.settings, "bigquery": {**server.settings["bigquery"], **settings}}
+        self.is_fake = hasattr(server, "rows")
+
+    def dataset(self, path):
+        return mapped_name(path.database)
+
+    def history(self, path, table):
+        """dataset.table"""
+        return f"{self.dataset(path)}.{mapped_name(table)}_history"
+
+    def select(self, path, what):
+        """what: "* FROM {table}" with the dataset filled in for {dataset}."""
+        return self.server.client.query(f"SELECT {what}".replace("{dataset}", self.dataset(path)))
+
+    def history_count(self, path, table):
+        if self.is_fake:
+            return self.server.count(self.history(path, table))
+        try:
+            return self.server.client.query(f"SELECT COUNT(*) AS n FROM `{self.history(path, table)}`")[0]["n"]
+        except ClientError as error:
+            if "404" not in str(error) and "not found" not in str(error).lower():
+                raise
+            return 0
+
+    def raw_history(self, path, table):
+        """Rows as they stand: the fake in the order of storing, the emulator in that of the changes."""
+        if self.is_fake:
+            return self.server.rows(self.history(path, table))
+        return self.server.client.query(f"SELECT * FROM `{self.history(path, table)}` ORDER BY __seq, __idx")
+
+    def history_rows(self, path, table, source):
+        rows = []
+        for row in self.raw_history(path, table):
+            rows.append(Row(row["__op"], row["__seq"], row["__idx"], row["__source"], row["__txid"], self._columns(row, source)))
+        return rows
+
+    def view_rows(self, path, table, source):
+        view = f"{self.dataset(path)}.{mapped_name(table)}"
+        return [self._columns(row, source) for row in self.server.client.query(f"SELECT * FROM `{view}`")]
+
+    @staticmethod
+    def _columns(row, source):
+        kinds = source.kinds if source else {}
+        named = {original_name(name): value for name, value in row.items()}
+        return {name: _text(value, kinds.get(name)) for name, value in named.items()}
+
+    def done(self, path):
+        """The group's committed offsets: a commit passes a row only when it is in."""
+        group = f"{path.prefix}|default|bigquery"
+        return {(topic, partition): max(0, offset) for topic in path.topics() for partition, offset in path.broker.committed_offsets(group, topic).items()}
