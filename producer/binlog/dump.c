@@ -277,7 +277,8 @@ static int command_by_set(const struct dump *dump, struct buffer *body, struct e
     struct buffer encoded = {0};
     int result = -1;
 
-    if (gtid_set_parse(set, dump->connection.place.gtid, err) == 0 && gtid_set_encode(set, &encoded, err) == 0) {
+    if (gtid_set_parse(set, dump->connection.place.gtid, err) == 0) {
+        gtid_set_encode(set, &encoded);
         append_number(body, DUMP_THROUGH_GTID, 2);
         append_number(body, dump->server_id, 4);
         append_number(body, 0, 4); /* no file name */

@@ -15,6 +15,7 @@
 #define UUID_SIZE      16
 #define TAG_SIZE_MAX   32
 #define NUMBER_MAX     INT64_MAX /* of MySQL: the last one is never given out */
+#define TAGGED_FORMAT  UINT64_C(1)
 #define ERROR_TEXT_MAX 80        /* of the set's text in a message */
 
 struct interval { /* both ends are in */
@@ -559,26 +560,49 @@ static void append_u64(struct buffer *out, uint64_t value)
     }
 }
 
-/* count u64, then for each member: UUID, count u64, and pairs of the first number and the one behind the last, u64 each */
-int gtid_set_encode(const struct gtid_set *set, struct buffer *out, struct err *err)
+static bool has_tags(const struct gtid_set *set)
 {
-    must(set->flavor == BINLOG_MYSQL);
     for (size_t i = 0; i < set->member_count; i++) {
         if (set->members[i].tag[0] != '\0') {
-            return err_set(err, ERR_FATAL, "the GTID set holds the tag '%s', and sets with tags can't be asked for yet",
-                           set->members[i].tag);
+            return true;
         }
     }
-    append_u64(out, set->member_count);
+    return false;
+}
+
+/* The number of members; with tags (MySQL from 8.3) its first and last byte say so, and 6 bytes are left for the number. */
+static void append_count(struct buffer *out, uint64_t count, bool tagged)
+{
+    append_u64(out, tagged ? TAGGED_FORMAT | count << 8 | TAGGED_FORMAT << 56 : count);
+}
+
+/* The tag's size in a number of variable length, whose lowest bit, 0, says that it is one byte. */
+static void append_tag(struct buffer *out, const char *tag)
+{
+    size_t size = strlen(tag);
+
+    buffer_append_byte(out, (uint8_t)(size << 1));
+    buffer_append(out, tag, size);
+}
+
+/* count, then for each member: UUID, (tag,) count u64, and pairs of the first number and the one behind the last, u64 each */
+void gtid_set_encode(const struct gtid_set *set, struct buffer *out)
+{
+    bool tagged = has_tags(set);
+
+    must(set->flavor == BINLOG_MYSQL);
+    append_count(out, set->member_count, tagged);
     for (size_t i = 0; i < set->member_count; i++) {
         const struct member *member = &set->members[i];
 
         buffer_append(out, member->uuid, UUID_SIZE);
+        if (tagged) {
+            append_tag(out, member->tag);
+        }
         append_u64(out, member->count);
         for (size_t k = 0; k < member->count; k++) {
             append_u64(out, member->intervals[k].first);
             append_u64(out, member->intervals[k].last + 1);
         }
     }
-    return 0;
 }

@@ -27,8 +27,8 @@ bool gtid_set_contains(const struct gtid_set *set, const char *gtid);
 bool gtid_set_covers(const struct gtid_set *outer, const struct gtid_set *inner);
 bool gtid_set_empty(const struct gtid_set *set);
 void gtid_set_text(const struct gtid_set *set, struct buffer *out);
-/* MySQL: the body of COM_BINLOG_DUMP_GTID's set (https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_binlog_dump_gtid.html).
- * ERR_FATAL if the set holds tags that this encoding can't say. */
-int gtid_set_encode(const struct gtid_set *set, struct buffer *out, struct err *err) MUST_CHECK;
+/* MySQL: the set of COM_BINLOG_DUMP_GTID (https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_binlog_dump_gtid.html),
+ * which is the body of a PREVIOUS_GTIDS event too. */
+void gtid_set_encode(const struct gtid_set *set, struct buffer *out);
 
 #endif

@@ -83,6 +83,25 @@ def test_start_at_a_gtid_set(path):
     path.wait_and_judge(whole=False)
 
 
+def test_tagged_gtids(make_path, session_folder, broker):
+    """MySQL from 8.3: a set with tags is kept, asked for at a restart, and covered or not covered like any other."""
+    server = MySQL(session_folder / "mysql-tagged").start()
+    path = make_path(server, broker)
+    _table(path)
+    producer = path.producer()
+    path.worker()
+    path.sql("INSERT INTO t (v) VALUES (1)", "SET SESSION gtid_next = 'AUTOMATIC:first'", "INSERT INTO t (v) VALUES (2)", "UPDATE t SET v = v + 1",
+             "SET SESSION gtid_next = 'AUTOMATIC:second'", "INSERT INTO t (v) VALUES (3)")
+    path.wait_arrived()
+    producer.must_stop()
+    path.sql("SET SESSION gtid_next = 'AUTOMATIC:first'", "INSERT INTO t (v) VALUES (4)", "SET SESSION gtid_next = 'AUTOMATIC'", "DELETE FROM t WHERE id = 1")
+    producer = path.producer("again")
+    path.sql("SET SESSION gtid_next = 'AUTOMATIC:third'", "INSERT INTO t (v) VALUES (5)")
+    path.wait_and_judge()
+    assert all(tag in producer.status()["source"]["position"] for tag in (":first:1-3", ":second:1", ":third:1")), producer.status()["source"]["position"]
+    server.stop()
+
+
 def test_file_and_position_are_refused_where_gtid_is_on(path):
     """GTID first: a place in a file says nothing about the server that takes over."""
     _table(path)
