@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kakehi-worker: the commands, and nothing else. */
 #include <librdkafka/rdkafka.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <uv.h>
@@ -74,5 +75,6 @@ int main(int argc, char **argv)
     };
     static const struct cli_program program = {"kakehi-worker", "Kafka to the warehouse, exactly once.", commands, print_versions};
 
+    (void)signal(SIGPIPE, SIG_IGN); /* a server that hangs up is an error of its connection, not our end */
     return cli_main(&program, argc, argv);
 }

@@ -10,7 +10,7 @@
  * UNAVAILABLE, so whoever calls again waits a little longer each time.
  *
  * All callbacks happen on the loop's thread and never inside a function of this header; inside a callback every function may be
- * called. A call ends exactly once, by its last callback, and is freed behind it.
+ * called. A call ends exactly once, by its last callback, and is freed behind it. The process must ignore SIGPIPE.
  */
 #ifndef KAKEHI_WORKERS_BIGQUERY_GRPC_H
 #define KAKEHI_WORKERS_BIGQUERY_GRPC_H
