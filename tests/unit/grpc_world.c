@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Nothing here asserts: what a call was told is for the test to judge. A wait without an end is the one failure of this file. */
+/* Nothing here asserts: what a call was told is for the test to judge. A wait without an end is the one failure of this file.
+ */
 #include "tests/unit/grpc_world.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -91,6 +93,20 @@ static void on_limit(uv_timer_t *limit)
     ((struct world *)limit->data)->late = true;
 }
 
+static void set_endpoint(struct world *world, const char *wanted, const struct h2_options *server)
+{
+    const char *start = wanted;
+
+    if (wanted == NULL) {
+        start = server->tls != NULL ? "https://localhost:" : "http://127.0.0.1:";
+    }
+    if (start[strlen(start) - 1] == ':') {
+        (void)snprintf(world->endpoint, sizeof world->endpoint, "%s%u", start, h2_server_port(world->server));
+    } else {
+        (void)snprintf(world->endpoint, sizeof world->endpoint, "%s", start);
+    }
+}
+
 void world_new(struct world *world, const struct h2_options *server, const struct h2_events *events, void *context,
                const struct grpc_options *options)
 {
@@ -98,21 +114,19 @@ void world_new(struct world *world, const struct h2_options *server, const struc
     struct grpc_options used = {0};
     struct err err = {0};
 
+    (void)signal(SIGPIPE, SIG_IGN); /* as the worker does */
     *world = (struct world){0};
     must(uv_loop_init(&world->loop) == 0 && uv_timer_init(&world->loop, &world->limit) == 0);
     world->limit.data = world;
     must(uv_timer_start(&world->limit, on_limit, LIMIT_MS, 0) == 0);
     if (server != NULL) {
         world->server = h2_server_new(&world->loop, server, events != NULL ? events : &no_events, context);
-        (void)snprintf(world->endpoint, sizeof world->endpoint, "%s://%s:%u", server->tls != NULL ? "https" : "http",
-                       server->tls != NULL ? "localhost" : "127.0.0.1", h2_server_port(world->server));
     }
     if (options != NULL) {
         used = *options;
     }
-    if (used.endpoint == NULL) {
-        used.endpoint = world->endpoint;
-    }
+    set_endpoint(world, used.endpoint, server);
+    used.endpoint = world->endpoint;
     if (grpc_new(&world->loop, &used, &world->grpc, &err) != 0) {
         (void)fprintf(stderr, "%s\n", err.text);
         must(false);

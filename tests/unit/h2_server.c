@@ -79,6 +79,9 @@ static void flush(struct h2_connection *connection)
     if (connection->session == NULL || connection->closed || connection->server->inside) {
         return;
     }
+    if (connection->ssl != NULL && !SSL_is_init_finished(connection->ssl)) {
+        return; /* the handshake's own bytes are put where they arise */
+    }
     while ((size = nghttp2_session_mem_send(connection->session, &bytes)) > 0) {
         buffer_append(&out, bytes, (size_t)size);
     }
@@ -86,7 +89,7 @@ static void flush(struct h2_connection *connection)
         put(connection, &out);
         return;
     }
-    if (out.size > 0 && SSL_is_init_finished(connection->ssl)) {
+    if (out.size > 0) {
         must(SSL_write(connection->ssl, out.bytes, (int)out.size) == (int)out.size);
     }
     buffer_deinit(&out);

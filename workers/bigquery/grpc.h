@@ -137,8 +137,8 @@ struct grpc_call_facts {
 
 void grpc_call_look(const struct grpc_call *call, struct grpc_call_facts *ret_facts);
 
-/* {"endpoint": ..., "connections": [{"address", "calls", "going_away", ...}], "calls_waiting", "sent_bytes", "received_bytes"}
- */
+/* {"endpoint", "connections": [{"peer", "state", "calls", "queued_bytes", "sent_bytes", "received_bytes"}], "calls_waiting",
+ * "sent_bytes", "received_bytes"}: the latter two of all connections that ever were. */
 json_t *grpc_report(const struct grpc *grpc);
 
 #endif

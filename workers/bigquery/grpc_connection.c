@@ -377,8 +377,11 @@ void grpc_connection_step(struct grpc_connection *connection)
 
 json_t *grpc_connection_report(const struct grpc_connection *connection)
 {
-    return json_pack("{s:s, s:s, s:i, s:I, s:I}", "peer", transport_describe(connection->transport), "state",
-                     sm_name(&connection->sm), "calls", (int)connection->call_count, "sent_bytes",
-                     (json_int_t)transport_taken_bytes(connection->transport), "received_bytes",
+    uint64_t taken = transport_taken_bytes(connection->transport);
+    uint64_t queued = taken - transport_written_bytes(connection->transport);
+
+    return json_pack("{s:s, s:s, s:i, s:I, s:I, s:I}", "peer", transport_describe(connection->transport), "state",
+                     sm_name(&connection->sm), "calls", (int)connection->call_count, "queued_bytes", (json_int_t)queued,
+                     "sent_bytes", (json_int_t)taken, "received_bytes",
                      (json_int_t)transport_received_bytes(connection->transport));
 }
