@@ -465,15 +465,15 @@ const struct setting settings_table[] = {
      .offset = PLACE(bigquery.table_jobs),
      .standard = "1500",
      .min = 1,
-     .max = 1500,
+     .max = 86400,
      .sentence = "Load jobs of one table a day, all workers together; BigQuery allows 1500, failed ones and other jobs that write "
-                 "the table included. The interval between jobs is stretched before this breaks."},
+                 "the table included, so more is for emulators. The interval between jobs is stretched before this breaks."},
     {.path = "bigquery.project_jobs",
      .type = SETTING_INTEGER,
      .offset = PLACE(bigquery.project_jobs),
      .standard = "50000",
      .min = 1,
-     .max = 100000,
+     .max = 1000000,
      .sentence = "Load jobs of all tables a day: this pipeline's share of the 100,000 of the project. Tables whose freshness needs "
                  "more go by appends."},
     {.path = "bigquery.backlog",
