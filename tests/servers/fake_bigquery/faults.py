@@ -16,6 +16,8 @@ A fault is a dictionary, as it comes over the control endpoint:
       {"status": "UNAVAILABLE", "message": "...", "detail": "STREAM_NOT_FOUND"}   gRPC: the call ends so
       {"error": "RESOURCE_EXHAUSTED", "message": "...", "detail": "..."}          AppendRows: answered so, the call stays open
       {"row_errors": [[index, "text"], ...]}                                      AppendRows: these rows are refused, nothing is written
+      {"refuse": {"column": "v", "value": "bad"}}                                 with call "rows": such a row is refused, by AppendRows in row_errors, by a
+                                                                                  load job as bad data; until the fault is taken away
       {"swallow": true}                                                           no answer; a gRPC call stays open, an HTTP connection too
       {"cut": true}                                                               gRPC: ends UNAVAILABLE; HTTP: the connection is closed without a word
       {"hold": "door"}                                                            waits until the door is opened; the work is then done, whether or
@@ -58,8 +60,14 @@ class Faults:
     def remove(self, number=None):
         self.rules = [] if number is None else [rule for rule in self.rules if rule["id"] != number]
 
-    def hit_count(self, number):
-        return next((rule["hit"] for rule in self.rules if rule["id"] == number), 0)
+    def refuses(self, table, row):
+        """Is it a row that a rule wants refused?"""
+        for rule in self.rules:
+            wanted = rule["do"].get("refuse")
+            if wanted and rule.get("table") in (None, table) and row.get(wanted["column"]) == wanted["value"]:
+                self.hits.append({"id": rule["id"], "call": "rows", "table": table, "stream": None})
+                return True
+        return False
 
     def take(self, call, when="before", table=None, stream=None, method=None):
         """What to do at this call: {} or the `do` of the first fault that fits."""

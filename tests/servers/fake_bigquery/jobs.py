@@ -215,6 +215,8 @@ class Jobs:
             absent = [column for column in required if column not in row]
             if absent:
                 raise Refused(400, "invalid", f"Required column value for column {absent[0]} is missing in row {index}")
+            if self.faults.refuses(table.label, row):
+                raise Refused(400, "invalid", f"Error while reading data, error message: row {index}: injected: this value is refused")
             rows.append(row)
         return rows
 

@@ -383,6 +383,7 @@ class WriteApi:
         if plan is None:
             plan = call.plans[id(fields)] = (*call.decoder.compile(fields, settings), fields)
         rows, errors = call.decoder.rows(request.proto_rows.rows.serialized_rows, plan[0], plan[1])
+        errors += [(index, "injected: this value is refused") for index, row in enumerate(rows) if self.faults.refuses(stream.table.label, row)]
         if errors:
             return self._rows_refused(errors, note)
         first = stream.end
