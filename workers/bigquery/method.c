@@ -5,6 +5,9 @@
  *
  * The freshness that counts for `auto` is at least FRESHNESS_MIN_MS, whatever the budgets would allow: a table of one partition
  * could have a job a minute, each loading for a minute.
+ *
+ * So many partitions that their share is less than a job in twelve hours have no budget at all: `auto` appends. A pinned load
+ * then has more jobs than the budget; those that BigQuery refuses for it go by appends (D4).
  */
 #include "workers/bigquery/method.h"
 
@@ -67,10 +70,12 @@ struct method_choice method_choose(const struct method_limits *limits, int32_t p
 {
     int64_t gap_ms = max(share_ms(partitions, limits->table_jobs), share_ms(group_partitions, limits->project_jobs));
 
-    if (limits->setting == BIGQUERY_LOAD || (limits->setting == BIGQUERY_AUTO && fresh_enough(limits, gap_ms, now))) {
+    bool may_choose = limits->setting == BIGQUERY_AUTO && gap_ms <= AGE_MAX_MS;
+
+    if (limits->setting == BIGQUERY_LOAD || (may_choose && fresh_enough(limits, gap_ms, now))) {
         return load(age_of(limits->freshness_ms), gap_ms, false);
     }
-    if (limits->setting == BIGQUERY_AUTO && behind_enough(limits, behind, now)) {
+    if (may_choose && behind_enough(limits, behind, now)) {
         return load(gap_ms, gap_ms, true);
     }
     return (struct method_choice){.method = METHOD_APPEND};
