@@ -141,6 +141,11 @@ $(out)/fuzz/%: $(out)/tests/fuzz/%.o $(out)/libproducer.a $(out)/libworkers.a $(
 
 fuzzers: $(fuzzers)
 
+# Programs that tests run beside ours.
+$(out)/test/%: $(out)/tests/programs/%.o $(out)/libworkers.a $(out)/libschemas.a $(out)/libcommon.a
+	@mkdir -p $(@D)
+	$(link) -o $@ $^ $(pkg_libs)
+
 $(out)/bench/%: $(out)/tests/bench/%.o $(out)/libproducer.a $(out)/libworkers.a $(out)/libschemas.a $(out)/libcommon.a
 	@mkdir -p $(@D)
 	$(link) -o $@ $^ $(pkg_libs)
