@@ -106,7 +106,7 @@ static void take_head(char *head, struct http_server_request *request)
     *second = '\0';
     request->method = head;
     request->path = blank + 1;
-    request->_head = second + 1;
+    request->head = second + 1;
 }
 
 /* True: one whole request was there, and is gone. */
@@ -185,7 +185,7 @@ const char *http_server_header(const struct http_server_request *request, const 
     static char value[65536];
     size_t size = strlen(name);
 
-    for (const char *line = strstr(request->_head, "\r\n"); line != NULL; line = strstr(line + 2, "\r\n")) {
+    for (const char *line = strstr(request->head, "\r\n"); line != NULL; line = strstr(line + 2, "\r\n")) {
         if (strncasecmp(line + 2, name, size) == 0 && line[2 + size] == ':') {
             const char *start = line + 2 + size + 1 + strspn(line + 2 + size + 1, " ");
 

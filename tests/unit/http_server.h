@@ -22,7 +22,7 @@ struct http_server_request {
     size_t body_size;
     unsigned number;     /* of the request, from 1, over all connections */
     unsigned connection; /* from 1 */
-    const char *_head;
+    const char *head;    /* the lines behind the first */
 };
 
 struct http_server_reply {

@@ -28,21 +28,20 @@ struct rest_call;
 
 enum rest_class {
     REST_RETRY,     /* may work later: the deadline ended the tries, or a repetition would not have been safe */
-    REST_AUTH,      /* no token, or a new one was refused too */
+    REST_AUTH,      /* nobody signs us in, or a new token was refused too */
     REST_CONFLICT,  /* 409 (duplicate, already exists) or 412 (the ETag is not the newest) */
     REST_NOT_FOUND, /* 404 */
-    REST_DENIED,    /* 403: a permission is missing, billing is off, the API is disabled ...: the text says which */
-    REST_INVALID,   /* any other 4xx, or an answer that is no JSON: will never work */
+    REST_DENIED,    /* 403: a permission is missing, billing is off ...: the text says which. Also a bad certificate */
+    REST_INVALID,   /* any other status: the same request will never work. Also an answer above answer_bytes_max */
     REST_CANCELED,  /* rest_close while it was under way */
 };
 
 struct rest_error {
     enum rest_class class;
-    int status; /* HTTP; 0: no answer came */
-    char
-        reason[64]; /* BigQuery's word: "duplicate", "notFound", "rateLimitExceeded", "quotaExceeded", "backendError" ...; "" */
-    bool unclear;   /* the server may have acted on this call */
-    bool repeated;  /* an earlier try of this call may have been acted on: see above */
+    int status;      /* HTTP; 0: no answer came */
+    bool unclear;    /* the server may have acted on this call */
+    bool repeated;   /* an earlier try of this call may have been acted on: see above */
+    char reason[64]; /* "duplicate", "notFound", "rateLimitExceeded", "quotaExceeded", "backendError" ...; "": none */
     struct err err; /* RETRY, POISON (INVALID, CONFLICT, NOT_FOUND), FATAL (AUTH, DENIED) or CANCELED, with a text for people */
 };
 
@@ -50,6 +49,7 @@ struct rest_options {
     const char *endpoint;      /* "https://bigquery.googleapis.com", no "/" behind it */
     const char *quota_project; /* x-goog-user-project; NULL: none */
     uint64_t retry_ms;         /* a call is tried again for so long */
+    uint64_t first_pause_ms;   /* doubled from there up to 32 s; 0: half a second */
 };
 
 struct rest_request {
@@ -84,8 +84,8 @@ struct rest_call *rest_send(struct rest *rest, const struct rest_request *reques
 /* No answer comes; the server may have acted. */
 void rest_cancel(struct rest_call *call);
 
-/* What REST calls have trouble with now: "retrying POST /bigquery/v2/projects/p/jobs: HTTP 503 backendError: ... (for 40 s)".
- * False: nothing is being retried, and the last call was answered. For /healthz. */
+/* What REST calls have trouble with now: "POST /bigquery/v2/projects/p/jobs: HTTP 503 backendError: ... (for 40 s)". False:
+ * none of those under way has failed once. For /healthz. */
 bool rest_trouble(const struct rest *rest, char *text, size_t size);
 
 /* Asynchronous. Calls that are left are answered with REST_CANCELED before `closed`. Takes NULL (closed is called at once). */

@@ -25,6 +25,7 @@ struct token_options {
     const char
         *credentials; /* path of a JSON file; "none": calls are not signed (emulators); NULL: as Google's libraries look */
     const char *impersonate; /* e-mail of the service account whose token is wanted in the end; NULL: who signs in */
+    const char *iam_url;     /* tests: where `impersonate` is asked for; NULL: Google's */
     bool trust_any_host;     /* tests: the URLs in the credentials may be http, of any host */
 };
 
