@@ -369,7 +369,7 @@ static const struct load_options load_options = {
 static struct loads *loads_make(void)
 {
     return loads_new(&(struct loads_options){.loop = &world.loop,
-                                             .endpoint = "http://none",
+                                             .endpoint = "http://fake.example",
                                              .project = "p",
                                              .job_prefix = "kakehi",
                                              .retry_ms = 1000,

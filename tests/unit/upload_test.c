@@ -20,7 +20,7 @@
 #include "common/must.h"
 #include "workers/bigquery/upload.h"
 
-#define SESSION  "http://fake/session/1"
+#define SESSION  "http://fake.example/session/1"
 #define FILE_MAX ((size_t)8 << 20)
 
 /* ---- the server */
@@ -428,7 +428,7 @@ static struct upload *upload_make_for(uint64_t retry_ms)
 {
     json_t *job = json_pack("{s:{s:s}}", "jobReference", "jobId", "kakehi_1");
     struct upload *upload = upload_new(&(struct upload_options){
-        .loop = &server.loop, .endpoint = "http://fake", .project = "p", .retry_ms = retry_ms, .job = job});
+        .loop = &server.loop, .endpoint = "http://fake.example", .project = "p", .retry_ms = retry_ms, .job = job});
 
     json_decref(job);
     return upload;
@@ -688,7 +688,8 @@ static void test_upload__a_session_that_is_not_opened_is_a_failure(void **state)
 
 static void test_upload__a_token_goes_to_no_strange_session(void **state)
 {
-    static const char *const strange[] = {NULL, "http://elsewhere/1", "http://fakes/1", "ftp://fake/1", ""};
+    static const char *const strange[] = {NULL, "http://elsewhere.example/1", "http://fake.example.org/1",
+                                          "ftp://fake.example/1", ""};
 
     (void)state;
     for (size_t i = 0; i < sizeof strange / sizeof strange[0]; i++) {

@@ -40,7 +40,7 @@ static void on_alarm(uv_timer_t *timer)
 {
     const struct load *load = timer->data;
 
-    log_error("load job not done", "partition=%s job=%s hours=%llu reason=%q", load->options.id, load->intent.job.id,
+    log_error("load_waits", "partition=%s job=%s hours=%llu reason=%q", load->options.id, load->intent.job.id,
               (unsigned long long)((now(load) - load->watch_ms) / 3600000),
               "waiting on; see the job in BigQuery's list of jobs");
 }
@@ -79,7 +79,7 @@ void load_seal(struct load *load, int64_t end)
     load->sealed_ms = now(load);
     load->loads->counts.files++;
     sm_move(&load->sm, SEALED, "seal");
-    log_info("load file sealed", "partition=%s job=%s end=%lld rows=%llu bytes=%llu", load->options.id, load->intent.job.id,
+    log_info("load_sealed", "partition=%s job=%s end=%lld rows=%llu bytes=%llu", load->options.id, load->intent.job.id,
              (long long)end, (unsigned long long)load->file.row_count,
              (unsigned long long)(load->file_bytes + load->filling.size));
 }
@@ -142,7 +142,7 @@ static void on_loaded(struct load *load, const struct job_state *job)
     }
     counts->rows += rows;
     counts->bytes += load->file_bytes + load->filling.size;
-    log_info("load job done", "partition=%s job=%s end=%lld rows=%llu", load->options.id, load->intent.job.id,
+    log_info("load_done", "partition=%s job=%s end=%lld rows=%llu", load->options.id, load->intent.job.id,
              (long long)load->intent.end, (unsigned long long)rows);
     load_forget_file(load);
     done(load);
@@ -183,7 +183,7 @@ static void on_voided(void *context, enum upload_answer answer, const struct err
 
 static void use_up(struct load *load)
 {
-    log_warn("load intent void", "partition=%s job=%s end=%lld reason=%q", load->options.id, load->intent.job.id,
+    log_warn("load_void", "partition=%s job=%s end=%lld reason=%q", load->options.id, load->intent.job.id,
              (long long)load->intent.end,
              "its rows can't be one file any more: a job that fails takes its id, and they go by appends");
     load->sent = true;
@@ -194,7 +194,7 @@ static void use_up(struct load *load)
 
 static void recovered(struct load *load, enum load_answer answer, const struct err *err)
 {
-    log_info("load intent", "partition=%s job=%s end=%lld found=%q", load->options.id, load->intent.job.id,
+    log_info("load_intent", "partition=%s job=%s end=%lld found=%q", load->options.id, load->intent.job.id,
              (long long)load->intent.end,
              err != NULL ? err->text : (answer == LOAD_DONE ? "done" : "no such job: its file is built again"));
     if (answer != LOAD_REBUILD && answer != LOAD_FAILED) {
