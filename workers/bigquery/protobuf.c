@@ -120,7 +120,7 @@ static bool take_varint(struct protobuf_reader *reader, uint64_t *ret_value)
 
 static bool take_tag(struct protobuf_reader *reader, struct protobuf_field *field)
 {
-    uint64_t tag;
+    uint64_t tag = 0;
 
     if (!take_varint(reader, &tag)) {
         return false;
@@ -150,7 +150,7 @@ static bool take_fixed(struct protobuf_reader *reader, size_t size, uint64_t *re
 
 static bool take_bytes(struct protobuf_reader *reader, struct protobuf_field *field)
 {
-    uint64_t size;
+    uint64_t size = 0;
 
     if (!take_varint(reader, &size)) {
         return false;

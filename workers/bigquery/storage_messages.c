@@ -196,6 +196,22 @@ static const char *read_error(const struct protobuf_field *message, struct stora
     return bad;
 }
 
+/* The room doubles whenever the count is a power of two. */
+static void add_row_error(struct storage_append_answer *answer, const struct storage_row_error *error)
+{
+    size_t count = answer->row_error_count;
+
+    if (count == STORAGE_ROW_ERRORS_MAX) {
+        answer->row_errors_cut = true;
+        return;
+    }
+    if ((count & (count - 1)) == 0) {
+        answer->row_errors = reallocarray(answer->row_errors, count > 0 ? 2 * count : 1, sizeof *answer->row_errors);
+        must(answer->row_errors != NULL);
+    }
+    answer->row_errors[answer->row_error_count++] = *error;
+}
+
 static const char *read_row_error(const struct protobuf_field *message, struct storage_append_answer *answer)
 {
     struct protobuf_reader reader = protobuf_read_inner(message);
@@ -214,11 +230,7 @@ static const char *read_row_error(const struct protobuf_field *message, struct s
     if (reader.bad == NULL && error.place < 0) {
         return "a row error of a negative index";
     }
-    if (answer->row_error_count == STORAGE_ROW_ERRORS_MAX) {
-        answer->row_errors_cut = true;
-    } else {
-        answer->row_errors[answer->row_error_count++] = error;
-    }
+    add_row_error(answer, &error);
     return reader.bad;
 }
 
@@ -278,19 +290,6 @@ int storage_finalize_decode(const uint8_t *bytes, size_t size, int64_t *ret_row_
     return 0;
 }
 
-/* One allocation for all row errors: a first walk counts them. What it meets that is bad, the second one says. */
-static size_t count_row_errors(const uint8_t *bytes, size_t size)
-{
-    struct protobuf_reader reader = protobuf_read(bytes, size);
-    struct protobuf_field field;
-    size_t count = 0;
-
-    while (count < STORAGE_ROW_ERRORS_MAX && protobuf_next(&reader, &field)) {
-        count += protobuf_is(&field, ANSWER_ROW_ERRORS, PROTOBUF_BYTES);
-    }
-    return count;
-}
-
 static const char *read_answer_field(const struct protobuf_field *field, struct storage_append_answer *answer)
 {
     if (protobuf_is(field, ANSWER_RESULT, PROTOBUF_BYTES)) {
@@ -314,14 +313,9 @@ int storage_append_decode(const uint8_t *bytes, size_t size, struct storage_appe
 {
     struct protobuf_reader reader = protobuf_read(bytes, size);
     struct storage_append_answer answer = {.offset = -1, .write_stream = {"", 0}};
-    size_t row_error_count = count_row_errors(bytes, size);
     struct protobuf_field field;
     const char *bad = NULL;
 
-    if (row_error_count > 0) {
-        answer.row_errors = calloc(row_error_count, sizeof *answer.row_errors);
-        must(answer.row_errors != NULL);
-    }
     while (bad == NULL && protobuf_next(&reader, &field)) {
         bad = read_answer_field(&field, &answer);
     }
