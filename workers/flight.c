@@ -111,6 +111,7 @@ static void fail(struct flight *flight, enum flight_failure failure, const struc
 {
     static const char *const why[] = {"surprise", "stop", "given up"};
 
+    flight->_ready_count = 0; /* behind the recovery, too, the warehouse is asked before rows are planned: what was ready may be gone */
     flight->_calls->failed(flight->_context, end(flight, why[failure]), failure, err);
 }
 

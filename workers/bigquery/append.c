@@ -16,6 +16,8 @@
  * N4  A request of which a copy may be in, or still arrive, is `unsure`, for as long as the plan lives. Rows are taken out of a plan
  *     only while no request of it that is not in is unsure (C5): behind the shorter one, the old copy of a later request would
  *     stand at another row, and might fit there.
+ * N5  The call borrows the bytes of what it has not sent: a request that is answered before it was all read ends the call, and so
+ *     does a try that ends with something unsent.
  *
  * A failed try does not repeat itself: the flight sends the same plan again after its pause, and shows meanwhile why. So there is one
  * back-off, and a partition that is revoked in a pause need not wait for anything.
@@ -42,12 +44,6 @@ static const struct sm_state states[] = {
     [OPENING] = {"OPENING", SM_TO(SENDING) | SM_TO(ANSWER)},
     [SENDING] = {"SENDING", SM_TO(OPENING) | SM_TO(ANSWER)},
     [ANSWER] = {"ANSWER", SM_TO(IDLE)},
-};
-
-/* A message that the call borrows. */
-struct append_message {
-    struct buffer bytes;
-    struct append_message *next;
 };
 
 static bool invariant(const struct sm *machine)
@@ -124,25 +120,17 @@ static bool any_unsure(const struct append_plan *plan)
 
 /* ---- the end of a try */
 
-static void drop_messages(struct append *append)
-{
-    struct append_message *message;
-
-    while ((message = append->_messages) != NULL) {
-        append->_messages = message->next;
-        buffer_deinit(&message->bytes);
-        free(message);
-    }
-}
-
-static void drop_call(struct append *append, bool in_peace)
+/* N5 */
+static void drop_call(struct append *append)
 {
     if (append->_call != NULL) {
+        bool in_peace = append->_unsent_count == 0 && (append->_plan == NULL || owed_count(append) == 0);
+
         call_release(append->_call, in_peace);
     }
     append->_call = NULL;
     append->_opened = false;
-    drop_messages(append);
+    append->_unsent_count = 0;
     append_writer_unref(append->_call_writer);
     append->_call_writer = NULL;
 }
@@ -186,13 +174,13 @@ static void say(void *context)
 
 static void finish(struct append *append, const char *why)
 {
-    bool keeps_call = append->_failure == APPEND_IN || append->_failure == APPEND_BAD_ROWS || append->_failure == APPEND_PAUSE;
+    bool in_order = append->_failure == APPEND_IN || append->_failure == APPEND_BAD_ROWS || append->_failure == APPEND_PAUSE;
 
     if (append->_failure == APPEND_NEW_TOKEN && append->_call != NULL) {
         call_refuse_token(append->_call);
     }
-    if (!keeps_call) {
-        drop_call(append, true);
+    if (!in_order || append->_unsent_count > 0) {
+        drop_call(append);
     }
     sm_move(&append->sm, ANSWER, why);
     append->_later = (struct later){.run = say, .context = append};
@@ -240,35 +228,21 @@ static void on_end(void *context, const struct rpc_error *error);
 
 static const struct call_events events = {.opened = on_opened, .sent = on_sent, .message = on_message, .end = on_end};
 
-static struct append_message *message_new(struct append *append, const struct append_part *part)
-{
-    struct append_message *message = calloc(1, sizeof *message);
-    struct append_message **last = &append->_messages;
-    struct append_head head = {.write_stream = append->_stream,
-                               .offset = row_of(append, part),
-                               .writer_schema = append->_schema_sent ? NULL : &append->_plan->writer->descriptor};
-
-    must(message != NULL);
-    (void)buffer_reserve(&message->bytes, append_head_bound(strlen(append->_stream), append->_plan->writer->descriptor.size) + part->rows.bytes.size);
-    append_head_encode(&message->bytes, &head, &part->rows);
-    buffer_append(&message->bytes, part->rows.bytes.bytes, part->rows.bytes.size); /* N2 */
-    while (*last != NULL) {
-        last = &(*last)->next;
-    }
-    *last = message;
-    return message;
-}
-
 static void send_part(struct append *append, struct append_part *part)
 {
-    struct append_message *message = message_new(append, part);
+    const struct append_head head = {.write_stream = append->_stream,
+                                     .offset = row_of(append, part),
+                                     .writer_schema = append->_schema_sent ? NULL : &append->_plan->writer->descriptor};
+    size_t size;
+    const uint8_t *bytes = append_rows_request(&part->rows, &head, &size); /* N2 */
 
     append->_schema_sent = true;
     part->sent = true;
+    append->_unsent_count++;
     append->_progress_ms = now_ms(append);
     append->_counts->tries++;
-    append->_counts->bytes += message->bytes.size;
-    call_send(append->_call, message->bytes.bytes, message->bytes.size);
+    append->_counts->bytes += size;
+    call_send(append->_call, bytes, size);
 }
 
 static bool call_fits(const struct append *append)
@@ -278,7 +252,7 @@ static bool call_fits(const struct append *append)
 
 static void open_call(struct append *append)
 {
-    drop_call(append, true);
+    drop_call(append);
     append->_call_writer = append_writer_ref(append->_plan->writer);
     append->_schema_sent = false;
     append->_progress_ms = now_ms(append);
@@ -325,12 +299,9 @@ static void on_opened(void *context)
 static void on_sent(void *context)
 {
     struct append *append = context;
-    struct append_message *message = append->_messages;
 
-    must(message != NULL);
-    append->_messages = message->next;
-    buffer_deinit(&message->bytes);
-    free(message);
+    must(append->_unsent_count > 0);
+    append->_unsent_count--;
     append->_progress_ms = now_ms(append);
 }
 
@@ -481,7 +452,7 @@ static void on_end(void *context, const struct rpc_error *error)
     struct err err = {0};
 
     append->_call = NULL;
-    drop_call(append, true);
+    drop_call(append);
     if (state(append) != OPENING && state(append) != SENDING) {
         return; /* it idled: the next plan opens another */
     }
@@ -524,7 +495,7 @@ void append_init(struct append *append, const char *id, struct calls *calls, con
 void append_deinit(struct append *append)
 {
     must(state(append) == IDLE);
-    drop_call(append, true);
+    drop_call(append);
     free(append->_stream);
     append->_stream = NULL;
 }
@@ -532,7 +503,7 @@ void append_deinit(struct append *append)
 void append_to(struct append *append, const char *stream)
 {
     must(state(append) == IDLE);
-    drop_call(append, true);
+    drop_call(append);
     free(append->_stream);
     append->_stream = stream != NULL ? strdup(stream) : NULL;
     must(stream == NULL || append->_stream != NULL);
@@ -566,8 +537,8 @@ void append_send(struct append *append, const struct append_try *try, lane_sent 
 
 static void end_try(struct append *append, enum append_verdict verdict, const struct err *err)
 {
+    drop_call(append);
     lose_answers(append, true);
-    drop_call(append, false);
     fail(append, verdict, err);
     conclude(append);
 }

@@ -46,7 +46,7 @@ struct append {
     bool _opened;
     bool _schema_sent; /* the call's first request, which holds the descriptor, has gone */
     struct append_writer *_call_writer; /* that the call was opened for */
-    struct append_message *_messages;   /* given to the call and borrowed by it, oldest first */
+    size_t _unsent_count; /* requests given to the call and not yet sent */
     /* the try under way */
     struct append_plan *_plan;
     int64_t _row; /* of the stream, of the plan's first row */
@@ -62,7 +62,6 @@ struct append {
     /* over the tries of a plan */
     uint64_t _mismatch_ms; /* since when the service does not know a column; 0: it does */
     uint64_t _refused_ms;  /* since when a person must act; 0: all is well */
-    bool _must_end;        /* the next answer is a surprise */
 };
 
 /* All borrowed. */

@@ -67,7 +67,7 @@ static int describe(struct append_plan *plan, struct append_part *part, struct e
 }
 
 /* NULL: there may be no further one. */
-static struct append_part *begin_part(struct append_plan *plan, size_t row, size_t rows_bytes_max)
+static struct append_part *begin_part(struct append_plan *plan, size_t row, const struct append_plan_options *options)
 {
     struct append_part *part;
 
@@ -79,12 +79,11 @@ static struct append_part *begin_part(struct append_plan *plan, size_t row, size
     }
     part = &plan->parts[plan->part_count++];
     *part = (struct append_part){.first_row = row};
-    append_rows_init(&part->rows, rows_bytes_max);
+    append_rows_init(&part->rows, append_head_bound(options->stream_name_size, plan->writer->descriptor.size), options->request_bytes_max);
     return part;
 }
 
-static int add_row(struct append_plan *plan, size_t index, const struct append_plan_options *options, size_t rows_bytes_max,
-                   struct err *err)
+static int add_row(struct append_plan *plan, size_t index, const struct append_plan_options *options, struct err *err)
 {
     const struct warehouse_row *row = &plan->rows[index];
     const struct row_program *program = options->program(options->context, row->schema, err);
@@ -97,7 +96,7 @@ static int add_row(struct append_plan *plan, size_t index, const struct append_p
     added = part == NULL ? APPEND_FULL
                          : append_rows_add(&part->rows, program, row->value, row->value_size, plan->ingest_day, err);
     if (added == APPEND_FULL) {
-        part = begin_part(plan, index, rows_bytes_max);
+        part = begin_part(plan, index, options);
         if (part == NULL) {
             return err_set(err, ERR_FATAL,
                            "a batch of worker.batch.bytes is more than %d requests of %zu bytes (bigquery.request): lower the one or raise the "
@@ -114,15 +113,14 @@ int append_plan_init(struct append_plan *plan, const struct warehouse_batch *bat
                      size_t *ret_bad_row, struct err *err)
 {
     size_t head = append_head_bound(options->stream_name_size, options->writer->descriptor.size);
-    size_t rows_bytes_max = options->request_bytes_max > head ? options->request_bytes_max - head : 0;
 
     *plan = (struct append_plan){.rows = batch->rows, .ingest_day = options->ingest_day};
-    if (rows_bytes_max == 0) {
+    if (head >= options->request_bytes_max) {
         return err_set(err, ERR_FATAL, "the table's descriptor takes %zu bytes, more than a request may have (bigquery.request)", head);
     }
     plan->writer = append_writer_ref(options->writer);
     for (size_t i = 0; i < batch->row_count; i++) {
-        if (add_row(plan, i, options, rows_bytes_max, err) != 0) {
+        if (add_row(plan, i, options, err) != 0) {
             *ret_bad_row = i;
             append_plan_deinit(plan);
             return -1;

@@ -14,7 +14,7 @@
 #include "workers/bigquery/tables.h"
 #include "workers/bigquery/token.h"
 
-/* Something to be done in the next turn of the loop: the seam never answers inside a request. Embedded. */
+/* Something to be done in the next turn of the loop, in the order of asking: the seam never answers inside a request. Embedded. */
 struct later {
     void (*run)(void *context);
     void *context;

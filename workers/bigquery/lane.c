@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ *              recover                 the commit names a stream              no row count
+ *   READY --------------> FIND ------------------------------> SEAL -----------------------> ASK --+
+ *     ^                     \--no commit, but a history--> EMPTY --+----------------------------+--+--> ANSWER --later--> READY
+ *     |-- ensure --> TABLE --no stream--> STREAM ----------------------------------------------+
+ *     |-- send --> SEND --the append's answer--> READY          (a batch without a row: ANSWER at once)
+ *   any --close--> CLOSED
+ *
+ * | state  | under way                   |
+ * | READY  | nothing                     |
+ * | FIND   | tables: what is behind the topic |
+ * | EMPTY  | tables: has the history rows (C6) |
+ * | SEAL   | FinalizeWriteStream         |
+ * | ASK    | tables: is this row there (C7) |
+ * | TABLE  | tables: columns for a schema |
+ * | STREAM | CreateWriteStream           |
+ * | SEND   | the append's try            |
+ * | ANSWER | the next turn of the loop   |
+ * | CLOSED | the same                    |
+ *
+ * The worker asks one thing at a time of a lane. What a lane holds between two: the mark, and so the stream and its row; and an open
+ * call, perhaps.
+ *
+ * L1  The mark is true for the offset that is settled: its row is the stream's row there. It changes where the settled offset does: with
+ *     the answer IN, and with a recovery.
+ * L2  The mark names each request from when it is planned until it is known to be in, or a recovery has counted. A request that was
+ *     given up stays named, since a copy may still arrive.
+ *
+ * An answer that comes for a closed lane finds nobody: questions and calls are let go of, not waited for.
+ */
+#include "workers/bigquery/lane.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/must.h"
+#include "workers/bigquery/lane_parts.h"
+
+#define STREAM_NAME_MAX 1400 /* of the parent, two names of up to 1024 that are seldom 64, and the mark's part */
+#define US_A_DAY        (86400 * INT64_C(1000000))
+
+#define ENDS (SM_TO(ANSWER) | SM_TO(CLOSED))
+
+static const struct sm_state states[] = {
+    [READY] = {"READY", SM_TO(FIND) | SM_TO(TABLE) | SM_TO(SEND) | ENDS},
+    [FIND] = {"FIND", SM_TO(EMPTY) | SM_TO(SEAL) | ENDS},
+    [EMPTY] = {"EMPTY", ENDS},
+    [SEAL] = {"SEAL", SM_TO(ASK) | ENDS},
+    [ASK] = {"ASK", ENDS},
+    [TABLE] = {"TABLE", SM_TO(STREAM) | ENDS},
+    [STREAM] = {"STREAM", ENDS},
+    [SEND] = {"SEND", SM_TO(READY) | ENDS},
+    [ANSWER] = {"ANSWER", SM_TO(READY) | SM_TO(CLOSED)},
+    [CLOSED] = {"CLOSED", 0},
+};
+
+static bool invariant(const struct sm *machine)
+{
+    const struct lane *lane = (const struct lane *)((const char *)machine - offsetof(struct lane, sm));
+    int at = sm_at(machine);
+
+    return (lane->rpc == NULL || at == SEAL || at == STREAM || at == CLOSED) && lane->mark.kind == MARK_APPEND;
+}
+
+/* ---- one request under way */
+
+/* Who waits is told; its slot is empty before. */
+static void tell(struct lane *lane, const struct err *err)
+{
+    lane_recovered recovered = lane->recovered;
+    lane_ensured ensured = lane->ensured;
+    lane_sent sent = lane->sent;
+
+    lane->recovered = NULL;
+    lane->ensured = NULL;
+    lane->sent = NULL;
+    lane->request = NULL;
+    if (recovered != NULL) {
+        recovered(lane->context, err == NULL ? &lane->place : NULL, err);
+    } else if (ensured != NULL) {
+        ensured(lane->context, err);
+    } else if (sent != NULL) {
+        sent(lane->context, err == NULL ? LANE_IN : LANE_SURPRISE, NULL, 0, err);
+    }
+}
+
+static void on_later(void *context)
+{
+    struct lane *lane = context;
+    struct err err = lane->err;
+
+    if (state(lane) == ANSWER) {
+        sm_move(&lane->sm, READY, "answered");
+        tell(lane, err.class != ERR_NONE ? &err : NULL);
+    }
+}
+
+void lane_answer(struct lane *lane, const struct err *err, const char *why)
+{
+    lane->err = err != NULL ? *err : (struct err){0};
+    lane->later = (struct later){.run = on_later, .context = lane};
+    sm_move(&lane->sm, ANSWER, why);
+    world_later(world_of(lane), &lane->later);
+}
+
+struct question *lane_ask(struct lane *lane)
+{
+    must(lane->question == NULL);
+    lane->question = calloc(1, sizeof *lane->question);
+    must(lane->question != NULL);
+    lane->question->lane = lane;
+    return lane->question;
+}
+
+struct lane *lane_take_question(void *context)
+{
+    struct question *question = context;
+    struct lane *lane = question->lane;
+
+    free(question);
+    if (lane != NULL) {
+        lane->question = NULL;
+    }
+    return lane;
+}
+
+void lane_set_history(struct lane *lane, struct history *history)
+{
+    struct history *before = lane->history;
+
+    lane->history = history != NULL ? history_ref(history) : NULL;
+    history_unref(before);
+}
+
+static void end(struct lane *lane);
+
+/* ---- plan, mark, send */
+
+static int32_t today(const struct lane *lane)
+{
+    const struct lane_world *world = world_of(lane);
+
+    return (int32_t)(world->wall_us(world->context) / US_A_DAY);
+}
+
+struct request *lane_plan(struct lane *lane, const struct warehouse_batch *batch, size_t *ret_bad_row, struct err *err)
+{
+    struct request *request = calloc(1, sizeof *request);
+    const struct append_plan_options options = {.writer = lane->writer,
+                                                .program = lane_program,
+                                                .context = lane,
+                                                .request_bytes_max = (size_t)lane->lanes->settings->bigquery.request_bytes,
+                                                .stream_name_size = STREAM_NAME_MAX,
+                                                .ingest_day = today(lane)};
+
+    must(request != NULL && state(lane) == READY);
+    request->planned_ms = world_now_ms(world_of(lane));
+    if (batch->row_count > 0 && append_plan_init(&request->plan, batch, &options, ret_bad_row, err) != 0) {
+        free(request);
+        return NULL;
+    }
+    append_plan_mark(&request->plan, &lane->mark.append); /* L2 */
+    return request;
+}
+
+const char *lane_mark(struct lane *lane)
+{
+    mark_print(&lane->mark, lane->mark_text);
+    return lane->mark_text;
+}
+
+void lane_drop_rows(struct lane *lane, struct request *request, const size_t *rows, size_t row_count)
+{
+    append_plan_drop(&request->plan, rows, row_count);
+    append_plan_mark(&request->plan, &lane->mark.append);
+}
+
+void lane_request_free(struct request *request)
+{
+    if (request != NULL) {
+        append_plan_deinit(&request->plan);
+        free(request);
+    }
+}
+
+static void on_sent(void *context, enum lane_answer answer, const size_t *bad_rows, size_t bad_row_count, const struct err *err)
+{
+    struct lane *lane = context;
+    lane_sent sent = lane->sent;
+
+    if (answer == LANE_IN) { /* L1 */
+        lane->mark.append.row += append_plan_rows(&lane->request->plan);
+        lane->mark.append.request_count = 0;
+    }
+    lane->sent = NULL;
+    lane->request = NULL;
+    sm_move(&lane->sm, READY, "answered");
+    if (lane->closed != NULL) {
+        end(lane);
+    }
+    sent(lane->context, answer, bad_rows, bad_row_count, err);
+}
+
+void lane_send(struct lane *lane, struct request *request, lane_sent answer, void *context)
+{
+    must(state(lane) == READY);
+    lane->sent = answer;
+    lane->context = context;
+    lane->request = request;
+    if (append_plan_rows(&request->plan) == 0) {
+        lane->mark.append.request_count = 0;
+        lane_answer(lane, NULL, "no row to send");
+        return;
+    }
+    sm_move(&lane->sm, SEND, "planned");
+    append_send(&lane->append,
+                &(struct append_try){.plan = &request->plan, .row = lane->mark.append.row, .planned_ms = request->planned_ms}, on_sent, lane);
+}
+
+/* ---- beginning and end */
+
+struct lane *lane_open(struct lanes *lanes, const char *topic, int32_t partition, uint64_t assignment)
+{
+    struct lane *lane = calloc(1, sizeof *lane);
+
+    must(lane != NULL);
+    lane->lanes = lanes;
+    lane->topic = strdup(topic);
+    lane->partition = partition;
+    must(lane->topic != NULL && asprintf(&lane->id, "%s/%d@%llu", topic, partition, (unsigned long long)assignment) > 0);
+    lane->mark.kind = MARK_APPEND;
+    lane->next = lanes->first;
+    lanes->first = lane;
+    append_init(&lane->append, lane->id, lanes->calls, &lanes->world, &lanes->limits, &lanes->counts);
+    sm_init(&lane->sm, "lane", lane->id, states, READY, invariant);
+    return lane;
+}
+
+static void lane_free(struct lane *lane)
+{
+    struct lane **at = &lane->lanes->first;
+
+    while (*at != lane) {
+        at = &(*at)->next;
+    }
+    *at = lane->next;
+    append_deinit(&lane->append);
+    for (size_t i = 0; i < lane->mapping_count; i++) {
+        row_program_free(lane->mappings[i].program);
+        history_unref(lane->mappings[i].history);
+    }
+    free(lane->mappings);
+    append_writer_unref(lane->writer);
+    history_unref(lane->history);
+    free(lane->topic);
+    free(lane->id);
+    free(lane);
+}
+
+static void on_closed(void *context)
+{
+    struct lane *lane = context;
+    const struct err canceled = {ERR_CANCELED, "closed"};
+    void (*closed)(void *context) = lane->closed;
+    void *closed_context = lane->closed_context;
+
+    tell(lane, &canceled);
+    lane_free(lane);
+    closed(closed_context);
+}
+
+static void end(struct lane *lane)
+{
+    sm_move(&lane->sm, CLOSED, "closed");
+    lane->closing = (struct later){.run = on_closed, .context = lane};
+    world_later(world_of(lane), &lane->closing);
+}
+
+void lane_close(struct lane *lane, void (*closed)(void *context), void *context)
+{
+    must(lane->closed == NULL);
+    lane->closed = closed;
+    lane->closed_context = context;
+    if (state(lane) == SEND) {
+        append_cancel(&lane->append); /* its answer ends the lane */
+        return;
+    }
+    if (lane->question != NULL) {
+        lane->question->lane = NULL;
+        lane->question = NULL;
+    }
+    rpc_cancel(lane->rpc);
+    lane->rpc = NULL;
+    end(lane);
+}
+
+/* ---- all of them */
+
+struct lanes *lanes_new(const struct lanes_options *options)
+{
+    const struct settings_bigquery *settings = &options->settings->bigquery;
+    struct lanes *lanes = calloc(1, sizeof *lanes);
+
+    must(lanes != NULL);
+    lanes->world = *options->world;
+    lanes->settings = options->settings;
+    lanes->loads = options->loads;
+    lanes->limits.answer_ms = (uint64_t)settings->answer_timeout_ms;
+    lanes->calls = calls_new(&lanes->world,
+                             &(struct calls_limits){.calls_max = (size_t)settings->calls_max, .idle_ms = (uint64_t)settings->call_idle_ms});
+    return lanes;
+}
+
+static void on_calls_freed(void *context)
+{
+    struct lanes *lanes = context;
+    void (*freed)(void *context) = lanes->freed;
+    void *freed_context = lanes->freed_context;
+
+    free(lanes);
+    freed(freed_context);
+}
+
+void lanes_free(struct lanes *lanes, void (*freed)(void *context), void *context)
+{
+    must(lanes->first == NULL);
+    lanes->freed = freed;
+    lanes->freed_context = context;
+    calls_free(lanes->calls, on_calls_freed, lanes);
+}
+
+void lanes_tick(struct lanes *lanes)
+{
+    for (struct lane *lane = lanes->first; lane != NULL; lane = lane->next) {
+        append_tick(&lane->append);
+    }
+    calls_tick(lanes->calls);
+}
+
+static json_t *verdicts(const struct append_counts *counts)
+{
+    json_t *object = json_object();
+
+    for (int verdict = 0; verdict <= APPEND_SURPRISE; verdict++) {
+        (void)json_object_set_new(object, append_verdict_name((enum append_verdict)verdict), json_integer((json_int_t)counts->verdicts[verdict]));
+    }
+    return object;
+}
+
+json_t *lanes_status(const struct lanes *lanes)
+{
+    const struct append_counts *counts = &lanes->counts;
+    json_int_t count = 0;
+
+    for (const struct lane *lane = lanes->first; lane != NULL; lane = lane->next) {
+        count++;
+    }
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "lanes", count, "recoveries", (json_int_t)lanes->recovered_count,
+                     "streams_made", (json_int_t)lanes->streams_made, "table_asked", (json_int_t)lanes->table_asked_count, "requests_in",
+                     (json_int_t)counts->requests, "rows_in", (json_int_t)counts->rows, "tries", (json_int_t)counts->tries, "bytes_sent",
+                     (json_int_t)counts->bytes, "answers", verdicts(counts), "calls", calls_report(lanes->calls));
+}

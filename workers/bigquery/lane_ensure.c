@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Before rows of a schema are planned: the table has its columns, the lane knows where each goes, and has a write stream. A stream is
+ * made here, when there is a row to send, and not by a lane whose partition is silent: the service allows 10,000 an hour.
+ *
+ * A schema whose rows the table can't take, by bigquery.on_type_change, is ready too: planning refuses its rows, one by one, so they go
+ * to the dead letters.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/must.h"
+#include "workers/bigquery/lane_parts.h"
+#include "workers/bigquery/storage_messages.h"
+
+/* ---- how rows are written */
+
+static struct mapping *find_mapping(const struct lane *lane, const struct schema *schema)
+{
+    for (size_t i = lane->mapping_count; i > 0; i--) { /* the newest is the likely one */
+        if (lane->mappings[i - 1].schema == schema) {
+            return &lane->mappings[i - 1];
+        }
+    }
+    return NULL;
+}
+
+static void drop_program(struct mapping *mapping)
+{
+    row_program_free(mapping->program);
+    mapping->program = NULL;
+}
+
+void lane_forget_programs(struct lane *lane)
+{
+    for (size_t i = 0; i < lane->mapping_count; i++) {
+        drop_program(&lane->mappings[i]);
+    }
+}
+
+static void map(struct lane *lane, const struct schema *schema, struct history *history, const struct err *poison)
+{
+    struct mapping *mapping = find_mapping(lane, schema);
+
+    if (mapping == NULL) {
+        lane->mappings = realloc(lane->mappings, (lane->mapping_count + 1) * sizeof *lane->mappings);
+        must(lane->mappings != NULL);
+        mapping = &lane->mappings[lane->mapping_count++];
+        *mapping = (struct mapping){.schema = schema};
+    }
+    drop_program(mapping);
+    history_unref(mapping->history);
+    mapping->history = history != NULL ? history_ref(history) : NULL;
+    mapping->poison = poison != NULL ? *poison : (struct err){0};
+}
+
+const struct row_program *lane_program(void *context, const struct schema *schema, struct err *err)
+{
+    struct lane *lane = context;
+    struct mapping *mapping = find_mapping(lane, schema);
+
+    must(mapping != NULL);
+    if (mapping->poison.class != ERR_NONE) {
+        *err = mapping->poison;
+        return NULL;
+    }
+    if (mapping->program == NULL &&
+        row_program_new(schema->table, &lane->history->layout, mapping->history->targets, &mapping->program, err) != 0) {
+        return NULL;
+    }
+    return mapping->program;
+}
+
+/* The newest layout serves all rows; older calls end with the requests that were made for them. */
+static void adopt(struct lane *lane, struct history *history)
+{
+    if (lane->writer == NULL || history->generation > lane->writer->generation || lane->history->targets == NULL) {
+        lane_forget_programs(lane);
+        lane_set_history(lane, history);
+        append_writer_unref(lane->writer);
+        lane->writer = append_writer_new(&history->layout, history->generation);
+    }
+    memcpy(lane->mark.table, history->hash, sizeof lane->mark.table);
+}
+
+/* ---- the stream */
+
+static int take_stream(struct lane *lane, const uint8_t *message, size_t size, struct err *err)
+{
+    struct storage_stream stream;
+    char *name;
+    size_t parent_size = strlen(lane->history->parent);
+    int code = -1;
+
+    if (storage_stream_decode(message, size, &stream, err) != 0) {
+        err->class = ERR_RETRY;
+        return -1;
+    }
+    name = strndup(stream.name.bytes, stream.name.size);
+    must(name != NULL);
+    if (strncmp(name, lane->history->parent, parent_size) != 0 || strncmp(name + parent_size, "/streams/", 9) != 0) {
+        (void)err_set(err, ERR_FATAL, "CreateWriteStream of %s named a stream elsewhere: %.200s", lane->history->parent, name);
+    } else if (mark_check_word(name + parent_size + 9, MARK_STREAM_SIZE, "write stream", err) == 0) {
+        memcpy(lane->mark.append.stream, name + parent_size + 9, strlen(name + parent_size + 9) + 1);
+        lane->mark.append.row = 0;
+        append_to(&lane->append, name);
+        lane->lanes->streams_made++;
+        code = 0;
+    }
+    free(name);
+    return code;
+}
+
+static void on_stream(void *context, const uint8_t *message, size_t size, const struct rpc_error *error)
+{
+    struct lane *lane = context;
+    struct err err = {0};
+
+    lane->rpc = NULL;
+    if (error != NULL) {
+        rpc_error_to_err(error, "making a write stream", &err);
+        lane_answer(lane, &err, "no stream");
+    } else if (take_stream(lane, message, size, &err) != 0) {
+        lane_answer(lane, &err, "a stream that can't be used");
+    } else {
+        lane_answer(lane, NULL, "stream made");
+    }
+}
+
+static void make_stream(struct lane *lane)
+{
+    struct buffer params = {0};
+    struct buffer message = {0};
+
+    sm_move(&lane->sm, STREAM, "no stream");
+    buffer_printf(&params, "parent=%s", lane->history->parent);
+    storage_create_write_stream(&message, lane->history->parent);
+    lane->rpc = rpc_start(world_of(lane),
+                          &(struct rpc_request){.method = "CreateWriteStream", .params = buffer_text(&params), .message = &message},
+                          on_stream, lane);
+    buffer_deinit(&message);
+    buffer_deinit(&params);
+}
+
+/* ---- the table */
+
+static void on_table(void *context, struct history *history, const struct err *err)
+{
+    struct lane *lane = lane_take_question(context);
+
+    if (lane == NULL) {
+        return;
+    }
+    if (err != NULL && err->class == ERR_POISON) {
+        log_warn("unwritable schema", "topic=%s partition=%d next=%q reason=%q", lane->topic, lane->partition, "rows to the dead letters", err->text);
+        map(lane, lane->schema, NULL, err);
+        lane_answer(lane, NULL, "its rows can't be written");
+        return;
+    }
+    if (err != NULL) {
+        lane_answer(lane, err, "no table");
+        return;
+    }
+    lane->fresh = false;
+    adopt(lane, history);
+    map(lane, lane->schema, history, NULL);
+    if (append_stream(&lane->append) == NULL) {
+        make_stream(lane);
+    } else {
+        lane_answer(lane, NULL, "ready");
+    }
+}
+
+void lane_ensure(struct lane *lane, const struct schema *schema, lane_ensured answer, void *context)
+{
+    const struct lane_world *world = world_of(lane);
+    const struct tables_wish wish = {.schema = schema,
+                                     .hash = lane->mark.table[0] != '\0' ? lane->mark.table : NULL,
+                                     .fresh = lane->fresh,
+                                     .leads = lane->partition == 0};
+
+    must(state(lane) == READY);
+    lane->ensured = answer;
+    lane->context = context;
+    lane->schema = schema;
+    sm_move(&lane->sm, TABLE, "a schema is new here");
+    world->ensure(world->tables, &wish, on_table, lane_ask(lane));
+}
