@@ -20,7 +20,7 @@ struct rpc_error {
     int32_t code;       /* enum grpc_code; GRPC_OK: it did not */
     int32_t error_code; /* enum storage_error_code; 0: none */
     bool unclear;       /* the service may have acted */
-    char text[384];     /* one line */
+    char text[512];     /* one line */
 };
 
 /* details, where there are any, say more than the code. */
