@@ -1,10 +1,283 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The parts, tied together; all on the worker's loop. Lanes know the world by lane_world only: here it is the real one.
+ *
+ *   http --- token source --- rest --- tables --- lanes
+ *     \--------- |                                |
+ *   grpc --------+--------------------------------+
+ *
+ * End: lanes are closed before; then from right to left, each when what rests on it is gone.
+ */
 #include "workers/bigquery/bigquery_warehouse.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/http.h"
+#include "common/log.h"
+#include "common/must.h"
+#include "workers/bigquery/grpc.h"
+#include "workers/bigquery/lane.h"
+#include "workers/bigquery/rest.h"
+#include "workers/bigquery/tables.h"
+#include "workers/bigquery/token.h"
+
+#define TICK_MS           1000
+#define SURPRISE_FIRST_MS 10000 /* a loop of surprises would use up the streams that may be made in an hour */
+
+struct bigquery_warehouse {
+    struct warehouse warehouse; /* first: the seam's pointer is ours */
+    uv_loop_t *loop;
+    const struct settings *settings;
+    struct http *http;
+    struct token_source *tokens;
+    struct rest *rest;
+    struct grpc *grpc;
+    struct tables *tables;
+    struct lanes *lanes;
+    uv_timer_t tick;
+    uv_timer_t turn; /* runs `later`s */
+    struct later *first;
+    struct later **last;
+    int handles; /* that are not closed yet */
+    void (*freed)(void *context);
+    void *freed_context;
+};
+
+static struct bigquery_warehouse *ours(struct warehouse *warehouse)
+{
+    return (struct bigquery_warehouse *)warehouse;
+}
+
+/* ---- the world of lanes */
+
+static uint64_t now_ms(void *context)
+{
+    return uv_now(((struct bigquery_warehouse *)context)->loop);
+}
+
+static int64_t wall_us(void *context)
+{
+    struct timespec now;
+
+    (void)context;
+    must(clock_gettime(CLOCK_REALTIME, &now) == 0);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* Those that are added meanwhile wait for the next turn. */
+static void on_turn(uv_timer_t *turn)
+{
+    struct bigquery_warehouse *self = turn->data;
+    struct later *later = self->first;
+    struct later *next;
+
+    self->first = NULL;
+    self->last = &self->first;
+    for (; later != NULL; later = next) {
+        next = later->_next;
+        later->queued = false;
+        later->run(later->context);
+    }
+}
+
+static void add_later(void *context, struct later *later)
+{
+    struct bigquery_warehouse *self = context;
+
+    later->_next = NULL;
+    *self->last = later;
+    self->last = &later->_next;
+    must(uv_timer_start(&self->turn, on_turn, 0, 0) == 0);
+}
+
+static void on_tick(uv_timer_t *tick)
+{
+    lanes_tick(((struct bigquery_warehouse *)tick->data)->lanes);
+}
+
+static struct lane_world world_of(struct bigquery_warehouse *self)
+{
+    return (struct lane_world){
+        .context = self,
+        .now_ms = now_ms,
+        .wall_us = wall_us,
+        .later = add_later,
+        .grpc = self->grpc,
+        .unary = grpc_unary,
+        .call_open = grpc_call_open,
+        .call_send = grpc_call_send,
+        .call_half_close = grpc_call_half_close,
+        .call_cancel = grpc_call_cancel,
+        .tokens = self->tokens,
+        .token_get = token_get,
+        .token_withdraw = token_withdraw,
+        .token_refused = token_refused,
+        .tables = self->tables,
+        .find = tables_find,
+        .ensure = tables_ensure,
+        .is_empty = history_is_empty,
+        .has = history_has,
+    };
+}
+
+/* ---- the seam */
+
+static struct lane *open_lane(struct warehouse *warehouse, const char *topic, int32_t partition, uint64_t assignment)
+{
+    return lane_open(ours(warehouse)->lanes, topic, partition, assignment);
+}
+
+static json_t *status(struct warehouse *warehouse)
+{
+    const struct bigquery_warehouse *self = ours(warehouse);
+    const struct err *trouble = token_trouble(self->tokens);
+    char text[512];
+    json_t *object = json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "project", self->settings->bigquery.project, "location",
+                               self->settings->bigquery.location, "signs_in", token_describe(self->tokens), "append", lanes_status(self->lanes),
+                               "tables", tables_status(self->tables), "grpc", grpc_report(self->grpc));
+
+    must(object != NULL);
+    if (trouble != NULL) {
+        (void)json_object_set_new(object, "token_trouble", json_string(trouble->text));
+    }
+    if (rest_trouble(self->rest, text, sizeof text)) {
+        (void)json_object_set_new(object, "rest_trouble", json_string(text));
+    }
+    return object;
+}
+
+/* ---- the end */
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct bigquery_warehouse *self = handle->data;
+    void (*freed)(void *context) = self->freed;
+    void *context = self->freed_context;
+
+    if (--self->handles > 0) {
+        return;
+    }
+    free(self);
+    if (freed != NULL) {
+        freed(context);
+    }
+}
+
+static void on_http_freed(void *context)
+{
+    struct bigquery_warehouse *self = context;
+
+    uv_close((uv_handle_t *)&self->tick, on_handle_closed);
+    uv_close((uv_handle_t *)&self->turn, on_handle_closed);
+}
+
+static void on_tokens_closed(void *context)
+{
+    struct bigquery_warehouse *self = context;
+
+    http_close(self->http, on_http_freed, self);
+}
+
+static void on_rest_closed(void *context)
+{
+    struct bigquery_warehouse *self = context;
+
+    token_source_close(self->tokens, on_tokens_closed, self);
+}
+
+static void on_tables_closed(void *context)
+{
+    struct bigquery_warehouse *self = context;
+
+    rest_close(self->rest, on_rest_closed, self);
+}
+
+static void on_grpc_freed(void *context)
+{
+    struct bigquery_warehouse *self = context;
+
+    tables_close(self->tables, on_tables_closed, self);
+}
+
+static void on_lanes_freed(void *context)
+{
+    struct bigquery_warehouse *self = context;
+
+    grpc_free(self->grpc, on_grpc_freed, self);
+}
+
+static void warehouse_free(struct warehouse *warehouse, void (*freed)(void *context), void *context)
+{
+    struct bigquery_warehouse *self = ours(warehouse);
+
+    self->freed = freed;
+    self->freed_context = context;
+    (void)uv_timer_stop(&self->tick);
+    lanes_free(self->lanes, on_lanes_freed, self);
+}
+
+/* ---- the beginning */
+
+static const struct warehouse_calls calls = {
+    .open = open_lane,
+    .recover = lane_recover,
+    .ensure = lane_ensure,
+    .plan = lane_plan,
+    .mark_before_send = true,
+    .mark = lane_mark,
+    .send = lane_send,
+    .drop_rows = lane_drop_rows,
+    .request_free = lane_request_free,
+    .close = lane_close,
+    .status = status,
+    .free = warehouse_free,
+};
+
+static int open_parts(struct bigquery_warehouse *self, struct err *err)
+{
+    const struct settings_bigquery *settings = &self->settings->bigquery;
+    const struct token_options token_options = {.credentials = settings->credentials, .impersonate = settings->impersonate};
+    const struct rest_options rest_options = {
+        .endpoint = settings->endpoint, .quota_project = settings->quota_project, .retry_ms = (uint64_t)settings->retry_ms};
+    const struct grpc_options grpc_options = {.endpoint = settings->storage_endpoint,
+                                              .ca_file = settings->ca_file,
+                                              .gzip = settings->compression == BIGQUERY_COMPRESSION_GZIP};
+    struct lane_world world;
+
+    if (http_new(self->loop, &(struct http_options){.ca_file = settings->ca_file}, &self->http, err) != 0 ||
+        token_source_new(self->loop, self->http, &token_options, &self->tokens, err) != 0 ||
+        grpc_new(self->loop, &grpc_options, &self->grpc, err) != 0) {
+        return -1;
+    }
+    self->rest = rest_new(self->loop, self->http, self->tokens, &rest_options);
+    self->tables = tables_new(&(struct tables_options){.loop = self->loop, .rest = self->rest, .settings = self->settings});
+    world = world_of(self);
+    self->lanes = lanes_new(&(struct lanes_options){.settings = self->settings, .world = &world});
+    return 0;
+}
 
 int bigquery_warehouse_new(uv_loop_t *loop, const struct settings *settings, struct warehouse **ret_warehouse, struct err *err)
 {
-    (void)loop;
-    (void)settings;
-    (void)ret_warehouse;
-    return err_set(err, ERR_FATAL, "warehouse: bigquery is not part of this build");
+    struct bigquery_warehouse *self = calloc(1, sizeof *self);
+
+    must(self != NULL);
+    self->warehouse = (struct warehouse){.calls = &calls, .name = "bigquery", .surprise_first_ms = SURPRISE_FIRST_MS};
+    self->loop = loop;
+    self->settings = settings;
+    self->last = &self->first;
+    self->tick.data = self;
+    self->turn.data = self;
+    self->handles = 2;
+    must(uv_timer_init(loop, &self->tick) == 0 && uv_timer_init(loop, &self->turn) == 0);
+    if (open_parts(self, err) != 0) {
+        on_lanes_freed(self); /* each part's end takes NULL */
+        return -1;
+    }
+    must(uv_timer_start(&self->tick, on_tick, TICK_MS, TICK_MS) == 0);
+    log_info("bigquery", "project=%q endpoint=%q storage_endpoint=%q signs_in=%q", settings->bigquery.project, settings->bigquery.endpoint,
+             settings->bigquery.storage_endpoint, token_describe(self->tokens));
+    *ret_warehouse = &self->warehouse;
+    return 0;
 }
