@@ -17,7 +17,8 @@
  * | GONE  | its timer's close  | that         |
  *
  * R1  What the server may have acted on is sent again only if that is safe: the method repeats, If-Match guards it, or the
- *     caller said so. Anything else goes on a connection of its own, so that libcurl does not send it twice either.
+ *     caller said so. All but GET goes on a connection of its own: on a kept one libcurl might send it twice by itself, and
+ *     nobody could say that it was repeated.
  * R2  No try begins after the deadline. A Retry-After that lies behind it ends the call now, not then.
  *
  * Pauses double and half of each is random: workers that were refused at once don't come back at once.
@@ -72,7 +73,7 @@ struct rest_call {
     struct http_header *headers; /* the caller's */
     size_t header_count;
     bool safe;        /* may be repeated after the server may have acted (R1) */
-    bool reuses;      /* ... and libcurl may do that too */
+    bool reuses;      /* a kept connection will do: it does not matter if libcurl sends it twice */
     bool token_tried; /* a token was refused once */
     bool unclear;     /* of an earlier try */
     uint32_t tries;   /* that failed */
@@ -421,7 +422,7 @@ static void take_request(struct rest_call *call, const struct rest_request *requ
     call->if_match = copy(request->if_match);
     copy_headers(call, request);
     call->safe = is_safe(request);
-    call->reuses = request->repeatable || strcmp(request->method, "GET") == 0;
+    call->reuses = strcmp(request->method, "GET") == 0;
     call->timeout_ms = request->timeout_ms;
     call->answer_bytes_max = request->answer_bytes_max;
     call->began_ms = uv_now(rest->loop);
