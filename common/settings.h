@@ -116,6 +116,8 @@ struct settings_bigquery {
     char *credentials;         /* file, "none", or NULL: as Google's libraries look for them */
     char *impersonate;         /* service account's e-mail; NULL */
     char *quota_project;       /* NULL */
+    struct text_pairs prices;  /* for `check --cost`: see workers/bigquery/cost.h */
+    int64_t queries_a_day;     /* of each latest view, for the same */
     char *endpoint;
     char *storage_endpoint;
     char *ca_file;             /* NULL: the system's */

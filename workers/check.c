@@ -6,6 +6,7 @@
 
 #include "common/findings.h"
 #include "common/kafka_check.h"
+#include "workers/bigquery/bigquery_check.h"
 #include "workers/known_tables.h"
 #include "workers/sqlite/sqlite_check.h"
 
@@ -45,6 +46,8 @@ int worker_check(const struct settings *settings, const struct check_options *op
     }
     if (settings->warehouse == WAREHOUSE_SQLITE) {
         sqlite_check(settings, findings);
+    } else {
+        bigquery_check(settings, &tables, options, findings);
     }
     known_tables_deinit(&tables);
     return findings_end(findings);

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One finding a table and question; what is not there yet is a note, since the worker makes it. */
+#include "workers/bigquery/bigquery_check.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "workers/bigquery/client.h"
+#include "workers/bigquery/cost.h"
+#include "workers/bigquery/names.h"
+#include "workers/bigquery/prove.h"
+
+#define DAY_MS         86400000.0
+#define AGE_DAYS_MIN   0.05 /* a rate of less than an hour is no rate */
+#define HTTP_NOT_FOUND 404
+
+struct look {
+    const struct settings *settings;
+    const struct check_options *options;
+    struct findings *findings;
+    struct client *client;
+    struct cost_prices prices;
+    double cost_sum;
+};
+
+/* What is looked at, for one table. */
+struct place {
+    const struct table *table;
+    struct bigquery_names names;
+    char subject[1200];
+    char full_name[1100]; /* "shop.orders" */
+};
+
+static int get(struct look *look, const char *dataset, const char *table, json_t **ret_body, struct rest_error *ret_error)
+{
+    struct buffer path = {0};
+    int status;
+
+    client_append_project(look->client, &path);
+    buffer_append_text(&path, "/datasets");
+    if (dataset != NULL) {
+        buffer_append_byte(&path, '/');
+        rest_append_encoded(&path, dataset);
+    }
+    if (table != NULL) {
+        buffer_append_text(&path, "/tables/");
+        rest_append_encoded(&path, table);
+    }
+    status = client_rest(look->client, &(struct rest_request){.method = "GET", .path = buffer_text(&path)}, ret_body, ret_error);
+    buffer_deinit(&path);
+    return status;
+}
+
+static const char *text_of(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+
+    return text != NULL ? text : "";
+}
+
+/* BigQuery writes its 64-bit numbers as texts. */
+static double number_of(const json_t *object, const char *name)
+{
+    return strtod(text_of(object, name), NULL);
+}
+
+/* ---- the dataset */
+
+static void judge_dataset(struct look *look, const struct place *place, const json_t *dataset)
+{
+    const struct settings_bigquery *settings = &look->settings->bigquery;
+    const char *owner = settings->owner != NULL ? settings->owner : look->settings->prefix;
+    const char *marked = text_of(json_object_get(dataset, "labels"), "kakehi_owner");
+
+    if (strcasecmp(text_of(dataset, "location"), settings->location) != 0) {
+        finding(look->findings, FINDING_ERROR, place->subject, "set bigquery.location to the dataset's, or choose another dataset", "dataset %s is in %s, and the settings say %s",
+                place->names.dataset, text_of(dataset, "location"), settings->location);
+    }
+    if (marked[0] != '\0' && strcmp(marked, owner) != 0) {
+        finding(look->findings, FINDING_ERROR, place->subject, "choose another bigquery.dataset, or set bigquery.owner if it is yours", "dataset %s belongs to %s, and we are %s",
+                place->names.dataset, marked, owner);
+    }
+}
+
+static void check_dataset(struct look *look, const struct place *place)
+{
+    json_t *dataset = NULL;
+    struct rest_error error;
+
+    if (get(look, place->names.dataset, NULL, &dataset, &error) == 0) {
+        judge_dataset(look, place, dataset);
+        json_decref(dataset);
+    } else if (error.status == HTTP_NOT_FOUND) {
+        finding(look->findings, FINDING_NOTE, place->subject, NULL, "dataset %s is not there yet: the worker makes it", place->names.dataset);
+    } else {
+        finding(look->findings, FINDING_ERROR, place->subject, "grant bigquery.datasets.get", "dataset %s: %s", place->names.dataset, error.err.text);
+    }
+}
+
+/* ---- what a month costs */
+
+static void query_bytes(struct look *look, const struct place *place, double *ret_bytes)
+{
+    struct buffer sql = {0};
+    struct rest_error error;
+    int64_t bytes = 0;
+
+    buffer_append_text(&sql, "SELECT * FROM ");
+    bigquery_append_path(&sql, &place->names, place->names.view);
+    if (client_dry_run(look->client, buffer_text(&sql), &bytes, &error) == 0) {
+        finding(look->findings, FINDING_OK, place->subject, NULL, "a query of the whole view %s.%s reads %.1f MB", place->names.dataset, place->names.view, (double)bytes / 1e6);
+    } else {
+        finding(look->findings, error.status == HTTP_NOT_FOUND ? FINDING_NOTE : FINDING_WARNING, place->subject,
+                error.status == HTTP_NOT_FOUND ? NULL : "see the message; `kakehi-worker views` makes the view anew", "the view can't be queried: %s", error.err.text);
+    }
+    *ret_bytes = (double)bytes;
+    buffer_deinit(&sql);
+}
+
+static double base_bytes(struct look *look, const struct place *place)
+{
+    json_t *base = NULL;
+    struct rest_error error;
+    double bytes = get(look, place->names.dataset, place->names.base, &base, &error) == 0 ? number_of(base, "numBytes") : 0;
+
+    json_decref(base);
+    return bytes;
+}
+
+static void estimate(struct look *look, const struct place *place, const json_t *history, double view_bytes)
+{
+    int64_t freshness_ms = settings_freshness_ms(look->settings, place->full_name);
+    double age_days = ((double)time(NULL) * 1000 - number_of(history, "creationTime")) / DAY_MS;
+    double bytes = number_of(history, "numBytes");
+    bool base = settings_bigquery_view(look->settings, place->full_name) == BIGQUERY_VIEW_BASE;
+    const struct cost_facts facts = {
+        .bytes_a_day = bytes / (age_days > AGE_DAYS_MIN ? age_days : AGE_DAYS_MIN),
+        .stored_bytes = bytes + base_bytes(look, place),
+        .query_bytes = view_bytes,
+        .queries_a_day = (double)look->settings->bigquery.queries_a_day,
+        .refresh_bytes = base ? view_bytes : 0,
+        .refreshes_a_day = DAY_MS / (double)(freshness_ms > 900000 ? freshness_ms : 900000),
+        .loads = settings_bigquery_method(look->settings, place->full_name) == BIGQUERY_LOAD || freshness_ms >= 15 * 60 * 1000,
+    };
+    const struct cost cost = cost_month(&facts, &look->prices);
+
+    look->cost_sum += cost_sum(&cost);
+    finding(look->findings, FINDING_NOTE, place->subject, NULL,
+            "a month: %.2f = writing %.2f (%.3f GB a day, %s) + storage %.2f (%.3f GB) + queries %.2f (%.0f a day of %.1f MB) + refresh %.2f",
+            cost_sum(&cost), cost.writing, facts.bytes_a_day / 1e9, facts.loads ? "load jobs" : "appends", cost.storage, facts.stored_bytes / 1e9, cost.queries,
+            facts.queries_a_day, facts.query_bytes / 1e6, cost.refresh);
+}
+
+/* ---- the history and the view */
+
+static void check_history(struct look *look, const struct place *place)
+{
+    json_t *history = NULL;
+    struct rest_error error;
+    double view_bytes = 0;
+
+    if (get(look, place->names.dataset, place->names.history, &history, &error) != 0) {
+        finding(look->findings, error.status == HTTP_NOT_FOUND ? FINDING_NOTE : FINDING_ERROR, place->subject,
+                error.status == HTTP_NOT_FOUND ? NULL : "grant bigquery.tables.get", "%s.%s: %s", place->names.dataset, place->names.history,
+                error.status == HTTP_NOT_FOUND ? "not there yet: the worker makes it" : error.err.text);
+        return;
+    }
+    finding(look->findings, FINDING_OK, place->subject, NULL, "history %s.%s: %s rows, %.1f MB", place->names.dataset, place->names.history, text_of(history, "numRows"),
+            number_of(history, "numBytes") / 1e6);
+    if (place->table->key_count > 0) {
+        query_bytes(look, place, &view_bytes);
+    }
+    if (look->options->cost) {
+        estimate(look, place, history, view_bytes);
+    }
+    json_decref(history);
+}
+
+static void check_table(struct look *look, const struct table *table)
+{
+    struct place place = {.table = table};
+    struct err err;
+
+    (void)snprintf(place.full_name, sizeof place.full_name, "%s.%s", table->database, table->name);
+    (void)snprintf(place.subject, sizeof place.subject, "table %s", place.full_name);
+    if (bigquery_names_init(&place.names, &look->settings->bigquery, table->database, table->name, &err) != 0) {
+        finding(look->findings, FINDING_ERROR, place.subject, "choose other patterns in bigquery.dataset and bigquery.table", "%s", err.text);
+        return;
+    }
+    check_dataset(look, &place);
+    check_history(look, &place);
+    bigquery_names_deinit(&place.names);
+}
+
+/* ---- all */
+
+static bool check_sign_in(struct look *look)
+{
+    const char *who = NULL;
+    json_t *body = NULL;
+    struct rest_error error;
+    struct err err;
+
+    if (client_sign_in(look->client, &who, &err) != 0) {
+        finding(look->findings, FINDING_ERROR, "bigquery sign-in", "see bigquery.credentials", "%s", err.text);
+        return false;
+    }
+    finding(look->findings, FINDING_OK, "bigquery sign-in", NULL, "%s", who);
+    if (get(look, NULL, NULL, &body, &error) != 0) {
+        finding(look->findings, FINDING_ERROR, "bigquery project", "is bigquery.project right, and may we use BigQuery there?", "%s", error.err.text);
+        return false;
+    }
+    json_decref(body);
+    finding(look->findings, FINDING_OK, "bigquery project", NULL, "%s answers", look->settings->bigquery.project);
+    return true;
+}
+
+static void look_at_all(struct look *look, const struct known_tables *tables)
+{
+    for (size_t i = 0; i < tables->count; i++) {
+        check_table(look, tables->schemas[i]->table);
+    }
+    if (look->options->cost) {
+        finding(look->findings, FINDING_NOTE, "cost", NULL,
+                "%.2f a month for %zu tables, by prices of %s: %.4f a GiB appended, %.4f a GiB stored, %.4f a TiB read; free amounts not taken off", look->cost_sum,
+                tables->count, look->prices.date, look->prices.append_gib, look->prices.storage_gib_month, look->prices.scan_tib);
+    }
+    if (look->options->prove) {
+        prove(look->client, look->settings, look->findings);
+    }
+}
+
+void bigquery_check(const struct settings *settings, const struct known_tables *tables, const struct check_options *options, struct findings *findings)
+{
+    struct look look = {.settings = settings, .options = options, .findings = findings};
+    struct err err;
+
+    if (cost_prices_read(&settings->bigquery, &look.prices, &err) != 0) {
+        finding(findings, FINDING_ERROR, "bigquery.prices", "mend the settings", "%s", err.text);
+    } else if (client_new(settings, &look.client, &err) != 0) {
+        finding(findings, FINDING_ERROR, "bigquery sign-in", "see bigquery.credentials, bigquery.endpoint and bigquery.storage_endpoint", "%s", err.text);
+    } else if (check_sign_in(&look)) {
+        look_at_all(&look, tables);
+    }
+    client_free(look.client);
+}
