@@ -101,14 +101,16 @@ static void build_request(struct proof *proof, int64_t offset, int64_t count, bo
     const struct bigquery_layout layout = {.columns = proof->columns, .column_count = COLUMNS + (size_t)proof->with_added};
     struct append_rows rows;
     struct buffer descriptor = {0};
+    const uint8_t *bytes;
+    size_t size;
 
-    append_rows_init(&rows, REQUEST_BYTES);
+    descriptor_encode(&descriptor, &layout);
+    append_rows_init(&rows, append_head_bound(sizeof proof->stream, descriptor.size), REQUEST_BYTES);
     for (int64_t i = 0; i < count; i++) {
         encode_row(proof, offset + i, bad && i == count - 1, &rows);
     }
-    descriptor_encode(&descriptor, &layout);
-    append_head_encode(request, &(struct append_head){proof->stream, offset, proof->new_call ? &descriptor : NULL}, &rows);
-    buffer_append(request, rows.bytes.bytes, rows.bytes.size);
+    bytes = append_rows_request(&rows, &(struct append_head){proof->stream, offset, proof->new_call ? &descriptor : NULL}, &size);
+    buffer_append(request, bytes, size);
     append_rows_deinit(&rows);
     buffer_deinit(&descriptor);
 }
