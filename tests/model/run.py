@@ -9,10 +9,12 @@ import sys
 import time
 
 import checker
+import load
 import order
 import plan
 import source
 import sqlite
+import view
 
 
 def judge(outcome, expected):
@@ -38,7 +40,7 @@ def run(case, verbose):
 
 
 def main(words):
-    cases = [case for model in (source, order, sqlite, plan) for case in model.CASES]
+    cases = [case for model in (source, order, sqlite, plan, load, view) for case in model.CASES]
     results = [run(case, bool(words)) for case in cases if not words or any(word in case[0] for word in words)]
     passed = sum(results)
     print(f"{passed} passed, {len(results) - passed} failed")
