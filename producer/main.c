@@ -13,6 +13,7 @@
 #include "common/cli.h"
 #include "common/log.h"
 #include "common/settings.h"
+#include "common/status_command.h"
 #include "producer/check.h"
 #include "producer/decode.h"
 #include "producer/position.h"
@@ -52,6 +53,21 @@ static int run(const struct cli_arguments *arguments)
     return exit_code;
 }
 
+static const struct cli_option status_options[] = {
+    [CONFIG] = {"config", 'c', "FILE", "the settings file (kakehi.yaml)"},
+    [JSON] = {"json", 0, NULL, "as the admin port says it"},
+    {0},
+};
+
+static int status(const struct cli_arguments *arguments)
+{
+    struct settings *settings = load(arguments);
+    int exit_code = settings != NULL ? status_command(settings->producer.listen, arguments->values[JSON] != NULL) : CLI_SETTINGS;
+
+    settings_free(settings);
+    return exit_code;
+}
+
 static int check(const struct cli_arguments *arguments)
 {
     struct settings *settings = load(arguments);
@@ -72,6 +88,7 @@ static const struct cli_command commands[] = {
     {"run", "[-c FILE]", "read the source and publish its changes, until stopped", run_options, run},
     {"check", "[-c FILE] [--json]", "connect to everything that the settings name; one line a finding, with its remedy",
      check_options, check},
+    {"status", "[-c FILE] [--json]", "what the running producer says of itself", status_options, status},
     {"position", "[-c FILE] [--json | --set POSITION | --reset]", "show where the source stands in Kafka, or set it",
      position_options, position_run},
     {"decode", DECODE_USAGE, DECODE_SUMMARY, decode_options, decode_run},

@@ -9,6 +9,7 @@
 #include "common/cli.h"
 #include "common/log.h"
 #include "common/settings.h"
+#include "common/status_command.h"
 #include "workers/check.h"
 #include "workers/worker.h"
 
@@ -48,6 +49,21 @@ static int run(const struct cli_arguments *arguments)
     return code;
 }
 
+static const struct cli_option status_options[] = {
+    [OPTION_CONFIG] = {"config", 'c', "FILE", "settings (YAML); default kakehi.yaml"},
+    [OPTION_JSON] = {"json", 0, NULL, "as the admin port says it"},
+    {0},
+};
+
+static int status(const struct cli_arguments *arguments)
+{
+    struct settings *settings = load(arguments);
+    int code = settings != NULL ? status_command(settings->worker.listen, arguments->values[OPTION_JSON] != NULL) : CLI_SETTINGS;
+
+    settings_free(settings);
+    return code;
+}
+
 static int check(const struct cli_arguments *arguments)
 {
     struct settings *settings = load(arguments);
@@ -70,6 +86,7 @@ int main(int argc, char **argv)
 {
     static const struct cli_command commands[] = {
         {"run", "[-c FILE]", "Take row changes from Kafka into the warehouse, as a member of the worker group.", run_options, run},
+        {"status", "[-c FILE] [--json]", "What the running worker says of itself.", status_options, status},
         {"check", "[-c FILE] [--json] [--cost] [--prove]", "Connect to everything that the settings name; one line a finding, with its remedy.", check_options, check},
         {0},
     };

@@ -75,3 +75,15 @@ def test_what_can_not_be_reached_is_an_error_beside_the_rest(mariadb_path, tmp_p
     assert _levels(found, "source: ") == {"error"} and _levels(found, "kafka: ") == {"ok", "note"}
     found = _findings(path.run_command("worker", "check", "--json", sqlite__file=str(tmp_path / "no" / "such" / "folder.db")))
     assert _levels(found, "sqlite.file") == {"error"} and _levels(found, "kafka: ") == {"ok", "note"}
+
+
+def test_status_says_what_the_admin_port_says(mariadb_path):
+    path = mariadb_path
+    path.sql("CREATE TABLE orders (id INT PRIMARY KEY)")
+    for name, program in (("producer", path.producer()), ("worker", path.worker())):
+        listen = {f"{name}__listen": program.admin().removeprefix("http://")}
+        asked = path.run_command(name, "status", "--json", **listen)
+        assert asked.popen.returncode == 0 and json.loads(asked.text())["program"] == f"kakehi-{name}"
+        assert f"program                   kakehi-{name}" in path.run_command(name, "status", **listen).text()
+    gone = path.run_command("worker", "status", worker__listen="127.0.0.1:1")
+    assert gone.popen.returncode == 1 and "does it run" in gone.text()

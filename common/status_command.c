@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A table's columns are the names that its rows have, in the order in which they come; numbers stand to the right. */
+#include "common/status_command.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#include "common/buffer.h"
+#include "common/cli.h"
+#include "common/http.h"
+#include "common/must.h"
+
+#define TIMEOUT_MS  5000
+#define COLUMNS_MAX 64
+
+/* ---- values */
+
+static void append_value(struct buffer *out, const json_t *value)
+{
+    if (json_is_string(value)) {
+        buffer_append_text(out, json_string_value(value));
+    } else if (value == NULL || json_is_null(value)) {
+        buffer_append_byte(out, '-');
+    } else {
+        char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6));
+
+        must(text != NULL);
+        buffer_append_text(out, text);
+        free(text);
+    }
+}
+
+static int width_of(const json_t *value)
+{
+    struct buffer text = {0};
+    int width;
+
+    append_value(&text, value);
+    width = (int)text.size;
+    buffer_deinit(&text);
+    return width;
+}
+
+static void print_value(FILE *out, const json_t *value, int width)
+{
+    struct buffer text = {0};
+
+    append_value(&text, value);
+    (void)fprintf(out, "  %*s", json_is_number(value) ? width : -width, buffer_text(&text));
+    buffer_deinit(&text);
+}
+
+/* ---- tables */
+
+struct columns {
+    const char *names[COLUMNS_MAX];
+    int widths[COLUMNS_MAX];
+    size_t count;
+};
+
+static void widen(struct columns *columns, const char *name, const json_t *value)
+{
+    size_t place = 0;
+    int width = width_of(value);
+
+    while (place < columns->count && strcmp(columns->names[place], name) != 0) {
+        place++;
+    }
+    if (place == COLUMNS_MAX) {
+        return; /* more than anybody reads; --json has them */
+    }
+    if (place == columns->count) {
+        columns->names[place] = name;
+        columns->widths[place] = (int)strlen(name);
+        columns->count++;
+    }
+    columns->widths[place] = width > columns->widths[place] ? width : columns->widths[place];
+}
+
+static void find_columns(const json_t *row, struct columns *columns)
+{
+    const char *name;
+    const json_t *value;
+
+    json_object_foreach((json_t *)row, name, value) {
+        widen(columns, name, value);
+    }
+}
+
+static void print_head(const struct columns *columns, const char *key, int key_width, FILE *out)
+{
+    (void)fprintf(out, "\n%-*s", key_width, key);
+    for (size_t i = 0; i < columns->count; i++) {
+        (void)fprintf(out, "  %-*s", columns->widths[i], columns->names[i]);
+    }
+    (void)fputc('\n', out);
+}
+
+static void print_row(const struct columns *columns, const char *key, int key_width, const json_t *row, FILE *out)
+{
+    (void)fprintf(out, "%-*s", key_width, key);
+    for (size_t i = 0; i < columns->count; i++) {
+        print_value(out, json_object_get(row, columns->names[i]), columns->widths[i]);
+    }
+    (void)fputc('\n', out);
+}
+
+static void print_list(const char *name, const json_t *rows, FILE *out)
+{
+    struct columns columns = {0};
+    const json_t *row;
+    size_t index;
+
+    json_array_foreach(rows, index, row) {
+        find_columns(row, &columns);
+    }
+    print_head(&columns, name, (int)strlen(name), out);
+    json_array_foreach(rows, index, row) {
+        print_row(&columns, "", (int)strlen(name), row, out);
+    }
+}
+
+static void print_object(const char *name, const json_t *rows, FILE *out)
+{
+    struct columns columns = {0};
+    int key_width = (int)strlen(name);
+    const char *key;
+    const json_t *row;
+
+    json_object_foreach((json_t *)rows, key, row) {
+        find_columns(row, &columns);
+        key_width = (int)strlen(key) > key_width ? (int)strlen(key) : key_width;
+    }
+    print_head(&columns, name, key_width, out);
+    json_object_foreach((json_t *)rows, key, row) {
+        print_row(&columns, key, key_width, row, out);
+    }
+}
+
+/* ---- the whole */
+
+static bool is_table(const json_t *value)
+{
+    const json_t *first = json_is_array(value) ? json_array_get(value, 0) : json_object_iter_value(json_object_iter((json_t *)value));
+
+    return json_is_object(first);
+}
+
+static void print_lines(const char *before, const json_t *object, FILE *out)
+{
+    const char *name;
+    json_t *value;
+
+    json_object_foreach((json_t *)object, name, value) {
+        char path[256];
+
+        (void)snprintf(path, sizeof path, "%s%s%s", before, before[0] != '\0' ? "." : "", name);
+        if ((json_is_array(value) || json_is_object(value)) && is_table(value)) {
+            continue; /* behind the lines */
+        }
+        if (json_is_object(value)) {
+            print_lines(path, value, out);
+        } else {
+            (void)fprintf(out, "%-24s", path);
+            print_value(out, value, 0);
+            (void)fputc('\n', out);
+        }
+    }
+}
+
+static void print_tables(const json_t *object, FILE *out)
+{
+    const char *name;
+    json_t *value;
+
+    json_object_foreach((json_t *)object, name, value) {
+        if (json_is_array(value) && is_table(value)) {
+            print_list(name, value, out);
+        } else if (json_is_object(value) && is_table(value)) {
+            print_object(name, value, out);
+        } else if (json_is_object(value)) {
+            print_tables(value, out);
+        }
+    }
+}
+
+void status_print(const json_t *status, FILE *out)
+{
+    print_lines("", status, out);
+    print_tables(status, out);
+}
+
+/* ---- asking */
+
+struct question {
+    bool raw;
+    int code;
+    struct http *http;
+};
+
+static void on_closed(void *context)
+{
+    (void)context;
+}
+
+static void print_answer(struct question *question, const struct http_answer *answer)
+{
+    json_error_t error;
+    json_t *status = json_loadb(answer->body, answer->body_size, 0, &error);
+
+    if (status == NULL) {
+        (void)fprintf(stderr, "status: the answer is no JSON: %s\n", error.text);
+    } else if (question->raw) {
+        (void)printf("%.*s\n", (int)answer->body_size, answer->body);
+    } else {
+        status_print(status, stdout);
+    }
+    question->code = status != NULL ? CLI_OK : CLI_FAILED;
+    json_decref(status);
+}
+
+static void on_answer(void *context, const struct http_answer *answer)
+{
+    struct question *question = context;
+
+    question->code = CLI_FAILED;
+    if (answer->err != NULL) {
+        (void)fprintf(stderr, "status: %s; does it run, and is this its settings file?\n", answer->err->text);
+    } else if (answer->status != 200) {
+        (void)fprintf(stderr, "status: HTTP %d\n", answer->status);
+    } else {
+        print_answer(question, answer);
+    }
+    http_close(question->http, on_closed, question);
+}
+
+int status_command(const char *listen, bool raw)
+{
+    const char *port = strrchr(listen, ':');
+    bool all = strncmp(listen, "0.0.0.0:", 8) == 0 || strncmp(listen, "[::]:", 5) == 0;
+    struct question question = {.raw = raw, .code = CLI_FAILED};
+    struct buffer url = {0};
+    struct http_request request = {.method = "GET", .timeout_ms = TIMEOUT_MS, .direct = true};
+    struct err err;
+    uv_loop_t loop;
+
+    must(uv_loop_init(&loop) == 0);
+    buffer_printf(&url, "http://%s%s/status", all ? "127.0.0.1" : listen, all && port != NULL ? port : "");
+    request.url = buffer_text(&url);
+    if (http_new(&loop, &(struct http_options){0}, &question.http, &err) != 0) {
+        (void)fprintf(stderr, "status: %s\n", err.text);
+    } else {
+        (void)http_send(question.http, &request, on_answer, &question);
+        must(uv_run(&loop, UV_RUN_DEFAULT) == 0);
+    }
+    must(uv_loop_close(&loop) == 0);
+    buffer_deinit(&url);
+    return question.code;
+}
