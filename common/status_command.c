@@ -47,7 +47,7 @@ static void print_value(FILE *out, const json_t *value, int width)
     struct buffer text = {0};
 
     append_value(&text, value);
-    (void)fprintf(out, "  %*s", json_is_number(value) ? width : -width, buffer_text(&text));
+    (void)fprintf(out, "  %*s", width, buffer_text(&text));
     buffer_deinit(&text);
 }
 
@@ -55,7 +55,7 @@ static void print_value(FILE *out, const json_t *value, int width)
 
 struct columns {
     const char *names[COLUMNS_MAX];
-    int widths[COLUMNS_MAX];
+    int widths[COLUMNS_MAX]; /* below 0: to the left, of texts */
     size_t count;
 };
 
@@ -63,6 +63,7 @@ static void widen(struct columns *columns, const char *name, const json_t *value
 {
     size_t place = 0;
     int width = width_of(value);
+    bool text;
 
     while (place < columns->count && strcmp(columns->names[place], name) != 0) {
         place++;
@@ -75,7 +76,9 @@ static void widen(struct columns *columns, const char *name, const json_t *value
         columns->widths[place] = (int)strlen(name);
         columns->count++;
     }
-    columns->widths[place] = width > columns->widths[place] ? width : columns->widths[place];
+    text = json_is_string(value) || columns->widths[place] < 0;
+    width = width > abs(columns->widths[place]) ? width : abs(columns->widths[place]);
+    columns->widths[place] = text ? -width : width;
 }
 
 static void find_columns(const json_t *row, struct columns *columns)
@@ -92,7 +95,7 @@ static void print_head(const struct columns *columns, const char *key, int key_w
 {
     (void)fprintf(out, "\n%-*s", key_width, key);
     for (size_t i = 0; i < columns->count; i++) {
-        (void)fprintf(out, "  %-*s", columns->widths[i], columns->names[i]);
+        (void)fprintf(out, "  %*s", columns->widths[i], columns->names[i]);
     }
     (void)fputc('\n', out);
 }

@@ -38,13 +38,13 @@ static void test_status__shows_scalars_as_lines_with_their_path(void **state)
 
 static void test_status__shows_what_repeats_as_a_table(void **state)
 {
-    char *text = print("{\"tables\": {\"shop.orders\": {\"read\": 12345, \"appended\": 7}, \"a\": {\"read\": 1, \"lag\": 2}}}");
+    char *text = print("{\"tables\": {\"shop.orders\": {\"read\": 12345, \"state\": \"RUN\"}, \"a\": {\"read\": 1, \"lag\": 2}}}");
 
     (void)state;
     assert_string_equal(text, "\n"
-                              "tables        read  appended  lag\n"
-                              "shop.orders  12345         7  -  \n"
-                              "a                1  -           2\n");
+                              "tables        read  state  lag\n"
+                              "shop.orders  12345  RUN      -\n"
+                              "a                1  -        2\n");
     free(text);
 }
 
