@@ -115,7 +115,7 @@ static struct lane_world world_of(struct bigquery_warehouse *self)
         .token_withdraw = token_withdraw,
         .token_refused = token_refused,
         .tables = self->tables,
-        .find = tables_find,
+        .find = tables_look_up,
         .ensure = tables_ensure,
         .is_empty = history_is_empty,
         .has = history_has,
@@ -252,7 +252,7 @@ static int open_parts(struct bigquery_warehouse *self, struct err *err)
         return -1;
     }
     self->rest = rest_new(self->loop, self->http, self->tokens, &rest_options);
-    self->tables = tables_new(&(struct tables_options){.loop = self->loop, .rest = self->rest, .settings = self->settings});
+    self->tables = tables_open(&(struct tables_options){.loop = self->loop, .rest = self->rest, .settings = self->settings});
     world = world_of(self);
     self->lanes = lanes_new(&(struct lanes_options){.settings = self->settings, .world = &world});
     return 0;

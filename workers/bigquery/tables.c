@@ -114,7 +114,7 @@ void tables_ensure(struct tables *tables, const struct tables_wish *wanted, tabl
     entry_wish(find_entry(tables, &names), wish);
 }
 
-void tables_find(struct tables *tables, const char *topic, tables_answered answer, void *context)
+void tables_look_up(struct tables *tables, const char *topic, tables_answered answer, void *context)
 {
     const struct settings *settings = tables->options.settings;
     struct bigquery_names names;
@@ -143,7 +143,7 @@ void tables_find(struct tables *tables, const char *topic, tables_answered answe
 
 /* ---- life */
 
-struct tables *tables_new(const struct tables_options *options)
+struct tables *tables_open(const struct tables_options *options)
 {
     struct tables *tables = calloc(1, sizeof *tables);
 

@@ -66,7 +66,7 @@ struct tables_options {
     const struct settings *settings; /* bigquery, prefix, topics.topic. All borrowed until closed */
 };
 
-struct tables *tables_new(const struct tables_options *options);
+struct tables *tables_open(const struct tables_options *options);
 /* Asynchronous. What is under way is answered with ERR_CANCELED before `closed`. Takes NULL (closed is called at once). */
 void tables_close(struct tables *tables, void (*closed)(void *context), void *context);
 
@@ -89,7 +89,7 @@ void tables_ensure(struct tables *tables, const struct tables_wish *wish, tables
 
 /* The history behind a topic, made by nobody: for recovery, before any message was read. history and err both NULL: there is
  * none. `targets` is NULL. */
-void tables_find(struct tables *tables, const char *topic, tables_answered answer, void *context);
+void tables_look_up(struct tables *tables, const char *topic, tables_answered answer, void *context);
 
 /* ---- questions to the rows, by query jobs (a few seconds) */
 
@@ -98,8 +98,8 @@ typedef void (*history_said)(void *context, bool yes, const struct err *err);
 /* Rule C6. */
 void history_is_empty(struct tables *tables, struct history *history, history_said answer, void *context);
 
-/* A change by its place in the order: unique in a table that has one live source (O1, O3, O4), and short enough for a mark, where
- * recovery, which has read no message yet, finds it. */
+/* A change by its place in the order: unique in a table that has one live source (O1, O3, O4), and short enough for a mark,
+ * where recovery, which has read no message yet, finds it. */
 struct history_change {
     int64_t seq; /* __seq, __idx */
     int64_t idx;

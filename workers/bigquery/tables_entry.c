@@ -268,10 +268,10 @@ static void look(struct entry *entry, const char *why)
 
 /* ---- PATCH */
 
-static void tell_added(struct entry *entry, const struct shape_plan *plan)
+static void tell_added(struct entry *entry)
 {
-    for (size_t i = 0; i < plan->added_count; i++) {
-        const struct shape_change *added = &plan->added[i];
+    for (size_t i = 0; i < entry->patching.added_count; i++) {
+        const struct shape_change *added = &entry->patching.added[i];
 
         if (added->further) {
             log_warn("further column", "table=%q column=%q name=%s type=%s reason=%q", entry->names.source, added->column,
@@ -291,6 +291,7 @@ static void on_patched(void *context, const struct rest_answer *answered)
 
     entry->call = NULL;
     if (answered->error == NULL) {
+        tell_added(entry);
         if (take_shape(entry, answered->body)) {
             decide(entry);
         }
@@ -318,18 +319,20 @@ static void on_worded(void *context, const struct rest_answer *answered)
     }
 }
 
-static void patch(struct entry *entry, const struct shape_plan *plan)
+/* Takes what the plan holds. */
+static void patch(struct entry *entry, struct shape_plan *plan)
 {
+    bool words_only = plan->words_only;
     json_t *body = json_pack("{s:{s:O}}", "schema", "fields", plan->fields);
     struct rest_request request = {.method = "PATCH", .body = body, .if_match = entry->shape.etag};
 
     must(body != NULL);
     entry->worded = true;
-    sm_move(&entry->sm, PATCH, plan->words_only ? "descriptions" : "columns");
-    if (!plan->words_only) {
-        tell_added(entry, plan);
-    }
-    call(entry, &request, entry->names.history, plan->words_only ? on_worded : on_patched);
+    shape_plan_deinit(&entry->patching);
+    entry->patching = *plan;
+    *plan = (struct shape_plan){0};
+    sm_move(&entry->sm, PATCH, words_only ? "descriptions" : "columns");
+    call(entry, &request, entry->names.history, words_only ? on_worded : on_patched);
     json_decref(body);
 }
 
@@ -514,6 +517,7 @@ void entry_free(struct entry *entry)
         free(wish);
     }
     history_unref(entry->last);
+    shape_plan_deinit(&entry->patching);
     shape_deinit(&entry->shape);
     bigquery_names_deinit(&entry->names);
     free(entry);

@@ -44,6 +44,7 @@ struct entry {
     bool worded;      /* descriptions were patched for it */
     bool no_widening; /* BigQuery refused one */
     unsigned rounds;
+    struct shape_plan patching; /* what the patch under way adds */
     struct metric *added;
     struct metric *widened;
     struct entry *next;

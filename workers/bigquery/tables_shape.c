@@ -538,15 +538,26 @@ static void plan_refusal(struct planning *planning, size_t column, const struct 
     }
 }
 
+/* The further column that the values go to, if it was made before; NULL: there is none. */
+static const struct shape_column *find_further(const struct planning *planning, size_t column, const struct shape_column *there)
+{
+    const struct shape_column *further;
+    struct buffer name = {0};
+
+    bigquery_further_column_name(&name, there->name, bigquery_type_of(&planning->table->columns[column]));
+    further = shape_find(planning->shape, buffer_text(&name));
+    buffer_deinit(&name);
+    return further;
+}
+
 static int plan_further(struct planning *planning, size_t column, const struct shape_column *there, struct err *err)
 {
     const struct column *source = &planning->table->columns[column];
-    const struct shape_column *further;
+    const struct shape_column *further = find_further(planning, column, there);
     struct buffer name = {0};
     int result = 0;
 
     bigquery_further_column_name(&name, there->name, bigquery_type_of(source));
-    further = shape_find(planning->shape, buffer_text(&name));
     if (further == NULL) {
         plan_column(planning, column, buffer_text(&name), true);
     } else if (fit(further, source) == ROW_FIT_ALWAYS) {
@@ -560,7 +571,8 @@ static int plan_further(struct planning *planning, size_t column, const struct s
     return result;
 }
 
-/* The column is there, and its type does not hold every value. */
+/* The column is there, and its type does not hold every value. What was decided once, by whichever worker, stays: values of one
+ * type go to one column. */
 static int plan_misfit(struct planning *planning, size_t column, const struct shape_column *there, struct err *err)
 {
     const struct column *source = &planning->table->columns[column];
@@ -568,7 +580,7 @@ static int plan_misfit(struct planning *planning, size_t column, const struct sh
     bool by_value = fit(there, source) == ROW_FIT_BY_VALUE;
 
     planning->wanted[column] = there->name;
-    if (wider >= 0) {
+    if (wider >= 0 && find_further(planning, column, there) == NULL) {
         plan_widening(planning->plan, there->name, wider);
         return 0;
     }
