@@ -128,6 +128,7 @@ static void decode_percent(const char *text, size_t size, struct buffer *out)
 /* Padding may be missing ("-bin" headers); what is no base64 gives nothing. */
 static void decode_base64(const char *text, size_t size, struct buffer *out)
 {
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     struct buffer padded = {0};
     size_t padding;
     int count;
@@ -140,6 +141,10 @@ static void decode_base64(const char *text, size_t size, struct buffer *out)
         return;
     }
     buffer_append(&padded, text, size);
+    if (strspn(buffer_text(&padded), alphabet) < size) { /* OpenSSL takes a '=' anywhere for an 'A' */
+        buffer_deinit(&padded);
+        return;
+    }
     buffer_append(&padded, "==", padding);
     count = EVP_DecodeBlock(buffer_reserve(out, padded.size / 4 * 3), padded.bytes, (int)padded.size);
     out->size = count > (int)padding ? (size_t)count - padding : 0;
