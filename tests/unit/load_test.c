@@ -788,6 +788,7 @@ static void test_load__pieces_bound_what_a_file_holds_in_memory(void **state)
 static void test_load__rows_of_a_paused_batch_are_absorbed_once(void **state)
 {
     struct fixture fixture;
+    char text[256];
 
     (void)state;
     fixture_init(&fixture);
@@ -796,7 +797,10 @@ static void test_load__rows_of_a_paused_batch_are_absorbed_once(void **state)
     world.refuse_err = (struct err){ERR_RETRY, "the server is away"};
     begin_absorb(&fixture, 0, LOG_ROWS, 1);
     answered(&fixture.answers, LOAD_PAUSE);
+    assert_true(load_trouble(fixture.load, text, sizeof text));
+    assert_string_equal(text, "the load file does not get on: the server is away");
     absorb_rows(&fixture, 0, LOG_ROWS); /* the same again */
+    assert_false(load_trouble(fixture.load, text, sizeof text));
     load_seal(fixture.load, LOG_ROWS);
     send_file(&fixture, LOAD_DONE);
     for (int i = 0; i < LOG_ROWS; i++) {
@@ -1019,6 +1023,19 @@ static void test_load__another_schema_version_does_not_fit_until_the_file_is_in(
     fixture_deinit(&fixture);
 }
 
+static void test_load__partitions_of_a_topic_count_once(void **state)
+{
+    struct loads *loads = loads_make();
+
+    (void)state;
+    assert_int_equal(loads_partitions(loads), 0);
+    loads_topic(loads, "kakehi.shop.orders", 6);
+    loads_topic(loads, "kakehi.shop.customers", 2);
+    loads_topic(loads, "kakehi.shop.orders", 8);
+    assert_int_equal(loads_partitions(loads), 10);
+    loads_free(loads);
+}
+
 static void test_load__close_answers_what_is_under_way(void **state)
 {
     struct fixture fixture;
@@ -1052,6 +1069,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_load__a_job_that_holds_fewer_rows_than_were_sent_stops, setup, teardown),
         cmocka_unit_test_setup_teardown(test_load__a_file_is_due_by_age_by_size_and_not_before_its_gap, setup, teardown),
         cmocka_unit_test_setup_teardown(test_load__another_schema_version_does_not_fit_until_the_file_is_in, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_load__partitions_of_a_topic_count_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_load__close_answers_what_is_under_way, setup, teardown),
         cmocka_unit_test_setup_teardown(test_load__each_row_is_in_once_whatever_happens_when, setup, teardown),
     };

@@ -95,11 +95,40 @@ void loads_free(struct loads *loads)
     }
     must(loads->open == 0);
     avro_coder_free(loads->coder);
+    for (size_t i = 0; i < loads->topic_count; i++) {
+        free(loads->topics[i].name);
+    }
+    free(loads->topics);
     free((char *)loads->options.endpoint);
     free((char *)loads->options.project);
     free((char *)loads->options.quota_project);
     free((char *)loads->options.job_prefix);
     free(loads);
+}
+
+void loads_topic(struct loads *loads, const char *topic, int32_t partitions)
+{
+    size_t i = 0;
+
+    while (i < loads->topic_count && strcmp(loads->topics[i].name, topic) != 0) {
+        i++;
+    }
+    if (i == loads->topic_count) {
+        loads->topics = realloc(loads->topics, (loads->topic_count + 1) * sizeof *loads->topics);
+        must(loads->topics != NULL);
+        loads->topics[loads->topic_count++].name = copy(topic);
+    }
+    loads->topics[i].partitions = partitions;
+}
+
+int32_t loads_partitions(const struct loads *loads)
+{
+    int32_t partitions = 0;
+
+    for (size_t i = 0; i < loads->topic_count; i++) {
+        partitions += loads->topics[i].partitions;
+    }
+    return partitions;
 }
 
 const struct loads_counts *loads_counts(const struct loads *loads)
@@ -207,15 +236,17 @@ void load_close(struct load *load, void (*closed)(void *context), void *context)
 
 bool load_trouble(const struct load *load, char *text, size_t size)
 {
-    bool long_job = load->watch != NULL && now(load) - load->watch_ms >= JOB_LONG_MS;
-
     if (load->failure.class != ERR_NONE) {
         (void)snprintf(text, size, "the load file is lost: %s", load->failure.text);
-    } else if (long_job) {
+    } else if (load->stall.class != ERR_NONE) {
+        (void)snprintf(text, size, "the load file does not get on: %s", load->stall.text);
+    } else if (load->watch != NULL && now(load) - load->watch_ms >= JOB_LONG_MS) {
         (void)snprintf(text, size, "load job %s is not done after %" PRIu64 " min", load->intent.job.id,
                        (now(load) - load->watch_ms) / 60000);
+    } else {
+        return false;
     }
-    return load->failure.class != ERR_NONE || long_job;
+    return true;
 }
 
 json_t *load_status(const struct load *load)

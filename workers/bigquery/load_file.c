@@ -25,8 +25,8 @@ void load_forget_file(struct load *load)
     avro_file_deinit(&load->file);
     buffer_deinit(&load->filling);
     buffer_deinit(&load->sending);
-    load->putting = load->stalled = load->sent = load->own = load->early = load->hurry = false;
-    load->failure = (struct err){0};
+    load->putting = load->sent = load->own = load->early = load->hurry = false;
+    load->failure = load->stall = (struct err){0};
     load->file_bytes = 0;
     load->next_offset = INT64_MIN;
 }
@@ -93,7 +93,7 @@ static void on_refused(struct load *load, enum upload_answer answer, const struc
     struct err reason = *err;
 
     if (answer == UPLOAD_FAILED && err->class == ERR_RETRY) {
-        load->stalled = true;
+        load->stall = *err;
         if (state(load) == SENDING) {
             sm_move(&load->sm, SEALED, err->text);
         }
@@ -147,7 +147,7 @@ static void on_last(void *context, enum upload_answer answer, const struct err *
 
 void load_pump(struct load *load)
 {
-    if (load->putting || load->stalled || load->failure.class != ERR_NONE) {
+    if (load->putting || load->stall.class != ERR_NONE || load->failure.class != ERR_NONE) {
         return;
     }
     if (load->sending.size == 0 && state(load) == SENDING) {
@@ -238,7 +238,7 @@ void load_absorb(struct load *load, const struct load_batch *batch, load_answere
     } else {
         load->batch = *batch;
         load->batch_next = 0;
-        load->stalled = false;
+        load->stall.class = ERR_NONE;
         fill(load);
     }
 }

@@ -103,7 +103,7 @@ void load_send(struct load *load, load_answered answer, void *context)
 
     must(state(load) == SEALED);
     load_begin_call(load, answer, context);
-    load->stalled = false;
+    load->stall.class = ERR_NONE;
     if (load->upload == NULL) {
         load->void_next = true;
         (void)err_set(&err, ERR_RETRY, "no row is left in the range of load job %s", load->intent.job.id);

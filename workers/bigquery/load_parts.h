@@ -12,11 +12,18 @@
 /* The picture is in load.c. */
 enum { IDLE, FILLING, SEALED, SENDING, WATCHING, RECOVERING, VOIDING, CLOSING };
 
+struct loads_topic {
+    char *name;
+    int32_t partitions;
+};
+
 struct loads {
     struct loads_options options; /* its texts are ours */
     struct avro_coder *coder;
     struct loads_counts counts;
     size_t open; /* loads */
+    struct loads_topic *topics;
+    size_t topic_count;
 };
 
 struct load {
@@ -38,7 +45,7 @@ struct load {
     struct buffer filling; /* never empty while there is a file: the last put has bytes */
     struct buffer sending; /* lent to the upload, or refused by it and to be put again; else empty */
     bool putting;          /* one of the two is lent */
-    bool stalled;          /* the last put failed and may be made again: the next call does */
+    struct err stall;      /* why the last put failed, which the next call makes again; class NONE: it did not */
     struct err failure;    /* the upload is dead: why */
     bool early;            /* by UPLOAD_EARLY */
 
