@@ -1,76 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Collation ids are part of the wire format and never change their meaning within a flavor; what SHOW COLLATION prints on
- * MySQL 9.7 and MariaDB 11.8 is compared in the unit test. MariaDB's NO PAD collations are the padding one's id + 1024, and its
- * UCA 14.0.0 collations are 256 ids a character set from 2048 on (utf8mb3, utf8mb4, ucs2, utf16, utf32).
+ * Collation ids are part of the wire format and never change their meaning within a flavor; what the servers list is compared
+ * in the unit test. MariaDB's NO PAD collations are the padding one's id + 1024, and its UCA 14.0.0 collations are 256 ids a
+ * character set from 2048 on.
  */
 #include "producer/binlog/charset.h"
 
 #include <string.h>
 
+#include "common/must.h"
 #include "common/utf8.h"
+#include "producer/binlog/charset_tables.h"
 
 #define MARIADB_NOPAD   1024
 #define MARIADB_UCA1400 2048
 #define UCA1400_IDS     256
 
-struct collation_range {
-    uint16_t first;
-    uint16_t last;
-    enum charset charset;
-};
-
-static const struct collation_range common_ranges[] = {
-    {5, 5, CHARSET_LATIN1},   {8, 8, CHARSET_LATIN1},   {11, 11, CHARSET_ASCII},  {15, 15, CHARSET_LATIN1},
-    {31, 31, CHARSET_LATIN1}, {33, 33, CHARSET_UTF8},   {45, 46, CHARSET_UTF8},   {47, 49, CHARSET_LATIN1},
-    {63, 63, CHARSET_BINARY}, {65, 65, CHARSET_ASCII},  {76, 76, CHARSET_UTF8},   {83, 83, CHARSET_UTF8},
-    {94, 94, CHARSET_LATIN1}, {192, 215, CHARSET_UTF8}, {223, 247, CHARSET_UTF8},
-};
-
-static const struct collation_range mysql_ranges[] = {
-    {255, 323, CHARSET_UTF8}, /* utf8mb4_0900 */
-};
-
-static const struct collation_range mariadb_ranges[] = {
-    {576, 578, CHARSET_UTF8}, /* utf8mb3: croatian, myanmar, thai */
-    {608, 610, CHARSET_UTF8}, /* utf8mb4: the same */
-};
-
-static enum charset find(const struct collation_range *ranges, size_t count, uint64_t collation)
+static enum charset find(const struct charset_collations *ranges, uint64_t collation)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (collation >= ranges[i].first && collation <= ranges[i].last) {
-            return ranges[i].charset;
+    for (; ranges->charset != CHARSET_UNKNOWN; ranges++) {
+        if (collation >= ranges->first && collation <= ranges->last) {
+            return ranges->charset;
         }
     }
     return CHARSET_UNKNOWN;
 }
 
-#define FIND(ranges, collation) find(ranges, sizeof ranges / sizeof ranges[0], collation)
-
 static enum charset of_mariadb(uint64_t collation)
 {
-    enum charset charset;
+    static const enum charset uca1400[] = {CHARSET_UTF8, CHARSET_UTF8, CHARSET_UCS2, CHARSET_UTF16, CHARSET_UTF32};
+    uint64_t block = (collation - MARIADB_UCA1400) / UCA1400_IDS;
 
     if (collation >= MARIADB_UCA1400) {
-        return collation < MARIADB_UCA1400 + 2 * UCA1400_IDS ? CHARSET_UTF8 : CHARSET_UNKNOWN;
+        return block < sizeof uca1400 / sizeof uca1400[0] ? uca1400[block] : CHARSET_UNKNOWN;
     }
-    if (collation >= MARIADB_NOPAD) {
-        collation -= MARIADB_NOPAD;
-    }
-    charset = FIND(mariadb_ranges, collation);
-    return charset != CHARSET_UNKNOWN ? charset : FIND(common_ranges, collation);
+    return find(charset_mariadb_collations, collation >= MARIADB_NOPAD ? collation - MARIADB_NOPAD : collation);
 }
 
 enum charset charset_of_collation(enum binlog_flavor flavor, uint64_t collation)
 {
-    enum charset charset;
-
-    if (flavor == BINLOG_MARIADB) {
-        return of_mariadb(collation);
-    }
-    charset = FIND(mysql_ranges, collation);
-    return charset != CHARSET_UNKNOWN ? charset : FIND(common_ranges, collation);
+    return flavor == BINLOG_MARIADB ? of_mariadb(collation) : find(charset_mysql_collations, collation);
 }
 
 /* How many bytes at the front are ASCII, in steps of 8 where possible. */
@@ -114,27 +83,95 @@ bool charset_is_utf8(const uint8_t *bytes, size_t size)
     return true;
 }
 
-/* 80 to 9f of code page 1252; the five that it leaves open stand for themselves. */
-static const uint16_t latin1_high[32] = {
-    0x20ac, 0x0081, 0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021, 0x02c6, 0x2030, 0x0160,
-    0x2039, 0x0152, 0x008d, 0x017d, 0x008f, 0x0090, 0x2018, 0x2019, 0x201c, 0x201d, 0x2022,
-    0x2013, 0x2014, 0x02dc, 0x2122, 0x0161, 0x203a, 0x0153, 0x009d, 0x017e, 0x0178,
-};
-
-size_t charset_latin1_to_utf8(uint8_t *out, const uint8_t *bytes, size_t size)
+bool charset_is_plain(enum charset charset, const uint8_t *bytes, size_t size)
 {
-    uint8_t *at = out;
-
-    for (size_t i = 0; i < size; i++) {
-        if (bytes[i] < 0x80) {
-            *at++ = bytes[i];
-        } else {
-            char text[4];
-            size_t step = utf8_encode(bytes[i] < 0xa0 ? latin1_high[bytes[i] - 0x80] : bytes[i], text);
-
-            memcpy(at, text, step);
-            at += step;
-        }
+    switch (charset) {
+    case CHARSET_UTF8:
+        return charset_is_utf8(bytes, size);
+    case CHARSET_UNKNOWN:
+    case CHARSET_BINARY:
+    case CHARSET_UCS2:
+    case CHARSET_UTF16:
+    case CHARSET_UTF16LE:
+    case CHARSET_UTF32:
+    case CHARSET_SWE7:
+        return false;
+    default:
+        return charset_is_ascii(bytes, size);
     }
-    return (size_t)(at - out);
+}
+
+/* ---- one character; 0: the bytes begin with none */
+
+static uint32_t unit_of(enum charset charset, const uint8_t *bytes)
+{
+    return charset == CHARSET_UTF16LE ? (uint32_t)(bytes[0] | bytes[1] << 8) : (uint32_t)(bytes[0] << 8 | bytes[1]);
+}
+
+static size_t decode_unicode(enum charset charset, const uint8_t *bytes, size_t size, uint32_t *ret_character)
+{
+    size_t unit_size = charset == CHARSET_UTF32 ? 4 : 2;
+    uint32_t low;
+
+    if (size < unit_size) {
+        return 0;
+    }
+    *ret_character = unit_of(charset, bytes);
+    if (charset == CHARSET_UTF32) {
+        *ret_character = *ret_character << 16 | unit_of(charset, bytes + 2);
+        return *ret_character <= 0x10ffff && (*ret_character < 0xd800 || *ret_character > 0xdfff) ? 4 : 0;
+    }
+    if (*ret_character < 0xd800 || *ret_character > 0xdfff) {
+        return 2;
+    }
+    low = size >= 4 ? unit_of(charset, bytes + 2) : 0;
+    if (charset == CHARSET_UCS2 || *ret_character > 0xdbff || low < 0xdc00 || low > 0xdfff) {
+        return 0;
+    }
+    *ret_character = 0x10000 + ((*ret_character - 0xd800) << 10) + (low - 0xdc00);
+    return 4;
+}
+
+static size_t decode_single(const struct charset_single *single, uint8_t byte, uint32_t *ret_character)
+{
+    if (byte < 0x80) {
+        *ret_character = single->low != NULL ? single->low[byte] : byte;
+    } else {
+        *ret_character = single->high[byte - 0x80];
+    }
+    return *ret_character == CHARSET_NONE ? 0 : 1;
+}
+
+static size_t decode(enum charset charset, const uint8_t *bytes, size_t size, uint32_t *ret_character)
+{
+    if (charset >= CHARSET_UCS2 && charset <= CHARSET_UTF32) {
+        return decode_unicode(charset, bytes, size, ret_character);
+    }
+    if (charset_singles[charset].high != NULL) {
+        return decode_single(&charset_singles[charset], *bytes, ret_character);
+    }
+    return charset_multi_decode(charset, bytes, size, ret_character);
+}
+
+bool charset_to_utf8(enum charset charset, const uint8_t *bytes, size_t size, uint8_t *out, size_t *ret_size)
+{
+    uint8_t *to = out;
+
+    must(charset != CHARSET_UNKNOWN && charset < CHARSET_COUNT);
+    *ret_size = 0;
+    if (charset <= CHARSET_ASCII) {
+        return false; /* what is not plain is no text of these */
+    }
+    for (size_t i = 0; i < size;) {
+        uint32_t character;
+        size_t step = decode(charset, bytes + i, size - i, &character);
+
+        if (step == 0) {
+            return false;
+        }
+        i += step;
+        to += utf8_encode(character, (char *)to);
+    }
+    *ret_size = (size_t)(to - out);
+    return true;
 }

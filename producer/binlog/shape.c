@@ -216,9 +216,7 @@ static void make_text_or_bytes(struct making *making, const char *text_type, con
     } else if (collation == 0) {
         set_trouble(making, "the log does not tell its character set: set binlog_row_metadata=FULL at the source");
     } else if (charset == CHARSET_UNKNOWN) {
-        set_trouble(making,
-                    "the character set of collation %llu is not handled yet; utf8mb4, utf8mb3, ascii, latin1 and binary are",
-                    (unsigned long long)collation);
+        set_trouble(making, "collation %llu is not known to this version", (unsigned long long)collation);
     }
     making->value->charset = charset;
     making->value->decode = charset == CHARSET_UNKNOWN ? NULL : charset == CHARSET_BINARY ? value_bytes : value_text;
@@ -295,18 +293,14 @@ static void free_labels(struct value_column *value)
 /* A value of ENUM or SET in the column's character set, as UTF-8. False: it can't be. */
 static bool make_label(struct value_label *label, enum charset charset, const uint8_t *bytes, size_t size)
 {
-    if (charset == CHARSET_LATIN1) {
-        label->text = malloc(size * CHARSET_LATIN1_GROWTH + 1);
-        must(label->text != NULL);
-        label->size = charset_latin1_to_utf8((uint8_t *)label->text, bytes, size);
+    label->text = malloc(size * CHARSET_GROWTH + 1);
+    must(label->text != NULL);
+    if (charset_is_plain(charset == CHARSET_BINARY ? CHARSET_UTF8 : charset, bytes, size)) {
+        memcpy(label->text, bytes, size);
+        label->size = size;
         return true;
     }
-    label->text = malloc(size + 1);
-    must(label->text != NULL);
-    memcpy(label->text, bytes, size);
-    label->size = size;
-    return charset == CHARSET_BINARY ? charset_is_utf8(bytes, size)
-                                     : charset != CHARSET_UNKNOWN && charset_is_utf8(bytes, size);
+    return charset != CHARSET_UNKNOWN && charset_to_utf8(charset, bytes, size, (uint8_t *)label->text, &label->size);
 }
 
 static void make_labels(struct making *making, size_t count_max)

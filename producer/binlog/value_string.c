@@ -2,8 +2,8 @@
 /*
  * value: text, bytes, ENUM, SET and JSON.
  *
- * A cell of text is always UTF-8. UTF-8 and ASCII point into the row; latin1 with letters beyond ASCII is written to the
- * scratch. BINARY(n) comes without its trailing zeros and gets them back.
+ * A cell of text is always UTF-8. UTF-8, and text of most sets that is ASCII only, points into the row; other text is written to
+ * the scratch. BINARY(n) comes without its trailing zeros and gets them back.
  */
 #include <string.h>
 #include <zlib.h>
@@ -63,16 +63,16 @@ static const uint8_t *read_sized(const struct value_column *column, struct curso
 
 static void set_text(enum charset charset, const uint8_t *bytes, size_t size, struct scratch *scratch, struct cell *cell)
 {
-    bool fits = charset == CHARSET_UTF8 ? charset_is_utf8(bytes, size) : charset_is_ascii(bytes, size);
+    uint8_t *out;
+    size_t out_size;
 
     value_set_bytes(cell, bytes, size);
-    if (fits) {
+    if (charset_is_plain(charset, bytes, size)) {
         return;
     }
-    if (charset == CHARSET_LATIN1) {
-        uint8_t *out = scratch_take(scratch, size * CHARSET_LATIN1_GROWTH);
-
-        value_set_bytes(cell, out, charset_latin1_to_utf8(out, bytes, size));
+    out = scratch_take(scratch, size * CHARSET_GROWTH);
+    if (charset_to_utf8(charset, bytes, size, out, &out_size)) {
+        value_set_bytes(cell, out, out_size);
     } else {
         cell->state = CELL_UNREPRESENTABLE;
     }
