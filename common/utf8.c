@@ -64,33 +64,54 @@ size_t utf8_encode(uint32_t character, char text[4])
     return size;
 }
 
-/* How many characters of ASCII the text begins with. Eight bytes at a time: most texts are nothing else. */
-static size_t ascii_run(const char *text, size_t size)
+#define HIGH_BITS UINT64_C(0x8080808080808080)
+
+static uint64_t load_eight(const char *text)
 {
-    size_t at = 0;
+    uint64_t eight;
 
-    for (; size - at >= 8; at += 8) {
-        uint64_t eight;
+    memcpy(&eight, text, sizeof eight);
+    return eight;
+}
 
-        memcpy(&eight, text + at, sizeof eight);
-        if (eight & UINT64_C(0x8080808080808080)) {
-            break;
+static uint32_t load_four(const char *text)
+{
+    uint32_t four;
+
+    memcpy(&four, text, sizeof four);
+    return four;
+}
+
+/* Is there nothing but ASCII? Eight bytes at a time; the last eight may lie over the ones before, so that no byte is left over.
+ */
+static bool is_ascii(const char *text, size_t size)
+{
+    uint64_t any = 0;
+
+    if (size >= 8) {
+        for (size_t at = 0; at < size - 8; at += 8) {
+            any |= load_eight(text + at);
         }
+        any |= load_eight(text + size - 8);
+    } else if (size >= 4) {
+        any = load_four(text) | load_four(text + size - 4);
+    } else if (size > 0) {
+        any = (uint8_t)(text[0] | text[size / 2] | text[size - 1]);
     }
-    while (at < size && (uint8_t)text[at] < 0x80) {
-        at++;
-    }
-    return at;
+    return (any & HIGH_BITS) == 0;
 }
 
 bool utf8_valid(const char *text, size_t size)
 {
-    size_t at = ascii_run(text, size);
+    size_t at = 0;
 
+    if (is_ascii(text, size)) { /* as most texts are */
+        return true;
+    }
     while (at < size) {
         uint32_t character;
         size_t step =
-            (uint8_t)text[at] < 0x80 ? ascii_run(text + at, size - at) : utf8_decode(text + at, size - at, &character);
+            size - at >= 8 && (load_eight(text + at) & HIGH_BITS) == 0 ? 8 : utf8_decode(text + at, size - at, &character);
 
         if (step == 0) {
             return false;

@@ -802,6 +802,9 @@ static void test_row_fit__says_what_widens_without_loss(void **state)
     assert_int_equal(fit(COLUMN_DECIMAL, 10, 2, BIGQUERY_FLOAT64), ROW_FIT_NEVER);
     assert_int_equal(fit(COLUMN_DECIMAL, 10, 0, BIGQUERY_INT64), ROW_FIT_NEVER);
     assert_int_equal(fit(COLUMN_DECIMAL, 40, 2, BIGQUERY_NUMERIC), ROW_FIT_NEVER);
+    assert_int_equal(fit(COLUMN_DECIMAL, 38, 38, BIGQUERY_BIGNUMERIC), ROW_FIT_ALWAYS);
+    assert_int_equal(fit(COLUMN_DECIMAL, 65, 39, BIGQUERY_BIGNUMERIC), ROW_FIT_NEVER); /* no schema of ours has such */
+    assert_int_equal(fit(COLUMN_DECIMAL, 1, 255, BIGQUERY_STRING), ROW_FIT_NEVER);
     assert_int_equal(fit(COLUMN_FLOAT, 0, 0, BIGQUERY_STRING), ROW_FIT_NEVER);
     assert_int_equal(fit(COLUMN_DATE, 0, 0, BIGQUERY_DATETIME), ROW_FIT_ALWAYS);
     assert_int_equal(fit(COLUMN_DATE, 0, 0, BIGQUERY_TIMESTAMP), ROW_FIT_NEVER);
