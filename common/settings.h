@@ -26,6 +26,7 @@ enum tls_mode { TLS_VERIFY, TLS_VERIFY_CA, TLS_OFF };
 enum on_table_error { ON_TABLE_ERROR_STOP };
 enum warehouse_kind { WAREHOUSE_SQLITE, WAREHOUSE_BIGQUERY };
 enum bigquery_method { BIGQUERY_AUTO, BIGQUERY_APPEND, BIGQUERY_LOAD };
+enum bigquery_hosts { BIGQUERY_HOSTS_KNOWN, BIGQUERY_HOSTS_ANY };
 enum bigquery_compression { BIGQUERY_COMPRESSION_NONE, BIGQUERY_COMPRESSION_GZIP };
 enum bigquery_view { BIGQUERY_VIEW_PLAIN, BIGQUERY_VIEW_BASE };
 enum bigquery_deletes { BIGQUERY_DELETES_HIDE, BIGQUERY_DELETES_KEEP };
@@ -115,6 +116,7 @@ struct settings_bigquery {
     int64_t retry_ms;          /* a REST call is tried again for so long */
     char *credentials;         /* file, "none", or NULL: as Google's libraries look for them */
     char *impersonate;         /* service account's e-mail; NULL */
+    enum bigquery_hosts credentials_hosts; /* of the URLs in the file of credentials */
     char *quota_project;       /* NULL */
     struct text_pairs prices;  /* for `check --cost`: see workers/bigquery/cost.h */
     int64_t queries_a_day;     /* of each latest view, for the same */

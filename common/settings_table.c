@@ -27,6 +27,7 @@ static const char *const log_formats[] = {"logfmt", "json", NULL};
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const tls_modes[] = {"verify", "verify_ca", "off", NULL};
 static const char *const table_errors[] = {"stop", NULL};
+static const char *const credentials_hosts[] = {"known", "any", NULL};
 static const char *const warehouses[] = {"sqlite", "bigquery", NULL};
 static const char *const methods[] = {"auto", "append", "load", NULL};
 static const char *const compressions[] = {"none", "gzip", NULL};
@@ -505,6 +506,13 @@ const struct setting settings_table[] = {
      .offset = PLACE(bigquery.credentials),
      .sentence = "File of a service-account key or an external account (Workload Identity Federation), or none for an emulator. "
                  "Without it: GOOGLE_APPLICATION_CREDENTIALS, then gcloud's own file, then the metadata server."},
+    {.path = "bigquery.credentials_hosts",
+     .type = SETTING_CHOICE,
+     .offset = PLACE(bigquery.credentials_hosts),
+     .standard = "known",
+     .choices = credentials_hosts,
+     .sentence = "known: the URLs in the file of credentials must be https and Google's, or AWS's; any: a file that was tampered with "
+                 "could have tokens sent anywhere. For tests."},
     {.path = "bigquery.impersonate",
      .type = SETTING_TEXT,
      .offset = PLACE(bigquery.impersonate),

@@ -238,7 +238,8 @@ static const struct warehouse_calls calls = {
 static int open_parts(struct bigquery_warehouse *self, struct err *err)
 {
     const struct settings_bigquery *settings = &self->settings->bigquery;
-    const struct token_options token_options = {.credentials = settings->credentials, .impersonate = settings->impersonate};
+    const struct token_options token_options = {.credentials = settings->credentials, .impersonate = settings->impersonate,
+        .trust_any_host = settings->credentials_hosts == BIGQUERY_HOSTS_ANY};
     const struct rest_options rest_options = {
         .endpoint = settings->endpoint, .quota_project = settings->quota_project, .retry_ms = (uint64_t)settings->retry_ms};
     const struct grpc_options grpc_options = {.endpoint = settings->storage_endpoint,

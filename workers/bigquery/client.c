@@ -26,13 +26,27 @@ struct client {
     char authorization[8192];
     struct err token_err;
     bool done;
+    uv_prepare_t before_wait;
+    const bool *awaited;
 };
+
+/* A turn of the loop runs timers first and then waits for sockets: what a timer has done must end that wait. */
+static void on_before_wait(uv_prepare_t *prepare)
+{
+    struct client *client = prepare->data;
+
+    if (client->awaited != NULL && *client->awaited) {
+        uv_stop(&client->loop);
+    }
+}
 
 static void wait_until(struct client *client, const bool *done)
 {
+    client->awaited = done;
     while (!*done) {
         (void)uv_run(&client->loop, UV_RUN_ONCE);
     }
+    client->awaited = NULL;
 }
 
 static void on_closed(void *context)
@@ -46,7 +60,8 @@ static int open_parts(struct client *client, struct err *err)
 {
     const struct settings_bigquery *settings = &client->settings->bigquery;
     const struct http_options http = {.ca_file = settings->ca_file};
-    const struct token_options token = {.credentials = settings->credentials, .impersonate = settings->impersonate};
+    const struct token_options token = {.credentials = settings->credentials, .impersonate = settings->impersonate,
+        .trust_any_host = settings->credentials_hosts == BIGQUERY_HOSTS_ANY};
     const struct rest_options rest = {.endpoint = settings->endpoint, .quota_project = settings->quota_project, .retry_ms = (uint64_t)settings->retry_ms};
     const struct grpc_options grpc = {.endpoint = settings->storage_endpoint, .ca_file = settings->ca_file};
 
@@ -63,6 +78,9 @@ int client_new(const struct settings *settings, struct client **ret_client, stru
     struct client *client = calloc(1, sizeof *client);
 
     must(client != NULL && uv_loop_init(&client->loop) == 0);
+    must(uv_prepare_init(&client->loop, &client->before_wait) == 0);
+    must(uv_prepare_start(&client->before_wait, on_before_wait) == 0);
+    client->before_wait.data = client;
     client->settings = settings;
     if (open_parts(client, err) != 0) {
         client_free(client);
@@ -89,6 +107,7 @@ void client_free(struct client *client)
     client->done = false;
     http_close(client->http, on_closed, client);
     wait_until(client, &client->done);
+    uv_close((uv_handle_t *)&client->before_wait, NULL);
     must(uv_run(&client->loop, UV_RUN_DEFAULT) == 0 && uv_loop_close(&client->loop) == 0);
     explicit_bzero(client->authorization, sizeof client->authorization);
     free(client);
