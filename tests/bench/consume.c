@@ -2,12 +2,12 @@
 /*
  * consume: as fast as messages can be had out of Kafka, and rows into SQLite: librdkafka alone, then SQLite alone, on one thread.
  *
- *     consume BOOTSTRAP TOPIC COUNT SQLITE_FILE
+ *     consume BOOTSTRAP TOPIC COUNT [SQLITE_FILE]
  *
  * Reads COUNT messages from the beginning of all partitions, with the worker's budgets, and throws them away; then inserts as many
  * rows of their mean size, 5,000 a transaction, by one prepared statement into a new table of SQLITE_FILE, with the worker's pragmas.
  * One line says both. The worker's own speed is read beside them: it decodes between the two, and its rows have a column each, not one
- * blob. The file must not exist; it stays.
+ * blob. The file must not exist; it stays. Without it only the messages are read.
  */
 #include <inttypes.h>
 #include <librdkafka/rdkafka.h>
@@ -189,24 +189,30 @@ out:
 
 int main(int argc, char **argv)
 {
-    uint64_t count = argc == 5 ? strtoull(argv[3], NULL, 10) : 0;
+    uint64_t count = argc == 4 || argc == 5 ? strtoull(argv[3], NULL, 10) : 0;
+    const char *file = argc == 5 ? argv[4] : NULL;
     struct tally tally = {0};
     struct err err = {0};
     double sqlite_s = 0;
 
     if (count == 0) {
-        (void)fprintf(stderr, "usage: consume BOOTSTRAP TOPIC COUNT SQLITE_FILE\n");
+        (void)fprintf(stderr, "usage: consume BOOTSTRAP TOPIC COUNT [SQLITE_FILE]\n");
         return CLI_USAGE;
     }
-    if (access(argv[4], F_OK) == 0) {
-        (void)fprintf(stderr, "consume: %s exists\n", argv[4]);
+    if (file != NULL && access(file, F_OK) == 0) {
+        (void)fprintf(stderr, "consume: %s exists\n", file);
         return CLI_FAILED;
     }
-    if (run_kafka(argv[1], argv[2], count, &tally, &err) != 0 || run_sqlite(argv[4], &tally, &sqlite_s, &err) != 0) {
+    if (run_kafka(argv[1], argv[2], count, &tally, &err) != 0 ||
+        (file != NULL && run_sqlite(file, &tally, &sqlite_s, &err) != 0)) {
         (void)fprintf(stderr, "consume: %s\n", err.text);
         return CLI_FAILED;
     }
-    printf("%" PRIu64 " messages of %" PRIu64 " bytes: consumed in %.3f s (%.0f a second), inserted in %.3f s (%.0f a second)\n", tally.count,
-           tally.bytes / tally.count, tally.seconds, (double)tally.count / tally.seconds, sqlite_s, (double)tally.count / sqlite_s);
+    printf("%" PRIu64 " messages of %" PRIu64 " bytes: consumed in %.3f s (%.0f a second)", tally.count, tally.bytes / tally.count,
+           tally.seconds, (double)tally.count / tally.seconds);
+    if (file != NULL) {
+        printf(", inserted in %.3f s (%.0f a second)", sqlite_s, (double)tally.count / sqlite_s);
+    }
+    printf("\n");
     return CLI_OK;
 }
