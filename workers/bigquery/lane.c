@@ -248,12 +248,11 @@ static void lane_free(struct lane *lane)
     }
     *at = lane->next;
     append_deinit(&lane->append);
+    lane_forget_writer(lane);
     for (size_t i = 0; i < lane->mapping_count; i++) {
-        row_program_free(lane->mappings[i].program);
         history_unref(lane->mappings[i].history);
     }
     free(lane->mappings);
-    append_writer_unref(lane->writer);
     history_unref(lane->history);
     free(lane->topic);
     free(lane->id);

@@ -3,13 +3,12 @@
  * Before rows of a schema are planned: the table has its columns, the lane knows where each goes, and has a write stream. A stream is
  * made here, when there is a row to send, and not by a lane whose partition is silent: the service allows 10,000 an hour.
  *
- * A schema whose rows the table can't take, by bigquery.on_type_change, is ready too: planning refuses its rows, one by one, so they go
- * to the dead letters.
+ * A schema whose rows the history refuses (bigquery.on_type_change) is ready too: planning refuses its rows, one by one, and so they
+ * go to the dead letters.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/log.h"
 #include "common/must.h"
 #include "workers/bigquery/lane_parts.h"
 #include "workers/bigquery/storage_messages.h"
@@ -32,14 +31,16 @@ static void drop_program(struct mapping *mapping)
     mapping->program = NULL;
 }
 
-void lane_forget_programs(struct lane *lane)
+void lane_forget_writer(struct lane *lane)
 {
     for (size_t i = 0; i < lane->mapping_count; i++) {
         drop_program(&lane->mappings[i]);
     }
+    append_writer_unref(lane->writer);
+    lane->writer = NULL;
 }
 
-static void map(struct lane *lane, const struct schema *schema, struct history *history, const struct err *poison)
+static void map(struct lane *lane, const struct schema *schema, struct history *history)
 {
     struct mapping *mapping = find_mapping(lane, schema);
 
@@ -51,8 +52,7 @@ static void map(struct lane *lane, const struct schema *schema, struct history *
     }
     drop_program(mapping);
     history_unref(mapping->history);
-    mapping->history = history != NULL ? history_ref(history) : NULL;
-    mapping->poison = poison != NULL ? *poison : (struct err){0};
+    mapping->history = history_ref(history);
 }
 
 const struct row_program *lane_program(void *context, const struct schema *schema, struct err *err)
@@ -61,8 +61,8 @@ const struct row_program *lane_program(void *context, const struct schema *schem
     struct mapping *mapping = find_mapping(lane, schema);
 
     must(mapping != NULL);
-    if (mapping->poison.class != ERR_NONE) {
-        *err = mapping->poison;
+    if (mapping->history->refusal != NULL) {
+        (void)err_set(err, ERR_POISON, "%s", mapping->history->refusal);
         return NULL;
     }
     if (mapping->program == NULL &&
@@ -75,10 +75,9 @@ const struct row_program *lane_program(void *context, const struct schema *schem
 /* The newest layout serves all rows; older calls end with the requests that were made for them. */
 static void adopt(struct lane *lane, struct history *history)
 {
-    if (lane->writer == NULL || history->generation > lane->writer->generation || lane->history->targets == NULL) {
-        lane_forget_programs(lane);
+    if (lane->writer == NULL || history->generation > lane->writer->generation) {
+        lane_forget_writer(lane);
         lane_set_history(lane, history);
-        append_writer_unref(lane->writer);
         lane->writer = append_writer_new(&history->layout, history->generation);
     }
     memcpy(lane->mark.table, history->hash, sizeof lane->mark.table);
@@ -152,20 +151,14 @@ static void on_table(void *context, struct history *history, const struct err *e
     if (lane == NULL) {
         return;
     }
-    if (err != NULL && err->class == ERR_POISON) {
-        log_warn("unwritable schema", "topic=%s partition=%d next=%q reason=%q", lane->topic, lane->partition, "rows to the dead letters", err->text);
-        map(lane, lane->schema, NULL, err);
-        lane_answer(lane, NULL, "its rows can't be written");
-        return;
-    }
     if (err != NULL) {
         lane_answer(lane, err, "no table");
         return;
     }
     lane->fresh = false;
     adopt(lane, history);
-    map(lane, lane->schema, history, NULL);
-    if (append_stream(&lane->append) == NULL) {
+    map(lane, lane->schema, history);
+    if (append_stream(&lane->append) == NULL && history->refusal == NULL) {
         make_stream(lane);
     } else {
         lane_answer(lane, NULL, "ready");

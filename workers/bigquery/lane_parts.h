@@ -31,7 +31,6 @@ struct mapping {
     const struct schema *schema;
     struct history *history;     /* owned reference: its targets are the schema's */
     struct row_program *program; /* for the lane's writer; NULL: not compiled yet */
-    struct err poison;           /* class ERR_POISON: its rows never can be, and why */
 };
 
 /* A question to the tables, which can't be withdrawn: the answer finds no lane when that is closed. */
@@ -97,11 +96,12 @@ void lane_answer(struct lane *lane, const struct err *err, const char *why);
 struct question *lane_ask(struct lane *lane);
 /* The lane that asked, or NULL; the question is gone. */
 struct lane *lane_take_question(void *context);
-void lane_forget_programs(struct lane *lane);
 /* Takes a reference; NULL: none. */
 void lane_set_history(struct lane *lane, struct history *history);
 
 /* lane_ensure.c */
+/* Writer and programs are made anew of the next history that ensure finds. */
+void lane_forget_writer(struct lane *lane);
 const struct row_program *lane_program(void *context, const struct schema *schema, struct err *err);
 
 #endif

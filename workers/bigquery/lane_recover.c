@@ -243,16 +243,16 @@ static int check_table(const struct lane *lane, struct err *err)
     }
     if (lane->history == NULL) {
         return err_set(err, ERR_FATAL,
-                       "the history of %s was written into, and is not there: dropped, or the settings name another project, dataset or table now. A dropped "
-                       "one can be brought back for as long as time travel reaches (7 days by default), but as a new table: so bring its rows back "
-                       "under another name, and begin the topic in a new history (another worker.group)",
-                       lane->topic);
+                       "rows of %s were written into a history (mark %s) that is not there: it was dropped, or the settings name another project, dataset "
+                       "or table now. Nothing is made in its place. Bring it back within 7 days: bq cp DATASET.TABLE@MS DATASET.TABLE (MS: a time before "
+                       "it was dropped), then bq update --set_label kakehi_continues:%s PROJECT:DATASET.TABLE",
+                       lane->topic, hash, hash);
     }
     return err_set(err, ERR_FATAL,
-                   "%s is not the table that the rows before were written into: it was dropped and made again, or the settings name another one. "
-                   "Nothing is written, since the earlier rows would be missing. Point the settings back, or begin the topic anew (another worker.group) "
-                   "in an empty history",
-                   lane->history->parent);
+                   "%s is another table than the one that rows were written into (mark %s, this is %s): it was dropped and made again, or the "
+                   "settings point elsewhere. Put the old one back; if this is it, undeleted: bq update --set_label kakehi_continues:%s %s:%s.%s",
+                   lane->history->parent, hash, lane->history->hash, hash, lane->history->names.project, lane->history->names.dataset,
+                   lane->history->names.history);
 }
 
 static void on_found(void *context, struct history *history, const struct err *err)
@@ -290,6 +290,7 @@ void lane_recover(struct lane *lane, int64_t committed, const char *mark, lane_r
     lane->committed = committed;
     lane->fresh = true;
     append_to(&lane->append, NULL);
+    lane_forget_writer(lane);
     sm_move(&lane->sm, FIND, "recover");
     if (committed >= 0 && mark_parse(mark, &lane->found, &err) != 0) {
         lane_answer(lane, &err, "a mark that can't be read");
