@@ -336,7 +336,7 @@ static struct row_place decimal_skip(struct row_place place, struct row_walk *wa
     return place;
 }
 
-static struct row_place decimal_text(struct row_place place, struct row_walk *walk, const struct row_step *step)
+static struct row_place decimal_to_numeric(struct row_place place, struct row_walk *walk, const struct row_step *step)
 {
     size_t size;
     const uint8_t *bytes = take_decimal(&place, walk, &size);
@@ -514,7 +514,7 @@ struct steps_of {
 static const struct steps_of steps_of[COLUMN_TYPE_COUNT] = {
     [COLUMN_LONG] = {long_skip, long_to_varint, long_to_double, long_to_text},
     [COLUMN_ULONG] = {ulong_skip, ulong_to_varint, ulong_to_double, ulong_to_text},
-    [COLUMN_DECIMAL] = {decimal_skip, NULL, NULL, decimal_text},
+    [COLUMN_DECIMAL] = {decimal_skip, NULL, NULL, decimal_to_numeric},
     [COLUMN_DECIMAL_TEXT] = {bytes_skip, NULL, NULL, bytes_to_text},
     [COLUMN_FLOAT] = {float_skip, NULL, float_to_double, NULL},
     [COLUMN_DOUBLE] = {double_skip, NULL, double_to_double, NULL},
