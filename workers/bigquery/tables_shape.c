@@ -306,9 +306,9 @@ static void append_description(struct buffer *out, const struct table *table, si
     }
 }
 
-static json_t *make_field(const char *name, enum bigquery_type type, const char *description)
+static json_t *make_field(const char *name, enum bigquery_type type, const char *mode, const char *description)
 {
-    json_t *field = json_pack("{s:s, s:s, s:s}", "name", name, "type", bigquery_type_word(type), "mode", "NULLABLE");
+    json_t *field = json_pack("{s:s, s:s, s:s}", "name", name, "type", bigquery_type_word(type), "mode", mode);
 
     must(field != NULL);
     if (description != NULL) {
@@ -325,11 +325,13 @@ static json_t *column_field(const struct table *table, size_t column, const char
     json_t *field;
 
     append_description(&description, table, column);
-    field = make_field(name, bigquery_type_of(&table->columns[column]), buffer_text(&description));
+    field = make_field(name, bigquery_type_of(&table->columns[column]), "NULLABLE", buffer_text(&description));
     buffer_deinit(&description);
     return field;
 }
 
+/* The metadata is never null. REQUIRED as its fields in a load file's Avro schema are: BigQuery compares a column's mode with that
+ * of the file. */
 static json_t *history_fields(const struct table *table)
 {
     static const char *const words[BIGQUERY_META_COUNT] = {
@@ -350,7 +352,7 @@ static json_t *history_fields(const struct table *table)
         must(json_array_append_new(fields, column_field(table, i, buffer_text(&name))) == 0);
     }
     for (int i = 0; i < BIGQUERY_META_COUNT; i++) {
-        json_t *field = make_field(bigquery_meta_columns[i].name, bigquery_meta_columns[i].type, words[i]);
+        json_t *field = make_field(bigquery_meta_columns[i].name, bigquery_meta_columns[i].type, "REQUIRED", words[i]);
 
         must(json_array_append_new(fields, field) == 0);
     }
