@@ -51,6 +51,12 @@ def peak_mib(pid):
     return int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) / 1024
 
 
+def loop_thread(pid):
+    """Seconds that the worker's loop ran, and that it was ready but had no CPU."""
+    ran, waited, _ = Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()
+    return int(ran) / 1e9, int(waited) / 1e9
+
+
 def report(what, rows, wall, cpu, note=""):
     print(f"  {what:34} {rows / wall:12,.0f} rows/s {cpu / rows * 1e6:8.2f} CPU s/million rows  {note}", flush=True)
 
@@ -81,8 +87,9 @@ def append(path, rows, compression, consumed_rate):
         return re.search(r"^\{.*\}$", sink.text(), re.M)
     answer = json.loads(wait_for(done, lambda: f"{rows} rows at the sink:\n{worker.text()[-3000:]}", 900, 0.2)[0])
     wall, pid = answer["seconds"], worker.popen.pid
+    ran, waited = loop_thread(pid)
     note = (f"peak RSS {peak_mib(pid):.0f} MiB, {answer['requests']} requests, {answer['bytes'] / answer['rows']:.0f} bytes a row, "
-            f"sink {cpu_seconds(sink.popen.pid) / rows * 1e6:.2f} CPU s/million rows")
+            f"loop ran {ran:.1f} s of {wall:.1f}, without a CPU {waited:.1f} s, sink {cpu_seconds(sink.popen.pid) / rows * 1e6:.2f} CPU s/million rows")
     report(f"kakehi-worker, {compression}", rows, wall, cpu_seconds(pid), note)
     print(f"  {'':34} {100 * rows / wall / consumed_rate:12.0f} % of the consume rate (goal: 40)", flush=True)
     worker.must_stop(30)

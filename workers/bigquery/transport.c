@@ -71,7 +71,8 @@ struct transport {
     bool timer_alive;
     struct tls *tls; /* NULL: plaintext, or not connected yet */
     struct buffer plain;
-    struct err err; /* of the last address, or why it failed */
+    struct write *spare; /* writes that are done, their memory with them: for the next ones */
+    struct err err;      /* of the last address, or why it failed */
     uint64_t taken_bytes;
     uint64_t written_bytes;
     uint64_t received_bytes;
@@ -83,6 +84,7 @@ struct transport {
 struct write {
     uv_write_t request;
     struct transport *transport;
+    struct write *next;  /* while it is spare */
     struct buffer bytes; /* owned */
 };
 
@@ -99,11 +101,23 @@ static bool invariant(const struct sm *machine)
 
 /* ---- ends */
 
+static void free_spare(struct transport *transport)
+{
+    while (transport->spare != NULL) {
+        struct write *write = transport->spare;
+
+        transport->spare = write->next;
+        buffer_deinit(&write->bytes);
+        free(write);
+    }
+}
+
 static void finish_if_gone(struct transport *transport)
 {
     if (sm_at(&transport->sm) != CLOSING || transport->looking || transport->tcp_alive || transport->timer_alive) {
         return;
     }
+    free_spare(transport);
     tls_free(transport->tls);
     uv_freeaddrinfo(transport->addresses);
     buffer_deinit(&transport->plain);
@@ -137,14 +151,35 @@ static void fail(struct transport *transport)
 
 /* ---- writing */
 
+/* One with no bytes. There are never more than fill the queue. */
+static struct write *take_write(struct transport *transport)
+{
+    struct write *write = transport->spare;
+
+    if (write == NULL) {
+        write = calloc(1, sizeof *write);
+        must(write != NULL);
+        write->transport = transport;
+        return write;
+    }
+    transport->spare = write->next;
+    buffer_clear(&write->bytes);
+    return write;
+}
+
+static void give_write(struct write *write)
+{
+    write->next = write->transport->spare;
+    write->transport->spare = write;
+}
+
 static void on_written(uv_write_t *request, int status)
 {
     struct write *write = (struct write *)request;
     struct transport *transport = write->transport;
 
     transport->written_bytes += write->bytes.size;
-    buffer_deinit(&write->bytes);
-    free(write);
+    give_write(write);
     if (sm_at(&transport->sm) == CLOSING) {
         return; /* the socket's own close follows */
     }
@@ -156,22 +191,16 @@ static void on_written(uv_write_t *request, int status)
     }
 }
 
-/* Takes the bytes. */
-static void write_out(struct transport *transport, struct buffer *bytes)
+/* Its bytes go to the system; the write is spare when they are there. */
+static void write_out(struct transport *transport, struct write *write)
 {
-    struct write *write = calloc(1, sizeof *write);
-    uv_buf_t part;
+    uv_buf_t part = uv_buf_init((char *)write->bytes.bytes, (unsigned)write->bytes.size);
     int result;
 
-    must(write != NULL);
-    write->transport = transport;
-    write->bytes = *bytes;
-    part = uv_buf_init((char *)write->bytes.bytes, (unsigned)write->bytes.size);
     transport->taken_bytes += write->bytes.size;
     result = uv_write(&write->request, (uv_stream_t *)&transport->tcp, &part, 1, on_written);
     if (result != 0) {
-        buffer_deinit(&write->bytes);
-        free(write);
+        give_write(write);
         (void)err_set(&transport->err, ERR_RETRY, "%s: writing: %s", transport_describe(transport), uv_strerror(result));
         fail(transport);
     }
@@ -179,11 +208,13 @@ static void write_out(struct transport *transport, struct buffer *bytes)
 
 static void flush_tls(struct transport *transport)
 {
-    struct buffer cipher = {0};
+    struct write *write = take_write(transport);
 
-    tls_take(transport->tls, &cipher);
-    if (cipher.size > 0) {
-        write_out(transport, &cipher);
+    tls_take(transport->tls, &write->bytes);
+    if (write->bytes.size > 0) {
+        write_out(transport, write);
+    } else {
+        give_write(write);
     }
 }
 
@@ -199,12 +230,12 @@ size_t transport_room(const struct transport *transport)
 
 void transport_send(struct transport *transport, const struct buffer *bytes)
 {
-    struct buffer copy = {0};
-
     must(transport_room(transport) > 0 && bytes->size > 0);
     if (transport->tls == NULL) {
-        buffer_append(&copy, bytes->bytes, bytes->size);
-        write_out(transport, &copy);
+        struct write *write = take_write(transport);
+
+        buffer_append(&write->bytes, bytes->bytes, bytes->size);
+        write_out(transport, write);
     } else if (tls_send(transport->tls, bytes->bytes, bytes->size, &transport->err) == 0) {
         flush_tls(transport);
     } else {

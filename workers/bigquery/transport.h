@@ -16,8 +16,8 @@
 #include "common/err.h"
 #include "workers/bigquery/tls.h"
 
-#define TRANSPORT_QUEUE_BYTES_MAX (1 << 20)   /* taken and not yet in the system's buffer */
-#define TRANSPORT_CHUNK_BYTES     (256 << 10) /* of one transport_send, at most */
+#define TRANSPORT_QUEUE_BYTES_MAX (1 << 20)  /* taken and not yet in the system's buffer */
+#define TRANSPORT_CHUNK_BYTES     (64 << 10) /* of one transport_send, at most */
 
 struct transport;
 
