@@ -13,6 +13,8 @@ The switches; the default is how it is built, the others are careless variants o
   resolve   False: appends that nobody answered are left as they are when a file is begun (breaks D5)
   once      False: a job id can be used twice; a world that is not
   bad       message 0 of partition 0 can't be loaded
+  void      an intent may turn out not to be buildable any more; "doomed": a job that is bound to fail uses its id up, then appends;
+            "empty": a job of no rows does (careless: it reads as done)
   switch    the partition begins with an append under way
 """
 from collections import namedtuple
@@ -24,14 +26,15 @@ Worker = namedtuple("Worker", "phase gen part off intent rows")
 State = namedtuple("State", "owner gen workers commit jobs net sealed kept dead moves crashes losses ids")
 IDLE = Worker("idle", (), 0, 0, None, ())
 MESSAGES = 2
+DOOMED = ("no", "file")
 IDS_MAX = 8
 
 
 class Load:
-    def __init__(self, stored=True, keep=True, span=1, append=True, resolve=True, once=True, bad=False, switch=False,
+    def __init__(self, stored=True, keep=True, span=1, append=True, resolve=True, once=True, bad=False, switch=False, void=None,
                  moves=2, crashes=1, losses=1):
         self.stored, self.keep, self.span, self.append = stored, keep, span, append
-        self.resolve, self.once, self.bad, self.switch = resolve, once, bad, switch
+        self.resolve, self.once, self.bad, self.switch, self.void = resolve, once, bad, switch, void
         self.budget = (moves, crashes, losses)
 
     def init(self):
@@ -76,7 +79,7 @@ class Load:
     def world(self, s):
         for k, (job, rows, state) in enumerate(s.jobs):
             if state == "runs":
-                end = "failed" if self.bad and (0, 0) in rows else "done"
+                end = "failed" if self.bad and (0, 0) in rows or DOOMED in rows else "done"
                 yield f"job {job} ends: {end}", s._replace(jobs=s.jobs[:k] + ((job, rows, end),) + s.jobs[k + 1:])
         if s.moves:
             for part in range(self.span):
@@ -150,6 +153,9 @@ class Load:
     def ask(self, s, who, me):
         job, end = me.intent
         state = next((state for known, _, state in s.jobs if known == job), "unknown")
+        if state == "unknown" and self.void:
+            rows = (DOOMED,) if self.void == "doomed" else ()
+            yield f"job {job} is unknown, and its file can't be built: uses the id up", self.put(s, who, me._replace(phase="insert", rows=rows))
         if state == "unknown" and self.keep:
             yield f"job {job} is unknown: builds its file again", self.put(s, who, me._replace(phase="insert", rows=self.content(s, who, me, job)))
         elif state == "unknown":
@@ -167,9 +173,10 @@ class Load:
         if not self.mine(s, who, me):
             yield "its append's commit is refused", self.put(s, who, IDLE)
             return
-        rows = tuple((me.part, i) for i in range(me.off, MESSAGES) if (me.part, i) != (0, 0))
-        after = self.commit(s._replace(kept=s.kept + rows, dead=s.dead | {(0, 0)}), me.part, (MESSAGES, None))
-        yield f"appends {rows}, (0, 0) to the dead letters", self.put(after, who, IDLE)
+        dead = {(0, 0)} if self.bad else set()
+        rows = tuple((me.part, i) for i in range(me.off, MESSAGES) if (me.part, i) not in dead)
+        after = self.commit(s._replace(kept=s.kept + rows, dead=s.dead | dead), me.part, (MESSAGES, None))
+        yield f"appends {rows}, {sorted(dead)} to the dead letters", self.put(after, who, IDLE)
 
 
 CASES = [
@@ -177,8 +184,11 @@ CASES = [
     ("D4 a bad row: the range by appends", Load(bad=True), "holds"),
     ("D2, D4 more faults", Load(bad=True, moves=3, crashes=2, losses=2), "holds"),
     ("D5 an append under way is resolved before the file", Load(switch=True), "holds"),
+    ("D2 an intent that can't be built again is used up", Load(void="doomed"), "holds"),
+    ("D2, D4 the same, with a bad row and more faults", Load(void="doomed", bad=True, moves=3, crashes=2, losses=2), "holds"),
     ("D1 careless: an id of offsets, and a topic made anew", Load(stored=False), "lost"),
     ("D2 careless: an intent is given up", Load(keep=False), "twice"),
+    ("D2 careless: an id used up by a job of no rows", Load(void="empty"), "lost"),
     ("D3 careless: one job for two partitions", Load(span=2), "lost"),
     ("D4 careless: the failed job is tried again", Load(bad=True, append=False), "stuck"),
     ("D5 careless: a file is begun beside an open append", Load(switch=True, resolve=False), "twice"),

@@ -27,8 +27,9 @@
  * when its batch comes again after a pause. L3  An intent stays named from the seal, or from the recovery that found it, until
  * its job is known to be done (D2). L4  A file built again for an intent has its id and its location, and ends at its end.
  *
- * load_file.c has the file and its pieces, load_job.c the intent and its job. What is never done here: to judge by an upload's
- * answer whether rows are in. jobs.get alone says that, so each way out of SENDING leads over it.
+ * load_file.c has the file and its pieces, load_job.c the intent and its job; tests/model/load.py searches the protocol.  What
+ * is never done here: to judge by an upload's answer whether rows are in. jobs.get alone says that, so each way out of SENDING
+ * leads over it.
  *
  * An intent that can't be built again (its range now holds two schema versions, or one that load jobs don't take, or no row at
  * all, because this owner's dedupe or settings see it otherwise) is not forgotten either, since a paused owner may still hold
