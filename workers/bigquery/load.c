@@ -23,11 +23,15 @@
  * | CLOSING    | perhaps a call, which is answered by it   |
  *
  * L1  The last piece of a file is put only inside load_send, and the lane calls that only behind the commit of the intent (D1).
- * Until then the upload has no end and makes no job. L2  Offsets of a file's rows grow: a row that was absorbed is passed over
- * when its batch comes again after a pause. L3  An intent stays named from the seal, or from the recovery that found it, until
- * its job is known to be done (D2). L4  A file built again for an intent has its id and its location, and ends at its end.
+ *     Until then the upload has no end and makes no job.
  *
- * load_file.c has the file and its pieces, load_job.c the intent and its job; tests/model/load.py searches the protocol.  What
+ * L2  Offsets of a file's rows grow: a row that was absorbed is passed over when its batch comes again after a pause.
+ *
+ * L3  An intent stays named from the seal, or from the recovery that found it, until its job is known to be done (D2).
+ *
+ * L4  A file built again for an intent has its id and its location, and ends at its end.
+ *
+ * load_file.c has the file and its pieces, load_job.c the intent and its job; tests/model/load.py searches the protocol. What
  * is never done here: to judge by an upload's answer whether rows are in. jobs.get alone says that, so each way out of SENDING
  * leads over it.
  *

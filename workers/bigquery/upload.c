@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- *   put --> OPENING --session--> SENDING --all held--> IDLE        (a last put that is the first: SENDING at once, multipart)
- *                      ^           |  ^
- *         token, timer |   trouble |  | 308: how much is held
- *                      +- PAUSING -+  |
- *                            |        |
- *                            +--> SENDING, a probe
+ *   put --no session yet--> OPENING --session--> SIGNING --token--> SENDING --all held--> IDLE
+ *    |                                             ^  ^                | |
+ *    +--else--> PAUSING (for nothing) --timer------+  +---308: a part--+ |
+ *                  ^                                                     |
+ *                  +-------------- trouble: a probe comes first ---------+
  *   any --the answer can't be mended--> IDLE, answered
+ *
+ * A last put that is also the first has no session: it goes as one multipart request.
  *
  * | state   | asked and not yet answered          |
  * | IDLE    | nothing; no put is at hand          |
@@ -15,8 +16,10 @@
  * | SENDING | one HTTP request: a part of the put's bytes, a probe, or the multipart body |
  * | PAUSING | nothing: the timer runs             |
  *
- * I1  `_held` only grows, and is what the server said (308, Range) or, behind a put, where it ends.
- * I2  What is sent begins at `_held`. After an answer that leaves open what arrived, a probe comes first.
+ * I1  `held` only grows, and is what the server said (308, Range) or, behind a put, where it ends.
+ *
+ * I2  What is sent begins at `held`. After an answer that leaves open what arrived, a probe comes first.
+ *
  * I3  Only a last put names the file's size, so only it can make the job.
  *
  * A pause ends with the retry time of the put, which begins anew whenever the server holds more than before.
