@@ -15,15 +15,17 @@
  *
  * How a lane uses it:
  *
- *   plan     load_fits(load, schema id)? If not, the file under way must be sealed first: load_hurry
- *   send     load_absorb, then LANE_TAKEN; also for a batch without rows while a file is under way: the seal's end lies behind
- * it seal     load_seal; from now on the mark is load_intent, until the send is DONE or a recovery has answered its send
- * load_send: DONE -> LANE_IN, PAUSE -> LANE_PAUSE, SURPRISE -> LANE_SURPRISE, FAILED -> LANE_STOP recover  the mark names an
- * intent: load_recover DONE -> start = intent.end AGAIN -> start = offset BY_APPEND -> start = offset, appends up to intent.end
- *              REBUILD -> start = offset, cut = intent.end, and the mark stays the intent
- *              FAILED -> err as it is
- *            any other mark: load_drop, then as that mark says
- *   method   load_pace at each choice that says load; load_hurry where the file under way is to end now
+ *   plan       load_fits(load, schema id)? If not, the file under way must be sealed first: load_hurry
+ *   send       load_absorb, then LANE_TAKEN; a batch without rows is TAKEN too while a file is under way
+ *   seal       load_seal; from now on the mark is load_intent, until it is in or a recovery has answered
+ *   send that  load_send: DONE -> LANE_IN, PAUSE -> LANE_PAUSE, SURPRISE -> LANE_SURPRISE, FAILED -> LANE_STOP
+ *   recover    the mark names an intent: load_recover; any other mark: load_drop, then as that mark says
+ *                DONE -> start = intent.end
+ *                AGAIN -> start = offset
+ *                BY_APPEND -> start = offset, appends up to intent.end
+ *                REBUILD -> start = offset, cut = intent.end, and the mark stays the intent
+ *                FAILED -> err as it is
+ *   method     load_pace at each choice that says load; load_hurry where the file under way is to end now
  */
 #ifndef KAKEHI_WORKERS_BIGQUERY_LOAD_H
 #define KAKEHI_WORKERS_BIGQUERY_LOAD_H

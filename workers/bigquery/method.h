@@ -12,8 +12,7 @@
  *
  *   pinned append   append
  *   pinned load     load, at the freshness or as fast as the budgets allow
- *   auto            load where the freshness is long enough for the budgets; else append; a long backlog by load until nearly
- * gone
+ *   auto            load where the freshness is long enough for the budgets; else append, but a long backlog by load
  *
  * It does not flap: a backlog begins at backlog_rows and ends at a tenth of it, and a freshness that was long enough counts as
  * such until the budgets ask for a quarter more.
