@@ -37,7 +37,7 @@ HOSTS = {
     "json.org", "kafka.apache.org", "maven.apache.org", "mariadb.com", "opensource.org", "prometheus.io", "spdx.org", "sqlite.org",
     "www.apache.org", "www.gnu.org", "www.iana.org", "www.rfc-editor.org", "www.sqlite.org", "www.unicode.org", "www.w3.org", "yaml.org",
 }
-SERVICES = re.compile(r"^[\w-]+\.googleapis\.com$")  # what the product itself talks to
+SERVICES = re.compile(r"^([\w-]+\.googleapis\.com|sts\.[\w{}%-]+\.amazonaws\.com|169\.254\.\d+\.\d+|\[.*)$")  # what the product itself talks to
 LOCAL = re.compile(r"^(localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|example\.(com|org|net)|[\w.-]+\.example(\.(com|org|net))?|[{$%<].*)$")
 MACHINE = re.compile(r"(?<![\w.$)}{/-])/(wo[r]k|root|home/\w+|Users/\w+|var/tmp/\w+)(?=/)")
 
@@ -135,7 +135,7 @@ def check_places():
             continue
         for match in MACHINE.finditer(text):
             report(path, line_of(text, match.start()), f"a path of a machine: {match.group()}")
-        for match in re.finditer(r"\b(?:https?|ftp)://([^\s/:\"'<>)`\\|,;]+)", text):
+        for match in re.finditer(r"\b(?:https?|ftp)://([^\s/:?@\"'<>)`\\|,;]+)", text):
             host = match.group(1)
             if host not in HOSTS and not SERVICES.match(host) and not LOCAL.match(host):
                 report(path, line_of(text, match.start()), f"a host that is no public documentation: {host}")

@@ -437,7 +437,7 @@ static void test_token__service_account_sends_a_signed_assertion(void **state)
     claims = part_of(claims_start, (size_t)(signature - claims_start) - 1);
     assert_string_equal(json_string_value(json_object_get(claims, "iss")), "loader@p.iam.gserviceaccount.com");
     assert_string_equal(json_string_value(json_object_get(claims, "scope")), TOKEN_SCOPES);
-    assert_non_null(strstr(json_string_value(json_object_get(claims, "aud")), "/token"));
+    assert_string_equal(json_string_value(json_object_get(claims, "aud")), "https://oauth2.googleapis.com/token");
     issued = json_integer_value(json_object_get(claims, "iat"));
     assert_true(issued <= (json_int_t)time(NULL) && issued > (json_int_t)time(NULL) - 60);
     assert_int_equal(json_integer_value(json_object_get(claims, "exp")) - issued, 3600);
@@ -794,7 +794,7 @@ static void test_token__setting_acts_as_a_service_account(void **state)
     jwt = field(world->requests[0].body, "assertion");
     start = strchr(jwt, '.') + 1;
     claims = part_of(start, strcspn(start, "."));
-    assert_string_equal(json_string_value(json_object_get(claims, "scope")), "https://www.googleapis.com/auth/cloud-platform");
+    assert_string_equal(json_string_value(json_object_get(claims, "scope")), "https://www.googleapis.com/auth/iam");
     assert_non_null(strstr(token_describe(world->source), ", acting as other@p.iam.gserviceaccount.com"));
     json_decref(claims);
     free(jwt);
@@ -814,7 +814,7 @@ static void test_token__file_acts_and_then_the_setting(void **state)
     reply(world, 200, NULL, acting);
     assert_string_equal(get(world)->token, "s3cr3t-acting");
     assert_acting(&world->requests[1], "/v1/projects/-/serviceAccounts/first@p:generateAccessToken", "s3cr3t-1",
-                  "https://www.googleapis.com/auth/cloud-platform");
+                  "https://www.googleapis.com/auth/iam");
     assert_acting(&world->requests[2], "/v1/projects/-/serviceAccounts/second%40p:generateAccessToken", "s3cr3t-acting",
                   "https://www.googleapis.com/auth/bigquery");
     assert_non_null(strstr(token_describe(world->source), ", acting as first@p, acting as second@p"));
@@ -1107,8 +1107,8 @@ static void test_token__urls_of_other_hosts_are_refused(void **state)
         "a URL in it is none");
     assert_refused(world,
                    "{\"type\":\"external_account\",\"credential_source\":{\"environment_id\":\"aws1\",\"region_url\":"
-                   "\"http://10.0.0.1/x\",\"regional_cred_verification_url\":\"https://sts.{region}.amazonaws.com?x\"}}",
-                   "10.0.0.1");
+                   "\"http://intranet.example/x\",\"regional_cred_verification_url\":\"https://sts.{region}.amazonaws.com?x\"}}",
+                   "intranet.example");
     assert_refused(world,
                    "{\"type\":\"external_account\",\"credential_source\":{\"environment_id\":\"aws1\",\"url\":"
                    "\"http://169.254.169.254/x\",\"regional_cred_verification_url\":\"https://sts.evil.example?x\"}}",

@@ -75,7 +75,7 @@ static bool host_allowed(const char *host, size_t size, enum credentials_host ki
     case CREDENTIALS_HOST_GOOGLE:
         return ends_with(host, size, ".googleapis.com") || is(host, size, "accounts.google.com");
     case CREDENTIALS_HOST_AWS_STS:
-        return strncasecmp(host, "sts.", 4) == 0 &&
+        return (strncasecmp(host, "sts.", 4) == 0 || strncasecmp(host, "sts-fips.", 9) == 0) &&
                (ends_with(host, size, ".amazonaws.com") || ends_with(host, size, ".amazonaws.com.cn"));
     default:
         return is(host, size, "169.254.169.254") || is(host, size, "[fd00:ec2::254]");

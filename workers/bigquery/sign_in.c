@@ -35,7 +35,7 @@
 #define WORD_MAX         32 /* longer runs of letters, digits, "-_+=%" in a server's words may be secrets */
 #define SAID_SIZE        300
 #define IAM_URL          "https://iamcredentials.googleapis.com"
-#define IMPERSONATOR     "https://www.googleapis.com/auth/cloud-platform" /* the scope that generateAccessToken wants */
+#define IMPERSONATOR     "https://www.googleapis.com/auth/iam" /* the scope that generateAccessToken wants */
 
 /* ---- secrets */
 

@@ -418,7 +418,7 @@ static char *verification_url(const struct sign_in *sign_in)
     return url;
 }
 
-/* "https://host/path?query" into its parts. Owned by the caller. */
+/* The URL's host with its port, path and query. Owned by the caller. */
 static void split_url(const char *url, char **host, char **path, char **query)
 {
     const char *start = strstr(url, "://") + 3;

@@ -26,6 +26,7 @@
 #include "workers/bigquery/sign_in_parts.h"
 
 #define ASSERTION_LIVES_S   3600
+#define AUDIENCE            "https://oauth2.googleapis.com/token" /* always, wherever it is sent */
 #define METADATA_TIMEOUT_MS 5000
 
 /* ---- service account */
@@ -41,7 +42,7 @@ static char *make_claims(const struct sign_in *sign_in)
     const struct credentials *credentials = sign_in->options.credentials;
     json_int_t now_s = (json_int_t)time(NULL);
     json_t *claims = json_pack("{s:s, s:s, s:s, s:I, s:I}", "iss", credentials->client_email, "scope", sign_in_scopes(sign_in),
-                               "aud", credentials->token_url, "iat", now_s, "exp", now_s + ASSERTION_LIVES_S);
+                               "aud", AUDIENCE, "iat", now_s, "exp", now_s + ASSERTION_LIVES_S);
     char *text = json_dumps(claims, JSON_COMPACT);
 
     json_decref(claims);
@@ -116,8 +117,11 @@ static int check_metadata(struct sign_in *sign_in, const struct http_answer *ans
         return err_set(err, ERR_FATAL, "%s: what answers at %s is not Google's; %s", doing_metadata,
                        sign_in->options.credentials->place, advice_metadata);
     }
+    if (answer->err != NULL) {
+        return err_set(err, answer->err->class, "%s: %s; %s", doing_metadata, answer->err->text, advice_metadata);
+    }
     if (sign_in_check(answer, doing_metadata, advice_metadata, err) != 0) {
-        return answer->err != NULL ? err_while(err, "%s", advice_metadata) : -1;
+        return -1;
     }
     return 0;
 }
