@@ -98,17 +98,6 @@ static void on_recovered(void *context, const struct lane_place *place, const st
     }
 }
 
-static void on_ensured(void *context, const struct err *err)
-{
-    struct owner *owner = context;
-
-    owner->err = err != NULL ? *err : (struct err){0};
-    if (owner->phase == ENSURING) {
-        owner->ensured = err == NULL;
-        owner->phase = err == NULL ? PLAN : RUN;
-    }
-}
-
 static void drop_request(struct owner *owner)
 {
     lane_request_free(owner->request);
@@ -117,6 +106,21 @@ static void drop_request(struct owner *owner)
         buffer_deinit(&owner->values[i]);
     }
     owner->batch.row_count = 0;
+}
+
+static void on_ensured(void *context, const struct err *err)
+{
+    struct owner *owner = context;
+
+    owner->err = err != NULL ? *err : (struct err){0};
+    if (owner->phase == ENSURING) {
+        owner->ensured = err == NULL;
+        owner->phase = PLAN;
+        if (err != NULL) {
+            drop_request(owner);
+            owner->phase = RUN;
+        }
+    }
 }
 
 static void on_sent(void *context, enum lane_answer answer, const size_t *bad_rows, size_t bad_row_count, const struct err *err)

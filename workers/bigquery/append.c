@@ -561,7 +561,7 @@ const char *append_waits_for(const struct append *append)
 
         return what != NULL ? what : "a connection";
     }
-    return state(append) == SENDING ? "answers" : NULL;
+    return state(append) == SENDING ? "answers" : state(append) == ANSWER ? "its turn" : NULL;
 }
 
 void append_tick(struct append *append)

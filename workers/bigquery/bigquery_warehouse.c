@@ -2,9 +2,10 @@
 /*
  * The parts, tied together; all on the worker's loop. Lanes know the world by lane_world only: here it is the real one.
  *
- *   http --- token source --- rest --- tables --- lanes
- *     \--------- |                                |
- *   grpc --------+--------------------------------+
+ *   http --- token source --- rest --- tables ---+
+ *                                  \--- loads ----+--- lanes
+ *   http for uploads ------------------/          |
+ *   grpc -----------------------------------------+
  *
  * End: lanes are closed before; then from right to left, each when what rests on it is gone.
  */
@@ -19,6 +20,7 @@
 #include "common/must.h"
 #include "workers/bigquery/grpc.h"
 #include "workers/bigquery/lane.h"
+#include "workers/bigquery/load.h"
 #include "workers/bigquery/rest.h"
 #include "workers/bigquery/tables.h"
 #include "workers/bigquery/token.h"
@@ -31,10 +33,12 @@ struct bigquery_warehouse {
     uv_loop_t *loop;
     const struct settings *settings;
     struct http *http;
+    struct http *uploads;
     struct token_source *tokens;
     struct rest *rest;
     struct grpc *grpc;
     struct tables *tables;
+    struct loads *loads;
     struct lanes *lanes;
     uv_timer_t tick;
     uv_timer_t turn; /* runs `later`s */
@@ -129,14 +133,23 @@ static struct lane *open_lane(struct warehouse *warehouse, const char *topic, in
     return lane_open(ours(warehouse)->lanes, topic, partition, assignment);
 }
 
+static json_t *loads_report(const struct loads *loads)
+{
+    const struct loads_counts *counts = loads_counts(loads);
+
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "files", (json_int_t)counts->files, "rows_in", (json_int_t)counts->rows, "bytes",
+                     (json_int_t)counts->bytes, "jobs_failed", (json_int_t)counts->jobs_failed, "rebuilds", (json_int_t)counts->rebuilds,
+                     "lost_files", (json_int_t)counts->lost_files);
+}
+
 static json_t *status(struct warehouse *warehouse)
 {
     const struct bigquery_warehouse *self = ours(warehouse);
     const struct err *trouble = token_trouble(self->tokens);
     char text[512];
-    json_t *object = json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "project", self->settings->bigquery.project, "location",
+    json_t *object = json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "project", self->settings->bigquery.project, "location",
                                self->settings->bigquery.location, "signs_in", token_describe(self->tokens), "append", lanes_status(self->lanes),
-                               "tables", tables_status(self->tables), "grpc", grpc_report(self->grpc));
+                               "load", loads_report(self->loads), "tables", tables_status(self->tables), "grpc", grpc_report(self->grpc));
 
     must(object != NULL);
     if (trouble != NULL) {
@@ -165,7 +178,7 @@ static void on_handle_closed(uv_handle_t *handle)
     }
 }
 
-static void on_http_freed(void *context)
+static void on_http_closed(void *context)
 {
     struct bigquery_warehouse *self = context;
 
@@ -173,11 +186,18 @@ static void on_http_freed(void *context)
     uv_close((uv_handle_t *)&self->turn, on_handle_closed);
 }
 
+static void on_uploads_closed(void *context)
+{
+    struct bigquery_warehouse *self = context;
+
+    http_close(self->http, on_http_closed, self);
+}
+
 static void on_tokens_closed(void *context)
 {
     struct bigquery_warehouse *self = context;
 
-    http_close(self->http, on_http_freed, self);
+    http_close(self->uploads, on_uploads_closed, self);
 }
 
 static void on_rest_closed(void *context)
@@ -205,6 +225,7 @@ static void on_lanes_freed(void *context)
 {
     struct bigquery_warehouse *self = context;
 
+    loads_free(self->loads);
     grpc_free(self->grpc, on_grpc_freed, self);
 }
 
@@ -228,6 +249,10 @@ static const struct warehouse_calls calls = {
     .mark_before_send = true,
     .mark = lane_mark,
     .send = lane_send,
+    .fits = lane_fits,
+    .seal = lane_seal,
+    .seal_due_ms = lane_seal_due_ms,
+    .batch_age_ms = lane_batch_age_ms,
     .drop_rows = lane_drop_rows,
     .request_free = lane_request_free,
     .close = lane_close,
@@ -235,28 +260,53 @@ static const struct warehouse_calls calls = {
     .free = warehouse_free,
 };
 
-static int open_parts(struct bigquery_warehouse *self, struct err *err)
+static struct loads *open_loads(const struct bigquery_warehouse *self)
 {
     const struct settings_bigquery *settings = &self->settings->bigquery;
-    const struct token_options token_options = {.credentials = settings->credentials, .impersonate = settings->impersonate,
-        .trust_any_host = settings->credentials_hosts == BIGQUERY_HOSTS_ANY};
-    const struct rest_options rest_options = {
-        .endpoint = settings->endpoint, .quota_project = settings->quota_project, .retry_ms = (uint64_t)settings->retry_ms};
+
+    return loads_new(&(struct loads_options){.loop = self->loop,
+                                             .http = self->uploads,
+                                             .rest = self->rest,
+                                             .tokens = self->tokens,
+                                             .endpoint = settings->endpoint,
+                                             .project = settings->project,
+                                             .quota_project = settings->quota_project,
+                                             .job_prefix = self->settings->prefix,
+                                             .retry_ms = (uint64_t)settings->retry_ms,
+                                             .file_bytes = (uint64_t)settings->file_bytes});
+}
+
+/* What can fail. */
+static int open_channels(struct bigquery_warehouse *self, struct err *err)
+{
+    const struct settings_bigquery *settings = &self->settings->bigquery;
+    const struct http_options http_options = {.ca_file = settings->ca_file};
+    const struct token_options token_options = {.credentials = settings->credentials, .impersonate = settings->impersonate};
     const struct grpc_options grpc_options = {.endpoint = settings->storage_endpoint,
                                               .ca_file = settings->ca_file,
                                               .gzip = settings->compression == BIGQUERY_COMPRESSION_GZIP};
-    struct lane_world world;
 
-    if (http_new(self->loop, &(struct http_options){.ca_file = settings->ca_file}, &self->http, err) != 0 ||
+    if (http_new(self->loop, &http_options, &self->http, err) != 0 || http_new(self->loop, &http_options, &self->uploads, err) != 0 ||
         token_source_new(self->loop, self->http, &token_options, &self->tokens, err) != 0 ||
         grpc_new(self->loop, &grpc_options, &self->grpc, err) != 0) {
         return -1;
     }
-    self->rest = rest_new(self->loop, self->http, self->tokens, &rest_options);
-    self->tables = tables_open(&(struct tables_options){.loop = self->loop, .rest = self->rest, .settings = self->settings});
-    world = world_of(self);
-    self->lanes = lanes_new(&(struct lanes_options){.settings = self->settings, .world = &world});
     return 0;
+}
+
+static void open_lanes(struct bigquery_warehouse *self)
+{
+    const struct settings_bigquery *settings = &self->settings->bigquery;
+    struct lane_world world;
+
+    self->rest = rest_new(self->loop, self->http, self->tokens,
+                          &(struct rest_options){.endpoint = settings->endpoint,
+                                                 .quota_project = settings->quota_project,
+                                                 .retry_ms = (uint64_t)settings->retry_ms});
+    self->tables = tables_open(&(struct tables_options){.loop = self->loop, .rest = self->rest, .settings = self->settings});
+    self->loads = open_loads(self);
+    world = world_of(self);
+    self->lanes = lanes_new(&(struct lanes_options){.settings = self->settings, .world = &world, .loads = self->loads});
 }
 
 int bigquery_warehouse_new(uv_loop_t *loop, const struct settings *settings, struct warehouse **ret_warehouse, struct err *err)
@@ -272,10 +322,11 @@ int bigquery_warehouse_new(uv_loop_t *loop, const struct settings *settings, str
     self->turn.data = self;
     self->handles = 2;
     must(uv_timer_init(loop, &self->tick) == 0 && uv_timer_init(loop, &self->turn) == 0);
-    if (open_parts(self, err) != 0) {
+    if (open_channels(self, err) != 0) {
         on_lanes_freed(self); /* each part's end takes NULL */
         return -1;
     }
+    open_lanes(self);
     must(uv_timer_start(&self->tick, on_tick, TICK_MS, TICK_MS) == 0);
     log_info("bigquery", "project=%q endpoint=%q storage_endpoint=%q signs_in=%q", settings->bigquery.project, settings->bigquery.endpoint,
              settings->bigquery.storage_endpoint, token_describe(self->tokens));

@@ -3,8 +3,9 @@
  *              recover                 the commit names a stream              no row count
  *   READY --------------> FIND ------------------------------> SEAL -----------------------> ASK --+
  *     ^                     \--no commit, but a history--> EMPTY --+----------------------------+--+--> ANSWER --later--> READY
+ *     |                      \--it names a load job--> INTENT ----------------------------------+
  *     |-- ensure --> TABLE --no stream--> STREAM ----------------------------------------------+
- *     |-- send --> SEND --the append's answer--> READY          (a batch without a row: ANSWER at once)
+ *     |-- send --> SEND --answer of the append, or the load--> READY          (a batch without a row: ANSWER at once)
  *   any --close--> CLOSED
  *
  * | state  | under way                   |
@@ -15,7 +16,8 @@
  * | ASK    | tables: is this row there (C7) |
  * | TABLE  | tables: columns for a schema |
  * | STREAM | CreateWriteStream           |
- * | SEND   | the append's try            |
+ * | INTENT | load_recover: what became of the job |
+ * | SEND   | the append's try, or the load's |
  * | ANSWER | the next turn of the loop   |
  * | CLOSED | the same                    |
  *
@@ -46,10 +48,11 @@
 
 static const struct sm_state states[] = {
     [READY] = {"READY", SM_TO(FIND) | SM_TO(TABLE) | SM_TO(SEND) | ENDS},
-    [FIND] = {"FIND", SM_TO(EMPTY) | SM_TO(SEAL) | ENDS},
+    [FIND] = {"FIND", SM_TO(EMPTY) | SM_TO(SEAL) | SM_TO(INTENT) | ENDS},
     [EMPTY] = {"EMPTY", ENDS},
     [SEAL] = {"SEAL", SM_TO(ASK) | ENDS},
     [ASK] = {"ASK", ENDS},
+    [INTENT] = {"INTENT", ENDS},
     [TABLE] = {"TABLE", SM_TO(STREAM) | ENDS},
     [STREAM] = {"STREAM", ENDS},
     [SEND] = {"SEND", SM_TO(READY) | ENDS},
@@ -83,7 +86,7 @@ static void tell(struct lane *lane, const struct err *err)
     } else if (ensured != NULL) {
         ensured(lane->context, err);
     } else if (sent != NULL) {
-        sent(lane->context, err == NULL ? LANE_IN : LANE_SURPRISE, NULL, 0, err);
+        sent(lane->context, lane->answer, NULL, 0, err);
     }
 }
 
@@ -135,7 +138,7 @@ void lane_set_history(struct lane *lane, struct history *history)
     history_unref(before);
 }
 
-static void end(struct lane *lane);
+static void end_if_closed(struct lane *lane);
 
 /* ---- plan, mark, send */
 
@@ -146,9 +149,9 @@ static int32_t today(const struct lane *lane)
     return (int32_t)(world->wall_us(world->context) / US_A_DAY);
 }
 
-struct request *lane_plan(struct lane *lane, const struct warehouse_batch *batch, size_t *ret_bad_row, struct err *err)
+static int plan_append(struct lane *lane, struct request *request, const struct warehouse_batch *batch, size_t *ret_bad_row,
+                       struct err *err)
 {
-    struct request *request = calloc(1, sizeof *request);
     const struct append_plan_options options = {.writer = lane->writer,
                                                 .program = lane_program,
                                                 .context = lane,
@@ -156,24 +159,46 @@ struct request *lane_plan(struct lane *lane, const struct warehouse_batch *batch
                                                 .stream_name_size = STREAM_NAME_MAX,
                                                 .ingest_day = today(lane)};
 
+    if (batch->row_count > 0 && append_plan_init(&request->plan, batch, &options, ret_bad_row, err) != 0) {
+        return -1;
+    }
+    append_plan_mark(&request->plan, &lane->mark.append); /* L2 */
+    return 0;
+}
+
+struct request *lane_plan(struct lane *lane, const struct warehouse_batch *batch, size_t *ret_bad_row, struct err *err)
+{
+    struct request *request = calloc(1, sizeof *request);
+
     must(request != NULL && state(lane) == READY);
     request->planned_ms = world_now_ms(world_of(lane));
-    if (batch->row_count > 0 && append_plan_init(&request->plan, batch, &options, ret_bad_row, err) != 0) {
+    if (lane_goes_by_load(lane, batch)) {
+        lane_plan_load(lane, request, batch, today(lane));
+    } else if (plan_append(lane, request, batch, ret_bad_row, err) != 0) {
         free(request);
         return NULL;
     }
-    append_plan_mark(&request->plan, &lane->mark.append); /* L2 */
     return request;
 }
 
 const char *lane_mark(struct lane *lane)
 {
-    mark_print(&lane->mark, lane->mark_text);
+    const struct load_intent *intent = lane_intent(lane);
+    struct mark mark = lane->mark;
+
+    if (intent != NULL) {
+        mark.kind = MARK_LOAD;
+        mark.load = (struct mark_load){.end = intent->end};
+        (void)snprintf(mark.load.job, sizeof mark.load.job, "%s", intent->job.id);
+        (void)snprintf(mark.load.location, sizeof mark.load.location, "%s", intent->job.location);
+    }
+    mark_print(&mark, lane->mark_text);
     return lane->mark_text;
 }
 
 void lane_drop_rows(struct lane *lane, struct request *request, const size_t *rows, size_t row_count)
 {
+    must(request->way == WAY_APPEND); /* a load answers for the whole file */
     append_plan_drop(&request->plan, rows, row_count);
     append_plan_mark(&request->plan, &lane->mark.append);
 }
@@ -186,22 +211,32 @@ void lane_request_free(struct request *request)
     }
 }
 
-static void on_sent(void *context, enum lane_answer answer, const size_t *bad_rows, size_t bad_row_count, const struct err *err)
+/* Who waits is told behind everything else: it may ask for the next thing at once. */
+static void tell_sent(struct lane *lane, enum lane_answer answer, const size_t *bad_rows, size_t bad_row_count, const struct err *err)
+{
+    lane_sent sent = lane->sent;
+
+    lane->sent = NULL;
+    lane->request = NULL;
+    sm_move(&lane->sm, READY, "answered");
+    sent(lane->context, answer, bad_rows, bad_row_count, err);
+}
+
+void lane_tell_sent(struct lane *lane, enum lane_answer answer, const struct err *err)
+{
+    tell_sent(lane, answer, NULL, 0, err);
+}
+
+static void on_appended(void *context, enum lane_answer answer, const size_t *bad_rows, size_t bad_row_count, const struct err *err)
 {
     struct lane *lane = context;
-    lane_sent sent = lane->sent;
 
     if (answer == LANE_IN) { /* L1 */
         lane->mark.append.row += append_plan_rows(&lane->request->plan);
         lane->mark.append.request_count = 0;
     }
-    lane->sent = NULL;
-    lane->request = NULL;
-    sm_move(&lane->sm, READY, "answered");
-    if (lane->closed != NULL) {
-        end(lane);
-    }
-    sent(lane->context, answer, bad_rows, bad_row_count, err);
+    tell_sent(lane, answer, bad_rows, bad_row_count, err);
+    end_if_closed(lane);
 }
 
 void lane_send(struct lane *lane, struct request *request, lane_sent answer, void *context)
@@ -210,6 +245,11 @@ void lane_send(struct lane *lane, struct request *request, lane_sent answer, voi
     lane->sent = answer;
     lane->context = context;
     lane->request = request;
+    lane->answer = LANE_IN;
+    if (request->way != WAY_APPEND) {
+        lane_send_load(lane, request);
+        return;
+    }
     if (append_plan_rows(&request->plan) == 0) {
         lane->mark.append.request_count = 0;
         lane_answer(lane, NULL, "no row to send");
@@ -217,7 +257,8 @@ void lane_send(struct lane *lane, struct request *request, lane_sent answer, voi
     }
     sm_move(&lane->sm, SEND, "planned");
     append_send(&lane->append,
-                &(struct append_try){.plan = &request->plan, .row = lane->mark.append.row, .planned_ms = request->planned_ms}, on_sent, lane);
+                &(struct append_try){.plan = &request->plan, .row = lane->mark.append.row, .planned_ms = request->planned_ms}, on_appended,
+                lane);
 }
 
 /* ---- beginning and end */
@@ -232,6 +273,8 @@ struct lane *lane_open(struct lanes *lanes, const char *topic, int32_t partition
     lane->partition = partition;
     must(lane->topic != NULL && asprintf(&lane->id, "%s/%d@%llu", topic, partition, (unsigned long long)assignment) > 0);
     lane->mark.kind = MARK_APPEND;
+    lane->cut = LANE_NO_CUT;
+    lane->append_until = INT64_MIN;
     lane->next = lanes->first;
     lanes->first = lane;
     append_init(&lane->append, lane->id, lanes->calls, &lanes->world, &lanes->limits, &lanes->counts);
@@ -254,6 +297,8 @@ static void lane_free(struct lane *lane)
     }
     free(lane->mappings);
     history_unref(lane->history);
+    history_unref(lane->load_history);
+    free(lane->table);
     free(lane->topic);
     free(lane->id);
     free(lane);
@@ -266,16 +311,29 @@ static void on_closed(void *context)
     void (*closed)(void *context) = lane->closed;
     void *closed_context = lane->closed_context;
 
+    lane->answer = LANE_SURPRISE;
     tell(lane, &canceled);
     lane_free(lane);
     closed(closed_context);
 }
 
-static void end(struct lane *lane)
+/* Neither append nor load owe anything. */
+static void end_if_closed(struct lane *lane)
 {
+    if (lane->closed == NULL || state(lane) == CLOSED || lane->load != NULL || append_waits_for(&lane->append) != NULL) {
+        return;
+    }
     sm_move(&lane->sm, CLOSED, "closed");
     lane->closing = (struct later){.run = on_closed, .context = lane};
     world_later(world_of(lane), &lane->closing);
+}
+
+static void on_load_closed(void *context)
+{
+    struct lane *lane = context;
+
+    lane->load = NULL;
+    end_if_closed(lane);
 }
 
 void lane_close(struct lane *lane, void (*closed)(void *context), void *context)
@@ -283,17 +341,17 @@ void lane_close(struct lane *lane, void (*closed)(void *context), void *context)
     must(lane->closed == NULL);
     lane->closed = closed;
     lane->closed_context = context;
-    if (state(lane) == SEND) {
-        append_cancel(&lane->append); /* its answer ends the lane */
-        return;
-    }
     if (lane->question != NULL) {
         lane->question->lane = NULL;
         lane->question = NULL;
     }
     rpc_cancel(lane->rpc);
     lane->rpc = NULL;
-    end(lane);
+    append_cancel(&lane->append);
+    if (lane->load != NULL) {
+        load_close(lane->load, on_load_closed, lane);
+    }
+    end_if_closed(lane);
 }
 
 /* ---- all of them */
@@ -349,16 +407,37 @@ static json_t *verdicts(const struct append_counts *counts)
     return object;
 }
 
+/* {"kakehi.shop.orders/3": {"state": .., "method": .., "waits_for": .., "load": {..}}} */
+static json_t *each(const struct lanes *lanes)
+{
+    json_t *object = json_object();
+    char trouble[512];
+
+    for (const struct lane *lane = lanes->first; lane != NULL; lane = lane->next) {
+        const char *waits_for = append_waits_for(&lane->append);
+        json_t *one = json_pack("{s:s, s:s}", "state", sm_name(&lane->sm), "method", method_name(lane->choice.method));
+
+        if (waits_for != NULL) {
+            (void)json_object_set_new(one, "waits_for", json_string(waits_for));
+        }
+        if (lane->load != NULL) {
+            (void)json_object_set_new(one, "load", load_status(lane->load));
+        }
+        if (lane->load != NULL && load_trouble(lane->load, trouble, sizeof trouble)) {
+            (void)json_object_set_new(one, "trouble", json_string(trouble));
+        }
+        (void)json_object_set_new(object, lane->id, one);
+    }
+    return object;
+}
+
 json_t *lanes_status(const struct lanes *lanes)
 {
     const struct append_counts *counts = &lanes->counts;
-    json_int_t count = 0;
 
-    for (const struct lane *lane = lanes->first; lane != NULL; lane = lane->next) {
-        count++;
-    }
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "lanes", count, "recoveries", (json_int_t)lanes->recovered_count,
-                     "streams_made", (json_int_t)lanes->streams_made, "table_asked", (json_int_t)lanes->table_asked_count, "requests_in",
-                     (json_int_t)counts->requests, "rows_in", (json_int_t)counts->rows, "tries", (json_int_t)counts->tries, "bytes_sent",
-                     (json_int_t)counts->bytes, "answers", verdicts(counts), "calls", calls_report(lanes->calls));
+    return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "lanes", each(lanes), "recoveries",
+                     (json_int_t)lanes->recovered_count, "streams_made", (json_int_t)lanes->streams_made, "table_asked",
+                     (json_int_t)lanes->table_asked_count, "requests_in", (json_int_t)counts->requests, "rows_in", (json_int_t)counts->rows,
+                     "tries", (json_int_t)counts->tries, "bytes_sent", (json_int_t)counts->bytes, "answers", verdicts(counts), "calls",
+                     calls_report(lanes->calls));
 }

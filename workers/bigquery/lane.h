@@ -29,7 +29,7 @@ struct lanes *lanes_new(const struct lanes_options *options);
 void lanes_free(struct lanes *lanes, void (*freed)(void *context), void *context);
 /* Once a second. */
 void lanes_tick(struct lanes *lanes);
-/* {"lanes": .., "streams": .., "requests_in": .., "rows_in": .., "calls": {..}, ...}; the caller owns it. */
+/* {"lanes": {..}, "streams_made": .., "requests_in": .., "rows_in": .., "calls": {..}, ...}; the caller owns it. */
 json_t *lanes_status(const struct lanes *lanes);
 
 /* The seam's: see struct warehouse_calls. */
@@ -39,6 +39,10 @@ void lane_ensure(struct lane *lane, const struct schema *schema, lane_ensured an
 struct request *lane_plan(struct lane *lane, const struct warehouse_batch *batch, size_t *ret_bad_row, struct err *err);
 const char *lane_mark(struct lane *lane);
 void lane_send(struct lane *lane, struct request *request, lane_sent answer, void *context);
+bool lane_fits(struct lane *lane, const struct warehouse_batch *batch);
+struct request *lane_seal(struct lane *lane, int64_t end);
+uint64_t lane_seal_due_ms(struct lane *lane);
+uint64_t lane_batch_age_ms(struct lane *lane);
 void lane_drop_rows(struct lane *lane, struct request *request, const size_t *rows, size_t row_count);
 void lane_request_free(struct request *request);
 void lane_close(struct lane *lane, void (*closed)(void *context), void *context);

@@ -6,6 +6,7 @@
  * A schema whose rows the history refuses (bigquery.on_type_change) is ready too: planning refuses its rows, one by one, and so they
  * go to the dead letters.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +16,7 @@
 
 /* ---- how rows are written */
 
-static struct mapping *find_mapping(const struct lane *lane, const struct schema *schema)
+struct mapping *lane_find_mapping(const struct lane *lane, const struct schema *schema)
 {
     for (size_t i = lane->mapping_count; i > 0; i--) { /* the newest is the likely one */
         if (lane->mappings[i - 1].schema == schema) {
@@ -29,6 +30,8 @@ static void drop_program(struct mapping *mapping)
 {
     row_program_free(mapping->program);
     mapping->program = NULL;
+    free(mapping->load_text);
+    mapping->load_text = NULL;
 }
 
 void lane_forget_writer(struct lane *lane)
@@ -42,7 +45,7 @@ void lane_forget_writer(struct lane *lane)
 
 static void map(struct lane *lane, const struct schema *schema, struct history *history)
 {
-    struct mapping *mapping = find_mapping(lane, schema);
+    struct mapping *mapping = lane_find_mapping(lane, schema);
 
     if (mapping == NULL) {
         lane->mappings = realloc(lane->mappings, (lane->mapping_count + 1) * sizeof *lane->mappings);
@@ -58,7 +61,7 @@ static void map(struct lane *lane, const struct schema *schema, struct history *
 const struct row_program *lane_program(void *context, const struct schema *schema, struct err *err)
 {
     struct lane *lane = context;
-    struct mapping *mapping = find_mapping(lane, schema);
+    struct mapping *mapping = lane_find_mapping(lane, schema);
 
     must(mapping != NULL);
     if (mapping->history->refusal != NULL) {
@@ -177,6 +180,9 @@ void lane_ensure(struct lane *lane, const struct schema *schema, lane_ensured an
     lane->ensured = answer;
     lane->context = context;
     lane->schema = schema;
+    if (lane->table == NULL) {
+        must(asprintf(&lane->table, "%s.%s", schema->table->database, schema->table->name) > 0);
+    }
     sm_move(&lane->sm, TABLE, "a schema is new here");
     world->ensure(world->tables, &wish, on_table, lane_ask(lane));
 }

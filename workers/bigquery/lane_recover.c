@@ -4,6 +4,7 @@
  *
  *   no commit      is the history empty (C6)? An answer of the worker's own, about the topic's commits, decides then
  *   no table yet   nothing was written: go on
+ *   load           what became of the job? lane_load.c
  *   append         the table must be the one of the mark; seal the stream; its row count says which whole requests are in. Where it does
  *                  not say, the table is asked for a row of each (C7)
  *
@@ -25,9 +26,9 @@
 
 /* ---- the end */
 
-static void settle(struct lane *lane, int64_t start, bool needs_commit_of_topic)
+void lane_settle(struct lane *lane, int64_t start, bool needs_commit_of_topic)
 {
-    lane->place = (struct lane_place){.start = start, .cut = LANE_NO_CUT, .needs_commit_of_topic = needs_commit_of_topic};
+    lane->place = (struct lane_place){.start = start, .cut = lane->cut, .needs_commit_of_topic = needs_commit_of_topic};
     lane->mark = (struct mark){.kind = MARK_APPEND};
     if (lane->history != NULL) {
         memcpy(lane->mark.table, lane->history->hash, sizeof lane->mark.table);
@@ -41,7 +42,7 @@ static void settle_append(struct lane *lane)
 {
     const struct mark_append *found = &lane->found.append;
 
-    settle(lane, lane->in_count > 0 ? found->requests[lane->in_count - 1].end : lane->committed, false);
+    lane_settle(lane, lane->in_count > 0 ? found->requests[lane->in_count - 1].end : lane->committed, false);
 }
 
 static void stop(struct lane *lane, const struct err *err)
@@ -218,7 +219,7 @@ static void on_empty(void *context, bool empty, const struct err *err)
     if (err != NULL) {
         lane_answer(lane, err, "can't ask the table");
     } else {
-        settle(lane, LANE_OFFSET_BEGINNING, !empty);
+        lane_settle(lane, LANE_OFFSET_BEGINNING, !empty);
     }
 }
 
@@ -227,7 +228,7 @@ static void begin_anew(struct lane *lane)
     const struct lane_world *world = world_of(lane);
 
     if (lane->history == NULL) {
-        settle(lane, LANE_OFFSET_BEGINNING, false);
+        lane_settle(lane, LANE_OFFSET_BEGINNING, false);
         return;
     }
     sm_move(&lane->sm, EMPTY, "no commit, but a history");
@@ -268,12 +269,17 @@ static void on_found(void *context, struct history *history, const struct err *e
         return;
     }
     lane_set_history(lane, history);
+    if (lane->load != NULL && lane->found.kind != MARK_LOAD) {
+        load_drop(lane->load);
+    }
     if (lane->committed < 0) {
         begin_anew(lane);
     } else if (check_table(lane, &bad) != 0) {
         stop(lane, &bad);
+    } else if (lane->found.kind == MARK_LOAD) {
+        lane_recover_load(lane);
     } else if (lane->found.append.stream[0] == '\0') {
-        settle(lane, lane->committed, false);
+        lane_settle(lane, lane->committed, false);
     } else {
         seal(lane);
     }
@@ -291,12 +297,12 @@ void lane_recover(struct lane *lane, int64_t committed, const char *mark, lane_r
     lane->fresh = true;
     append_to(&lane->append, NULL);
     lane_forget_writer(lane);
+    lane->cut = LANE_NO_CUT;
+    lane->append_until = INT64_MIN;
+    lane->found = (struct mark){.kind = MARK_APPEND};
     sm_move(&lane->sm, FIND, "recover");
     if (committed >= 0 && mark_parse(mark, &lane->found, &err) != 0) {
         lane_answer(lane, &err, "a mark that can't be read");
-    } else if (committed >= 0 && lane->found.kind != MARK_APPEND) {
-        (void)err_set(&err, ERR_FATAL, "the commit names a load job, and load jobs are not part of this build");
-        lane_answer(lane, &err, "a mark of a load job");
     } else {
         world->find(world->tables, lane->topic, on_found, lane_ask(lane));
     }
