@@ -20,7 +20,7 @@ ROOMS = {  # folder -> the folders that it may include
 }
 
 # Bytes in, values out: no loop, no network, no broker, no database.
-PURE = re.compile(r"^(schemas/|producer/binlog/|workers/bigquery/(append_request|bigquery_types|descriptor|protobuf|row_program|row_steps|row_value|storage_messages)\.)")
+PURE = re.compile(r"^(schemas/|producer/binlog/|workers/bigquery/(append_request|bigquery_types|descriptor|grpc_answer|grpc_message|grpc_status|http2|protobuf|row_program|row_steps|row_value|storage_messages|tls)\.)")
 NOT_PURE = re.compile(r"^producer/binlog/(dump|reader|source)\.[ch]$")  # the ones that connect, read files, or are the source
 FOREIGN = re.compile(r"^(uv|sqlite3|microhttpd|mysql|errmsg|mysqld_error|yaml)\.h$|^(librdkafka|curl|mariadb|mysql|sys/socket|netinet)\b")
 

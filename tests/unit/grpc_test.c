@@ -596,16 +596,20 @@ static void test_grpc__deadline_ends_the_call_and_resets_the_stream(void **state
     struct script script = {0};
     struct world world;
     struct told told;
+    struct told other;
 
     (void)state;
     world_new(&world, &plain, &script_events, &script, NULL);
+    (void)open_call(&world, &script, &other); /* the connection is there */
     told_unary(&world, &told, "x", 1, 50);
     world_run_until_ended(&world, &told);
     assert_int_equal(told.code, GRPC_DEADLINE_EXCEEDED);
     assert_true(told.sent);
     world_run_until_count(&world, &script.reset_count, 1);
+    assert_int_equal(other.end_count, 0);
     world_end(&world);
     told_deinit(&told);
+    told_deinit(&other);
 }
 
 static void test_grpc__ping_without_an_answer_ends_the_calls(void **state)

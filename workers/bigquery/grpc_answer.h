@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 #include "common/buffer.h"
-#include "workers/bigquery/grpc.h"
 #include "workers/bigquery/grpc_message.h"
+#include "workers/bigquery/grpc_status.h"
 
 #define GRPC_STATUS_TEXT_BYTES_MAX (4 << 10)
 

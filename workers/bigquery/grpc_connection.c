@@ -163,7 +163,7 @@ static void on_timer(uv_timer_t *timer)
 
     if (sm_at(&connection->sm) == CONNECTING) {
         fail_late(connection, "no connection", grpc->options.connect_timeout_ms);
-    } else if (connection->call_count == 0 && now_ms - connection->idle_ms >= grpc->options.idle_ms) {
+    } else if (connection->call_count == 0 && grpc->waiting == NULL && now_ms - connection->idle_ms >= grpc->options.idle_ms) {
         grpc_connection_close(connection, "idle");
     } else if (connection->pinged && now_ms - connection->ping_ms >= grpc->options.ping_timeout_ms) {
         fail_late(connection, "no answer to PING", grpc->options.ping_timeout_ms);

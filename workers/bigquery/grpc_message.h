@@ -12,7 +12,7 @@
 
 #include "common/buffer.h"
 #include "common/err.h"
-#include "workers/bigquery/grpc.h"
+#include "workers/bigquery/grpc_status.h"
 
 #define GRPC_PREFIX_BYTES 5
 
