@@ -101,7 +101,12 @@ static int make_handle(struct registrar *registrar, struct err *err)
         {0},
     };
     const struct handle_property fixed[] = {
-        {"enable.idempotence", "true"}, {"acks", "all"}, {"message.timeout.ms", TIMEOUT_MS}, {0}};
+        {"enable.idempotence", "true"},
+        {"max.in.flight.requests.per.connection", "1"}, /* A11: no second request may reach a new partition before the first */
+        {"acks", "all"},
+        {"message.timeout.ms", TIMEOUT_MS},
+        {0},
+    };
     rd_kafka_conf_t *conf;
 
     if (registrar->handle != NULL) {

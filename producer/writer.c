@@ -162,6 +162,19 @@ static void note_refused(struct writer *writer, rd_kafka_resp_err_t code, const 
     }
 }
 
+/*
+ * A11: a broker that knows nothing of a producer in a partition takes its first request with any sequence number. Where the first
+ * one met an error that is tried again (the topic is new and not ready) and the second was taken, the first then counts as
+ * DUPLICATE_SEQUENCE_NUMBER, which librdkafka reports as delivered, without an offset. It is lost.
+ */
+static void note_unproved(struct writer *writer, const struct parcel_entry *entry)
+{
+    if (writer->refused.class == ERR_NONE) {
+        (void)err_set(&writer->refused, ERR_RETRY, "topic %s: the broker took a message for a repetition, and may not have it",
+                      writer->destinations.items[entry->topic_id].name);
+    }
+}
+
 static void on_delivered(rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque)
 {
     struct writer *writer = opaque;
@@ -173,6 +186,8 @@ static void on_delivered(rd_kafka_t *handle, const rd_kafka_message_t *message, 
     }
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         note_refused(writer, message->err, entry);
+    } else if (message->offset < 0) {
+        note_unproved(writer, entry);
     } else {
         destination_note_end(&writer->destinations.items[entry->topic_id], message->partition, message->offset + 1);
     }
@@ -505,6 +520,28 @@ static int send_position(struct writer *writer, json_t *state, struct err *err)
     return code == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : fail_producing(writer, code, "producing the position", err);
 }
 
+/* Every message has its report before the commit is asked for, and every report an offset (A11). */
+static int settle_all(struct writer *writer, struct err *err)
+{
+    int64_t give_up_ms = now_ms() + COMMIT_MS;
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
+
+    while (code == RD_KAFKA_RESP_ERR__TIMED_OUT && now_ms() < give_up_ms && !cancelled(writer)) {
+        code = rd_kafka_flush(writer->handle, SLICE_MS);
+    }
+    if (cancelled(writer)) {
+        return err_set(err, ERR_CANCELED, "told to stop");
+    }
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return fail_producing(writer, code, "waiting for the reports", err);
+    }
+    if (writer->refused.class != ERR_NONE) {
+        *err = writer->refused;
+        return -1;
+    }
+    return 0;
+}
+
 int writer_cut(struct writer *writer, json_t *state, struct err *err)
 {
     int status = begin(writer, err);
@@ -513,7 +550,7 @@ int writer_cut(struct writer *writer, json_t *state, struct err *err)
         json_decref(state);
         return -1;
     }
-    if (send_position(writer, state, err) != 0) {
+    if (send_position(writer, state, err) != 0 || settle_all(writer, err) != 0) {
         return -1;
     }
     if (repeat(writer, rd_kafka_commit_transaction, COMMIT_MS, "committing", err) != 0) {

@@ -23,6 +23,7 @@
 #include "tests/unit/make_table.h"
 
 #define DEADLINE_MS 30000
+#define API_PRODUCE 0
 #define API_END_TXN 26
 
 struct world {
@@ -277,6 +278,21 @@ static void test_publisher__a_commit_that_is_refused_is_failed_and_all_parcels_a
     take_all_parcels(world);
 }
 
+static void test_publisher__takes_no_message_for_delivered_that_the_broker_may_not_have_A11(void **state)
+{
+    struct world *world = *state;
+
+    take_over(world);
+    rd_kafka_mock_push_request_errors(world->cluster, API_PRODUCE, 1, RD_KAFKA_RESP_ERR_DUPLICATE_SEQUENCE_NUMBER);
+    give(world, "one");
+    cut(world, 1);
+    await(world, "failed");
+    assert_int_equal(world->err.class, ERR_RETRY);
+    assert_non_null(strstr(world->err.text, "may not have it"));
+    fence(world);
+    take_all_parcels(world);
+}
+
 static void test_publisher__carries_out_nothing_that_was_given_after_a_failure(void **state)
 {
     struct world *world = *state;
@@ -434,6 +450,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(answers_nothing_that_an_abandon_has_made_void),
         TEST(a_commit_that_is_refused_is_failed_and_all_parcels_are_back_A4),
+        TEST(takes_no_message_for_delivered_that_the_broker_may_not_have_A11),
         TEST(carries_out_nothing_that_was_given_after_a_failure),
         TEST(that_is_fenced_says_so),
         TEST(gives_a_retriable_commit_again_A4),
