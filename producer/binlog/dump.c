@@ -157,29 +157,44 @@ static int read_mysql(struct mysql_session *session, struct binlog_facts *facts,
     return wish == WISH_CURRENT ? read_end(session, facts, err) : 0;
 }
 
-/* In MariaDB's log a UUID is a BINARY(16), an INET a BINARY(16) or BINARY(4), a VECTOR a VARBINARY: only the server can tell them apart. */
-static int check_unmarked_columns(struct dump *dump, struct err *err)
+/* Adds the columns of a SELECT of database, table, column and type. */
+static int read_marks_of(struct mysql_session *session, const char *sql, struct binlog_marks *marks, struct err *err)
 {
     struct mysql_rows rows;
-    int result = 0;
 
-    if (mysql_session_ask(dump->session,
-                          "SELECT CONCAT(TABLE_SCHEMA, '.', TABLE_NAME), COLUMN_NAME, DATA_TYPE FROM information_schema.COLUMNS"
-                          " WHERE DATA_TYPE IN ('uuid', 'inet4', 'inet6', 'vector')",
-                          &rows, err) != 0) {
+    if (mysql_session_ask(session, sql, &rows, err) != 0) {
         return -1;
     }
-    for (size_t row = 0; row < rows.row_count && result == 0; row++) {
-        const char *table = mysql_rows_text(&rows, row, 0);
-
-        if (settings_selects(dump->settings, table)) {
-            result = err_set(err, ERR_FATAL,
-                             "table %s, column %s: %s is not handled yet (MariaDB's log shows it as BINARY): leave the table out "
-                             "(source.exclude)",
-                             table, mysql_rows_text(&rows, row, 1), mysql_rows_text(&rows, row, 2));
-        }
+    for (size_t row = 0; row < rows.row_count; row++) {
+        binlog_marks_add(marks, mysql_rows_text(&rows, row, 0), mysql_rows_text(&rows, row, 1), mysql_rows_text(&rows, row, 2),
+                         mysql_rows_text(&rows, row, 3));
     }
     mysql_rows_deinit(&rows);
+    return 0;
+}
+
+/* marks.h. What was executed is asked last: of a statement in between it must not be said that it was not. */
+static int read_marks(struct mysql_session *session, struct binlog_facts *facts, struct err *err)
+{
+    char *executed = NULL;
+    int result;
+
+    facts->marks = binlog_marks_new();
+    if (read_marks_of(session,
+                      "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE FROM information_schema.COLUMNS"
+                      " WHERE DATA_TYPE IN ('uuid', 'inet4', 'inet6', 'vector', 'longtext')"
+                      " OR (DATA_TYPE = 'binary' AND CHARACTER_MAXIMUM_LENGTH IN (4, 16))"
+                      " OR (DATA_TYPE = 'varbinary' AND CHARACTER_MAXIMUM_LENGTH % 4 = 0)",
+                      facts->marks, err) != 0 ||
+        read_marks_of(session,
+                      "SELECT CONSTRAINT_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, 'json' FROM information_schema.CHECK_CONSTRAINTS"
+                      " WHERE CHECK_CLAUSE = CONCAT('json_valid(`', REPLACE(CONSTRAINT_NAME, '`', '``'), '`)')",
+                      facts->marks, err) != 0 ||
+        read_set(session, "gtid_binlog_pos", &executed, err) != 0) {
+        return err_while(err, "asking for the types that MariaDB's log does not tell");
+    }
+    result = binlog_marks_set_executed(facts->marks, executed, err);
+    free(executed);
     return result;
 }
 
@@ -208,7 +223,7 @@ static int read_facts(struct dump *dump, struct err *err)
     if (requirements_check(dump->session, err) != 0) {
         return -1;
     }
-    if (server->mariadb && check_unmarked_columns(dump, err) != 0) {
+    if (server->mariadb && read_marks(dump->session, facts, err) != 0) {
         return -1;
     }
     return server->mariadb ? read_mariadb(dump->session, facts, dump->wish.kind, err) : read_mysql(dump->session, facts, dump->wish.kind, err);

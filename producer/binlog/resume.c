@@ -46,6 +46,7 @@ void binlog_facts_deinit(struct binlog_facts *facts)
 {
     free(facts->executed);
     free(facts->purged);
+    binlog_marks_free(facts->marks);
     *facts = (struct binlog_facts){0};
 }
 

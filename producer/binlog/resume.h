@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "producer/binlog/marks.h"
 #include "producer/binlog/stream.h"
 
 #define RESUME_FILE_SIZE 256
@@ -48,6 +49,7 @@ struct binlog_facts {
     char description[192];             /* for people */
     char *executed;                    /* GTID sets, owned; NULL without GTIDs. MariaDB: gtid_binlog_pos */
     char *purged;                      /* what the log no longer holds. MariaDB: the set before its oldest file */
+    struct binlog_marks *marks;        /* of MariaDB's columns, owned; NULL: of MySQL */
     char first_file[RESUME_FILE_SIZE]; /* of the log; asked only where it is needed */
     char last_file[RESUME_FILE_SIZE];
     uint64_t last_position;

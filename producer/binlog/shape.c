@@ -3,7 +3,7 @@
  * One table of types (`kinds`) says for each type on the wire how long its values are, who decodes them, and what column they
  * become. Types whose decoder depends on more (sign, character set, precision) have a function of their own.
  *
- * Deliberately absent: guesses. UUID and INET of MariaDB look exactly like BINARY here and stay bytes. Temporal columns that
+ * Deliberately absent: guesses. UUID and INET of MariaDB look exactly like BINARY here: the server must say what they are. Temporal columns that
  * MariaDB keeps in the form from before 5.6 do not tell how many digits of a fraction they have, so where a row ends is not
  * known.
  */
@@ -24,6 +24,8 @@
 #define LABELS_MAX    65535
 #define SET_MAX       64
 
+#define VECTOR_ELEMENT_BYTES 4
+
 /* What one column is made of. */
 struct making {
     struct shape *shape;
@@ -32,7 +34,8 @@ struct making {
     struct column *column;
     enum binlog_flavor flavor;
     bool names_optional;
-    size_t number; /* from 1 */
+    const struct binlog_marks *marks; /* NULL: the server was not asked */
+    size_t number;                    /* from 1 */
 };
 
 __attribute__((format(printf, 2, 3))) static void set_trouble(struct making *making, const char *format, ...)
@@ -205,6 +208,18 @@ static void make_bit(struct making *making)
     set_source_type(making, "bit(%u)", bits);
 }
 
+/* What the server says of a column whose type looks like another's in MariaDB's log. */
+static enum binlog_mark doubt(struct making *making)
+{
+    const struct table *table = making->shape->table;
+
+    if (making->flavor != BINLOG_MARIADB) {
+        return MARK_NONE;
+    }
+    making->shape->doubtful = true;
+    return making->marks != NULL ? binlog_marks_find(making->marks, table->database, table->name, making->column->name) : MARK_NONE;
+}
+
 /* Decides between text and bytes by the column's collation. */
 static void make_text_or_bytes(struct making *making, const char *text_type, const char *bytes_type)
 {
@@ -224,13 +239,35 @@ static void make_text_or_bytes(struct making *making, const char *text_type, con
     set_source_type(making, "%s", charset == CHARSET_BINARY ? bytes_type : text_type);
 }
 
+static void make_marked_text(struct making *making, value_decode decode, const char *type)
+{
+    making->value->decode = decode;
+    making->column->type = COLUMN_TEXT;
+    set_source_type(making, "%s", type);
+}
+
+static void make_binary(struct making *making)
+{
+    unsigned size = making->map->length;
+    enum binlog_mark mark = size == 16 || size == 4 ? doubt(making) : MARK_NONE;
+
+    making->value->padded_size = size;
+    set_source_type(making, "binary(%u)", size);
+    if (mark == MARK_UUID && size == 16) {
+        make_marked_text(making, value_uuid, "uuid");
+    } else if (mark == MARK_INET6 && size == 16) {
+        make_marked_text(making, value_inet6, "inet6");
+    } else if (mark == MARK_INET4 && size == 4) {
+        make_marked_text(making, value_inet4, "inet4");
+    }
+}
+
 static void make_char(struct making *making)
 {
     making->value->length_size = making->map->length > 255 ? 2 : 1;
     make_text_or_bytes(making, "char", "binary");
     if (making->value->charset == CHARSET_BINARY) {
-        making->value->padded_size = making->map->length;
-        set_source_type(making, "binary(%u)", making->map->length);
+        make_binary(making);
     }
 }
 
@@ -238,6 +275,9 @@ static void make_varchar(struct making *making)
 {
     making->value->length_size = making->map->length > 255 ? 2 : 1;
     make_text_or_bytes(making, "varchar", "varbinary");
+    if (making->value->charset == CHARSET_BINARY && making->map->length % VECTOR_ELEMENT_BYTES == 0 && doubt(making) == MARK_VECTOR) {
+        set_trouble(making, "columns of type vector are not handled yet: leave the table out (source.exclude)");
+    }
 }
 
 static bool set_length_size(struct making *making)
@@ -258,6 +298,10 @@ static void make_blob(struct making *making)
 
     if (set_length_size(making)) {
         make_text_or_bytes(making, texts[making->map->length], blobs[making->map->length]);
+    }
+    if (making->map->length == 4 && making->column->type == COLUMN_TEXT && doubt(making) == MARK_JSON) {
+        making->column->type = COLUMN_JSON;
+        set_source_type(making, "json");
     }
 }
 
@@ -480,20 +524,20 @@ static size_t count_hidden(const struct table_map *map, enum binlog_flavor flavo
     return count;
 }
 
-static void make_columns(struct shape *shape, const struct table_map *map, enum binlog_flavor flavor, bool names_optional)
+/* `like`: what is the same for all columns. */
+static void make_columns(struct shape *shape, const struct table_map *map, const struct making *like)
 {
     struct column hidden = {0};
     size_t visible = 0;
 
     for (size_t c = 0; c < map->column_count; c++) {
-        struct making making = {.shape = shape,
-                                .map = &map->columns[c],
-                                .value = &shape->columns[c],
-                                .flavor = flavor,
-                                .names_optional = names_optional,
-                                .number = c + 1};
+        struct making making = *like;
 
-        making.value->hidden = is_hidden(making.map->name, flavor);
+        making.shape = shape;
+        making.map = &map->columns[c];
+        making.value = &shape->columns[c];
+        making.number = c + 1;
+        making.value->hidden = is_hidden(making.map->name, making.flavor);
         making.column = making.value->hidden ? &hidden : &shape->table->columns[visible++];
         make_name(&making);
         set_source_type(&making, "type %u", making.map->type);
@@ -553,7 +597,7 @@ static void check_metadata(struct shape *shape, const struct table_map *map)
     }
 }
 
-struct shape *shape_new(const struct table_map *map, enum binlog_flavor flavor, bool names_optional)
+struct shape *shape_new(const struct table_map *map, enum binlog_flavor flavor, bool names_optional, const struct binlog_marks *marks)
 {
     struct shape *shape = calloc(1, sizeof *shape);
     char *database = copy_text(map->database);
@@ -573,7 +617,7 @@ struct shape *shape_new(const struct table_map *map, enum binlog_flavor flavor, 
     if (!charset_is_utf8(map->database.bytes, map->database.size) || !charset_is_utf8(map->name.bytes, map->name.size)) {
         (void)err_set(&shape->trouble, ERR_FATAL, "a table's name is not UTF-8");
     }
-    make_columns(shape, map, flavor, names_optional);
+    make_columns(shape, map, &(struct making){.flavor = flavor, .names_optional = names_optional, .marks = marks});
     make_key(shape, map);
     return shape;
 }

@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 #include "common/err.h"
+#include "producer/binlog/marks.h"
 #include "producer/binlog/table_map.h"
 #include "producer/binlog/value.h"
 #include "schemas/table.h"
@@ -24,11 +25,12 @@ struct shape {
     size_t json_count;  /* columns that a partial update may touch */
     struct err trouble; /* ERR_NONE: rows can be decoded */
     bool walkable;      /* false: not even passed over */
+    bool doubtful;      /* the log does not tell all types: marks.h */
     bool opaque;        /* where a row ends is not known: only whole events can be passed over, each counted as one image */
 };
 
-/* names_optional: see binlog_stream_options. */
-struct shape *shape_new(const struct table_map *map, enum binlog_flavor flavor, bool names_optional);
+/* names_optional: see binlog_stream_options. marks: NULL: the server was not asked. */
+struct shape *shape_new(const struct table_map *map, enum binlog_flavor flavor, bool names_optional, const struct binlog_marks *marks);
 void shape_free(struct shape *shape); /* takes NULL */
 /* Takes the table out; the shape goes on without it. */
 struct table *shape_take_table(struct shape *shape);

@@ -24,8 +24,8 @@
  * right only if all that was yielded is verified: in the middle of a large event whose checksum was still to come it is not, and
  * then the source fails with ERR_RETRY, the owner throws its open Kafka transaction away and starts again from Kafka's record.
  *
- * MariaDB's log does not tell a UUID or INET column from a BINARY. Opening asks the server and refuses selected tables that have
- * one; the first row of a table that could have one, and was not yet seen at an opening, opens anew and is then met again.
+ * MariaDB's log does not tell a UUID or INET column from a BINARY (marks.h). Opening asks the server; where a row comes of a table that was
+ * made or changed since (doubts.h), the source opens anew, and meets the row again.
  *
  * Failing for good (ERR_FATAL) is what no waiting mends: a purged position, a server that lost transactions, refused settings, an
  * undecodable event. Another reader with our server id is in between: twice within a minute means that somebody else believes
@@ -52,6 +52,7 @@
 #include "common/metrics.h"
 #include "common/must.h"
 #include "common/sm.h"
+#include "producer/binlog/marks.h"
 #include "producer/binlog/progress.h"
 #include "producer/binlog/stream.h"
 
@@ -103,7 +104,6 @@ struct binlog_source {
     struct binlog_wish wish;      /* until then: what the settings or the record say */
     struct progress progress;
     uint64_t moves_cut;           /* progress.moves at the last state */
-    uint64_t looked_version;      /* newest table for which the server was asked what its log does not mark */
     bool clock_stepped;           /* said once a step */
     struct metric *clock_steps;
     struct source_figures figures;
@@ -207,32 +207,16 @@ static void pause_source(struct binlog_source *source, const struct err *why)
     wake_in(source, wait_ms);
 }
 
-/* Does the table have a column that MariaDB's log does not tell from a UUID or INET, and was it not there yet when the server was
- * last asked for those? Opening asks, and refuses them; so a table that is met for the first time is met behind an opening. */
-static bool needs_a_look(const struct binlog_source *source, const struct binlog_table *seen)
+/* As after a lost connection, without a pause: nothing of the row in hand was yielded, and opening asks the server. */
+static void look(struct binlog_source *source)
 {
-    if (binlog_stream_flavor(source->stream) != BINLOG_MARIADB || seen->version <= source->looked_version) {
-        return false;
-    }
-    for (size_t i = 0; i < seen->table->column_count; i++) {
-        const char *type = seen->table->columns[i].source_type;
+    const struct table *table = binlog_stream_row(source->stream)->table->table;
 
-        if (strcmp(type, "binary(16)") == 0 || strcmp(type, "binary(4)") == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* As after a lost connection, without a pause: nothing of the row in hand was yielded. */
-static void look(struct binlog_source *source, const struct binlog_table *seen)
-{
-    log_debug("source_asks", "source=%s database=%q table=%q", source->settings->name, seen->table->database, seen->table->name);
-    source->looked_version = seen->version;
+    log_debug("source_asks", "source=%s database=%q table=%q", source->settings->name, table->database, table->name);
     source->paused = true;
     progress_await(&source->progress);
     close_reader(source);
-    sm_move(&source->sm, PAUSING, "a new table may hold what the log does not mark");
+    sm_move(&source->sm, PAUSING, "a table may hold what the log does not tell");
     wake_in(source, 0);
 }
 
@@ -278,6 +262,7 @@ static void opened(struct binlog_source *source)
     }
     memcpy(source->progress.server, connection->facts.server, sizeof source->progress.server);
     (void)snprintf(source->figures.server, sizeof source->figures.server, "%.127s", connection->facts.description);
+    binlog_stream_take_marks(source->stream, connection->facts.marks != NULL ? binlog_marks_copy(connection->facts.marks) : binlog_marks_new());
     binlog_stream_open(source->stream, connection->place.file, connection->place.position);
     progress_text(&source->progress, position, sizeof position);
     source->trouble = (struct err){0};
@@ -449,10 +434,6 @@ static enum step step_streaming(struct binlog_source *source, size_t *fed_bytes,
         }
         break;
     case BINLOG_ROW:
-        if (needs_a_look(source, binlog_stream_row(source->stream)->table)) {
-            look(source, binlog_stream_row(source->stream)->table);
-            return STEP_AGAIN;
-        }
         if (!progress_row(&source->progress, binlog_stream_row(source->stream)->index)) {
             return STEP_ON; /* A5: it is in */
         }
@@ -468,6 +449,9 @@ static enum step step_streaming(struct binlog_source *source, size_t *fed_bytes,
         source->failures = 0;
         progress_idle(&source->progress, binlog_stream_file(source->stream), binlog_stream_position(source->stream));
         return STEP_ON;
+    case BINLOG_ASK:
+        look(source);
+        return STEP_AGAIN;
     case BINLOG_FAILED:
         break;
     }
@@ -506,7 +490,7 @@ static bool selected(void *context, const char *database, const char *table)
 static int source_start(struct source *seam, const json_t *record, struct err *err)
 {
     struct binlog_source *source = of(seam);
-    const struct binlog_stream_options options = {.framing = BINLOG_PACKETS, .selected = selected, .context = source, .row_bytes_max = ROW_BYTES_MAX};
+    const struct binlog_stream_options options = {.framing = BINLOG_PACKETS, .selected = selected, .context = source, .ask = true, .row_bytes_max = ROW_BYTES_MAX};
 
     must(sm_at(&source->sm) == IDLE && seam->on_ready != NULL);
     if (take_start(source, record, err) != 0) {
@@ -590,7 +574,6 @@ static void finish_stop(struct binlog_source *source)
     free_tables(source);
     progress_deinit(&source->progress);
     source->placed = false;
-    source->looked_version = 0;
     source->trouble = (struct err){0};
     binlog_wish_deinit(&source->wish);
     sm_move(&source->sm, IDLE, "stopped");

@@ -30,7 +30,7 @@ struct binlog_stream *binlog_stream_new(const struct binlog_stream_options *opti
     }
     assembly_init(&stream->outer, options->framing);
     stream->assembly = &stream->outer;
-    stream->tables = tables_new(&stream->options);
+    stream->tables = tables_new(&stream->options, &stream->doubts);
     stream->end_due = GO_ON;
     stream->position = FIRST_EVENT;
     stream_group_init(stream);
@@ -46,6 +46,7 @@ void binlog_stream_free(struct binlog_stream *stream)
     assembly_deinit(&stream->outer);
     payload_deinit(&stream->payload);
     tables_free(stream->tables);
+    doubts_deinit(&stream->doubts);
     query_deinit(&stream->query);
     text_list_deinit(&stream->prepared);
     scratch_deinit(&stream->scratch);
@@ -74,6 +75,12 @@ void binlog_stream_open(struct binlog_stream *stream, const char *file, uint64_t
     if (stream->options.framing == BINLOG_PACKETS) {
         stream_group_init(stream);
     }
+}
+
+void binlog_stream_take_marks(struct binlog_stream *stream, struct binlog_marks *marks)
+{
+    doubts_take_marks(&stream->doubts, marks);
+    tables_forget_doubtful(stream->tables);
 }
 
 int binlog_stream_end(struct binlog_stream *stream, struct err *err)

@@ -39,6 +39,8 @@ struct binlog_stream_options {
      */
     bool (*selected)(void *context, const char *database, const char *table);
     void *context;
+    /* MariaDB's log does not tell all types (marks.h): BINLOG_ASK where the server must be asked. Off: such columns stay bytes or text. */
+    bool ask;
     /* decode of an old log: columns without names become c1, c2, ...; a missing sign is taken as signed. Off in the live
      * stream. */
     bool names_optional;
@@ -76,10 +78,13 @@ enum binlog_item {
     BINLOG_IDLE,        /* heartbeat or rotation between transactions; the position may have moved */
     BINLOG_ROLLED_BACK, /* the transaction that began ends without effect (its rows, if any, were of non-transactional engines);
                            its GTID counts as executed at the server */
+    BINLOG_ASK,         /* before a row of a table: binlog_stream_take_marks and then binlog_stream_open must follow, and the log
+                           comes again from behind the last complete transaction. Only with the option `ask` */
     BINLOG_FAILED,      /* err says why; nothing further comes */
 };
 
 struct binlog_stream;
+struct binlog_marks;
 
 struct binlog_stream *binlog_stream_new(const struct binlog_stream_options *options);
 void binlog_stream_free(struct binlog_stream *stream); /* takes NULL */
@@ -89,6 +94,8 @@ void binlog_stream_give(struct binlog_stream *stream, const uint8_t *bytes, size
 /* Tells the name of the file that follows (decode), or of the file asked for (dump); resets framing to the start of a file or
  * of a dump. Tables stay known. A transaction that is under way is forgotten with a new dump, and goes on in the next file. */
 void binlog_stream_open(struct binlog_stream *stream, const char *file, uint64_t position);
+/* What the server says at present of MariaDB's columns; takes them. Only before binlog_stream_open. */
+void binlog_stream_take_marks(struct binlog_stream *stream, struct binlog_marks *marks);
 /* No more bytes will come for this file: fails if that is in the middle of an event. In the middle of a transaction is allowed
  * where another file follows: see binlog_stream_inside. */
 int binlog_stream_end(struct binlog_stream *stream, struct err *err) MUST_CHECK;

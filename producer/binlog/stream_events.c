@@ -213,6 +213,19 @@ static int on_statement(struct binlog_stream *stream)
     return GO_ON;
 }
 
+/* What a statement may have done to columns of which the log does not tell the type. */
+static int doubt(struct binlog_stream *stream, const char *text, size_t size)
+{
+    const char *table = doubts_statement(&stream->doubts, stream->transaction.gtid, text, size, tables_has_doubtful, stream->tables);
+
+    return table == NULL ? GO_ON
+                         : stream_refuse(stream,
+                                         "a statement that can change types of table %.64s, which MariaDB's log does not tell (UUID, INET), was "
+                                         "executed before they were asked for: what the rows before it were can't be known; compare them, then "
+                                         "set the position behind it",
+                                         table);
+}
+
 /* thread u32, seconds u32, database's size u8, error u16, status variables' size u16, (LOAD: 13 more,) variables, database,
  * NUL, text */
 static int on_query(struct binlog_stream *stream, size_t post_header)
@@ -237,7 +250,9 @@ static int on_query(struct binlog_stream *stream, size_t post_header)
     stream->emptied = 0;
     query_read(&stream->query, (const char *)cursor.at, cursor_left(&cursor), database);
     if (stream->query.kind == QUERY_OTHER || stream->query.kind >= QUERY_EMPTIES_TABLES) {
-        return on_statement(stream);
+        int result = doubt(stream, (const char *)cursor.at, cursor_left(&cursor));
+
+        return result == GO_ON ? on_statement(stream) : result;
     }
     return on_control(stream, stream->query.kind);
 }

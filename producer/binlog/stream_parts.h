@@ -6,6 +6,7 @@
 #include "common/sm.h"
 #include "common/text_list.h"
 #include "producer/binlog/assembly.h"
+#include "producer/binlog/doubts.h"
 #include "producer/binlog/gtid_event.h"
 #include "producer/binlog/payload.h"
 #include "producer/binlog/query.h"
@@ -28,6 +29,7 @@ struct binlog_stream {
     struct assembly inner;     /* those inside a compressed one; valid while one is open */
     struct assembly *assembly; /* whose event is in hand */
     struct payload payload;
+    struct doubts doubts;
     struct tables *tables;
 
     /* where */

@@ -46,6 +46,11 @@ static int check_wanted(struct binlog_stream *stream)
     if (entry->shape->trouble.class != ERR_NONE) {
         return stream_failed(stream, &entry->shape->trouble);
     }
+    if (stream->options.ask && entry->shape->doubtful && !doubts_settled(&stream->doubts, table->database, table->name)) {
+        doubts_ask(&stream->doubts, table->database, table->name);
+        stream->row = (struct binlog_row){.table = entry->table, .op = stream->rows.op, .index = stream->images};
+        return BINLOG_ASK;
+    }
     if (stream->xa) {
         why = "its rows are part of an XA transaction, which is not read yet (they are logged before it is known whether they "
               "will be "

@@ -32,6 +32,7 @@ struct mapped {
 
 struct tables {
     const struct binlog_stream_options *options;
+    const struct doubts *doubts;
     struct content *contents[BUCKETS];
     struct known *known[BUCKETS]; /* by name */
     struct mapped *mapped;
@@ -40,13 +41,21 @@ struct tables {
     uint64_t version;
 };
 
-struct tables *tables_new(const struct binlog_stream_options *options)
+struct tables *tables_new(const struct binlog_stream_options *options, const struct doubts *doubts)
 {
     struct tables *tables = calloc(1, sizeof *tables);
 
     must(tables != NULL);
     tables->options = options;
+    tables->doubts = doubts;
     return tables;
+}
+
+static void free_content(struct content *content)
+{
+    shape_free(content->shape);
+    free(content->body);
+    free(content);
 }
 
 static void free_contents(struct content *content)
@@ -54,9 +63,7 @@ static void free_contents(struct content *content)
     while (content != NULL) {
         struct content *next = content->next;
 
-        shape_free(content->shape);
-        free(content->body);
-        free(content);
+        free_content(content);
         content = next;
     }
 }
@@ -182,7 +189,7 @@ static struct content *add_content(struct tables *tables, uint64_t hash, enum bi
     }
     content = calloc(1, sizeof *content);
     must(content != NULL);
-    content->shape = shape_new(&map, flavor, tables->options->names_optional);
+    content->shape = shape_new(&map, flavor, tables->options->names_optional, tables->doubts->marks);
     table_map_deinit(&map);
     content->body = malloc(size + 1);
     must(content->body != NULL);
@@ -251,4 +258,40 @@ const struct tables_entry *tables_find(const struct tables *tables, uint64_t tab
 void tables_unmap(struct tables *tables)
 {
     tables->mapped_count = 0;
+}
+
+void tables_forget_doubtful(struct tables *tables)
+{
+    tables_unmap(tables);
+    for (size_t i = 0; i < BUCKETS; i++) {
+        struct content **at = &tables->contents[i];
+
+        while (*at != NULL) {
+            struct content *content = *at;
+
+            if (content->shape->doubtful) {
+                *at = content->next;
+                free_content(content);
+            } else {
+                at = &content->next;
+            }
+        }
+    }
+}
+
+bool tables_has_doubtful(const void *context, const char *database, const char *name)
+{
+    const struct tables *tables = context;
+
+    for (size_t i = 0; i < BUCKETS; i++) {
+        for (const struct content *content = tables->contents[i]; content != NULL; content = content->next) {
+            const struct binlog_table *table = content->entry.table;
+
+            if (content->shape->doubtful && table != NULL && strcmp(table->table->name, name) == 0 &&
+                strcmp(table->table->database, database) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
 }

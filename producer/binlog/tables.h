@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "producer/binlog/doubts.h"
 #include "producer/binlog/shape.h"
 #include "producer/binlog/stream.h"
 
@@ -25,8 +26,8 @@ struct tables_entry {
     const struct binlog_table *table; /* NULL: not selected */
 };
 
-/* options is borrowed. */
-struct tables *tables_new(const struct binlog_stream_options *options);
+/* options and doubts are borrowed. */
+struct tables *tables_new(const struct binlog_stream_options *options, const struct doubts *doubts);
 void tables_free(struct tables *tables); /* takes NULL */
 
 /* From now on `table_id` is the table of this TABLE_MAP (its bytes behind the id). */
@@ -34,6 +35,10 @@ int tables_map(struct tables *tables, uint64_t table_id, enum binlog_flavor flav
                struct err *err) MUST_CHECK;
 /* NULL: no TABLE_MAP of the statement has that id. Lives as long as tables. */
 const struct tables_entry *tables_find(const struct tables *tables, uint64_t table_id);
+/* Forgets how rows of tables were read whose types the log does not tell: there are new marks. Numbers stand for nothing then. */
+void tables_forget_doubtful(struct tables *tables);
+/* Were rows of such a table read since? context: struct tables. */
+bool tables_has_doubtful(const void *context, const char *database, const char *name);
 /* The statement is over. */
 void tables_unmap(struct tables *tables);
 /* The table as it was last seen, for TRUNCATE and DROP. One that was never seen gets no columns and no key. NULL: not selected.

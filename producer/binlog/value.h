@@ -69,6 +69,10 @@ void value_old_time(const struct value_column *, struct cursor *, struct scratch
 
 void value_text(const struct value_column *, struct cursor *, struct scratch *, struct cell *);
 void value_bytes(const struct value_column *, struct cursor *, struct scratch *, struct cell *);
+/* MariaDB's: bytes to the text that it prints. */
+void value_uuid(const struct value_column *, struct cursor *, struct scratch *, struct cell *);
+void value_inet4(const struct value_column *, struct cursor *, struct scratch *, struct cell *);
+void value_inet6(const struct value_column *, struct cursor *, struct scratch *, struct cell *);
 void value_enum(const struct value_column *, struct cursor *, struct scratch *, struct cell *);
 void value_set(const struct value_column *, struct cursor *, struct scratch *, struct cell *);
 /* ENUM and SET where the log has no labels: the number that stands there. */
