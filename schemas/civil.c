@@ -23,6 +23,16 @@ struct civil civil_of_days(int64_t days)
     };
 }
 
+int64_t civil_to_days(const struct civil *civil)
+{
+    int64_t years = civil->year - (civil->month <= 2); /* a year begins in March, so that the leap day is its last */
+    int64_t era = (years >= 0 ? years : years - 399) / 400;
+    int64_t year = years - era * 400;
+    int64_t day = (153 * (civil->month + (civil->month > 2 ? -3 : 9)) + 2) / 5 + civil->day - 1;
+
+    return era * 146097 + year * 365 + year / 4 - year / 100 + day - 719468;
+}
+
 int64_t civil_day_of_us(int64_t microseconds)
 {
     return microseconds / CIVIL_DAY_US - (microseconds % CIVIL_DAY_US < 0);

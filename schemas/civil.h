@@ -15,6 +15,8 @@ struct civil {
 
 /* Right for any day that lies within 10^17 days of 1970. */
 struct civil civil_of_days(int64_t days);
+/* The way back; the month is 1 to 12, and the day may lie beyond its end. */
+int64_t civil_to_days(const struct civil *civil);
 /* The day in which the microsecond lies; also before 1970. */
 int64_t civil_day_of_us(int64_t microseconds);
 

@@ -448,6 +448,89 @@ json_t *shape_history(const struct shape_making *making, const struct table *tab
     return body;
 }
 
+/* ---- the base */
+
+/* Columns that stand in the base: those of the source, of types that we write. */
+static bool is_kept(const struct shape_column *column)
+{
+    return !column->meta && column->type >= 0;
+}
+
+static json_t *copy_field(const struct shape *history, size_t column)
+{
+    const char *description = text_of(json_array_get(history->fields, column), "description");
+
+    return make_field(history->columns[column].name, (enum bigquery_type)history->columns[column].type, description);
+}
+
+static json_t *base_cluster(const struct shape *history)
+{
+    json_t *columns = json_array();
+
+    for (unsigned part = 1; part <= history->column_count && json_array_size(columns) < SHAPE_CLUSTER_MAX; part++) {
+        for (size_t i = 0; i < history->column_count; i++) {
+            const struct shape_column *column = &history->columns[i];
+
+            if (column->key == part && is_kept(column) && may_cluster((enum bigquery_type)column->type)) {
+                must(json_array_append_new(columns, json_string(column->name)) == 0);
+            }
+        }
+    }
+    return columns;
+}
+
+json_t *shape_base(const struct shape_making *making, const struct shape *history, const char *history_hash)
+{
+    static const int meta[] = {BIGQUERY_META_OP, BIGQUERY_META_TS, BIGQUERY_META_SEQ, BIGQUERY_META_IDX};
+    struct buffer description = {0};
+    json_t *body = json_object();
+    json_t *fields = json_array();
+    json_t *labels = shape_labels(making, "base");
+
+    for (size_t i = 0; i < history->column_count; i++) {
+        if (is_kept(&history->columns[i])) {
+            must(json_array_append_new(fields, copy_field(history, i)) == 0);
+        }
+    }
+    for (size_t i = 0; i < sizeof meta / sizeof *meta; i++) {
+        must(json_array_append_new(
+                 fields, make_field(bigquery_meta_columns[meta[i]].name, bigquery_meta_columns[meta[i]].type, NULL)) == 0);
+    }
+    buffer_printf(&description, "What the view %s reads beside the newest days of %s. Deleted keys stay in it.",
+                  making->names->view, making->names->history);
+    set_text(labels, "kakehi_history", history_hash);
+    set(body, "tableReference", table_reference(making->names, making->names->base));
+    set_text(body, "description", buffer_text(&description));
+    set(body, "labels", labels);
+    set(body, "schema", json_pack("{s:o}", "fields", fields));
+    set_clustering(body, base_cluster(history));
+    set_kms_key(body, &making->settings->bigquery);
+    buffer_deinit(&description);
+    return body;
+}
+
+json_t *shape_base_lacks(const struct shape *base, const struct shape *history, const struct shape_column **ret_wider)
+{
+    json_t *fields = NULL;
+
+    *ret_wider = NULL;
+    for (size_t i = 0; i < history->column_count; i++) {
+        const struct shape_column *column = &history->columns[i];
+        const struct shape_column *there = shape_find(base, column->name);
+
+        if (!is_kept(column)) {
+            continue;
+        }
+        if (there == NULL) {
+            fields = fields != NULL ? fields : json_deep_copy(base->fields);
+            must(json_array_append_new(fields, copy_field(history, i)) == 0);
+        } else if (there->type != column->type) {
+            *ret_wider = column;
+        }
+    }
+    return fields;
+}
+
 /* ---- planning */
 
 struct planning {

@@ -70,6 +70,11 @@ json_t *shape_labels(const struct shape_making *making, const char *kind);
 json_t *shape_dataset(const struct shape_making *making);
 /* The history of a table that is met first with these columns. */
 json_t *shape_history(const struct shape_making *making, const struct table *table);
+/* The base of a history. history_hash: of whom it is; see history.h. */
+json_t *shape_base(const struct shape_making *making, const struct shape *history, const char *history_hash);
+/* The full list of fields with which the base would have all columns of the history; NULL: it has. *ret_wider: a column of the
+ * history whose type is wider than the base's; NULL: none. */
+json_t *shape_base_lacks(const struct shape *base, const struct shape *history, const struct shape_column **ret_wider);
 /* Is it ours, of that kind, for that source table? ERR_FATAL says what to do. */
 int shape_check(const struct shape *shape, const struct shape_making *making, const char *kind, struct err *err) MUST_CHECK;
 

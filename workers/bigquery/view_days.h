@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * view_days: what a refresh has to merge, out of the answer to view_sql_days and what the view remembers. Pure.
+ *
+ *   F2  the new watermark is BigQuery's today - 2, and never an older one than the view has
+ *   F5  a closed day whose rows are not those that were merged is late: it is merged again, with all after it
+ */
+#ifndef KAKEHI_WORKERS_BIGQUERY_VIEW_DAYS_H
+#define KAKEHI_WORKERS_BIGQUERY_VIEW_DAYS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "workers/bigquery/view_state.h"
+
+#define VIEW_LAG_DAYS 2
+
+struct view_late {
+    int32_t day;
+    int64_t merged; /* rows then */
+    int64_t now;
+};
+
+struct view_days {
+    int32_t today;     /* by BigQuery's clock */
+    int32_t watermark; /* as it is to be */
+    bool merge;        /* there is something to merge ... */
+    int32_t from_day;  /* ... from that ingest day on */
+    bool truncates;    /* there are truncates in it */
+    bool expired;      /* days expired before they were merged */
+    struct view_late late[VIEW_DAYS_KEPT];
+    size_t late_count;
+    struct view_day closed[VIEW_DAYS_KEPT]; /* what is to be remembered with the new watermark; oldest first */
+    size_t closed_count;
+};
+
+/* The first day to ask view_sql_days for. */
+int32_t view_days_from(const struct view_state *state);
+/* rows: as query.h gives them. expiration_ms: of the history's partitions; 0: never. ERR_RETRY: no such answer. */
+int view_days_read(const json_t *rows, const struct view_state *state, int64_t expiration_ms, struct view_days *ret_days,
+                   struct err *err) MUST_CHECK;
+
+#endif
