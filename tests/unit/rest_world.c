@@ -387,7 +387,7 @@ struct rest_call *rest_send(struct rest *rest, const struct rest_request *reques
     call->request.body = request->body != NULL ? json_deep_copy(request->body) : NULL;
     call->answered = answered;
     call->context = context;
-    must(uv_timer_start(&call->timer, on_due, 0, 0) == 0);
+    must(uv_timer_start(&call->timer, on_due, 1, 0) == 0);
     return call;
 }
 

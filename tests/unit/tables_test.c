@@ -429,6 +429,22 @@ static void test_tables__a_missing_permission_is_told_and_asked_for_again(void *
     assert_ok(world);
 }
 
+static bool refuse_tables(struct rest_world *rest, const struct rest_request *request, int *ret_status)
+{
+    (void)rest;
+    *ret_status = 400;
+    return strcmp(request->method, "POST") == 0 && strstr(request->path, "/tables") != NULL;
+}
+
+static void test_tables__what_bigquery_refuses_of_ours_is_no_fault_of_rows(void **state)
+{
+    struct world *world = *state;
+
+    world->rest.before = refuse_tables;
+    ensure(world, "id long");
+    assert_refused(world, "making it: HTTP 400");
+}
+
 /* ---- growing */
 
 static void test_tables__a_new_column_stands_behind_and_the_others_stay_as_they_are(void **state)
@@ -572,7 +588,7 @@ static void test_tables__by_policy_the_rows_are_refused_instead(void **state)
     ensure(world, "id long, n bytes");
     ensure(world, "id long, n text");
     assert_ok(world);
-    assert_non_null(world->history->refusal);
+    assert_non_null(strstr(world->history->refusal, "column n is text now, its history has it as BYTES"));
     assert_false(world->history->loads);
     assert_string_equal(type_of(world, "n__string"), "none");
     ensure(world, "id long, n bytes");
@@ -686,6 +702,7 @@ int main(void)
         TEST(test_tables__many_that_wait_share_one_making),
         TEST(test_tables__another_worker_may_be_faster),
         TEST(test_tables__a_missing_permission_is_told_and_asked_for_again),
+        TEST(test_tables__what_bigquery_refuses_of_ours_is_no_fault_of_rows),
         TEST(test_tables__a_new_column_stands_behind_and_the_others_stay_as_they_are),
         TEST(test_tables__an_older_schema_still_fits),
         TEST(test_tables__two_workers_that_add_columns_at_once_lose_none),

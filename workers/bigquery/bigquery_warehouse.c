@@ -2,10 +2,10 @@
 /*
  * The parts, tied together; all on the worker's loop. Lanes know the world by lane_world only: here it is the real one.
  *
- *   http --- token source --- rest --- tables ---+
- *                                  \--- loads ----+--- lanes
- *   http for uploads ------------------/          |
- *   grpc -----------------------------------------+
+ *   http --- token source --- rest --- tables, views ---+
+ *                                  \--- loads -----------+--- lanes
+ *   http for uploads ------------------/                 |
+ *   grpc ------------------------------------------------+
  *
  * End: lanes are closed before; then from right to left, each when what rests on it is gone.
  */
@@ -24,6 +24,7 @@
 #include "workers/bigquery/rest.h"
 #include "workers/bigquery/tables.h"
 #include "workers/bigquery/token.h"
+#include "workers/bigquery/views.h"
 
 #define TICK_MS           1000
 #define SURPRISE_FIRST_MS 10000 /* a loop of surprises would use up the streams that may be made in an hour */
@@ -38,6 +39,7 @@ struct bigquery_warehouse {
     struct rest *rest;
     struct grpc *grpc;
     struct tables *tables;
+    struct views *views; /* NULL: bigquery.refresh: command */
     struct loads *loads;
     struct lanes *lanes;
     uv_timer_t tick;
@@ -123,6 +125,9 @@ static struct lane_world world_of(struct bigquery_warehouse *self)
         .ensure = tables_ensure,
         .is_empty = history_is_empty,
         .has = history_has,
+        .views = self->views,
+        .keep_view = self->views != NULL ? views_keep : NULL,
+        .leave_view = self->views != NULL ? views_leave : NULL,
     };
 }
 
@@ -154,6 +159,9 @@ static json_t *status(struct warehouse *warehouse)
     must(object != NULL);
     if (trouble != NULL) {
         (void)json_object_set_new(object, "token_trouble", json_string(trouble->text));
+    }
+    if (self->views != NULL) {
+        (void)json_object_set_new(object, "views", views_status(self->views));
     }
     if (rest_trouble(self->rest, text, sizeof text)) {
         (void)json_object_set_new(object, "rest_trouble", json_string(text));
@@ -214,11 +222,18 @@ static void on_tables_closed(void *context)
     rest_close(self->rest, on_rest_closed, self);
 }
 
-static void on_grpc_freed(void *context)
+static void on_views_closed(void *context)
 {
     struct bigquery_warehouse *self = context;
 
     tables_close(self->tables, on_tables_closed, self);
+}
+
+static void on_grpc_freed(void *context)
+{
+    struct bigquery_warehouse *self = context;
+
+    views_close(self->views, on_views_closed, self);
 }
 
 static void on_lanes_freed(void *context)
@@ -304,6 +319,9 @@ static void open_lanes(struct bigquery_warehouse *self)
                                                  .quota_project = settings->quota_project,
                                                  .retry_ms = (uint64_t)settings->retry_ms});
     self->tables = tables_open(&(struct tables_options){.loop = self->loop, .rest = self->rest, .settings = self->settings});
+    if (settings->refresh == BIGQUERY_REFRESH_WORKER) {
+        self->views = views_open(&(struct views_options){.loop = self->loop, .rest = self->rest, .settings = self->settings});
+    }
     self->loads = open_loads(self);
     world = world_of(self);
     self->lanes = lanes_new(&(struct lanes_options){.settings = self->settings, .world = &world, .loads = self->loads});

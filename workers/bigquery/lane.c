@@ -341,6 +341,9 @@ void lane_close(struct lane *lane, void (*closed)(void *context), void *context)
     must(lane->closed == NULL);
     lane->closed = closed;
     lane->closed_context = context;
+    if (lane->partition == 0 && world_of(lane)->leave_view != NULL) {
+        world_of(lane)->leave_view(world_of(lane)->views, lane->topic);
+    }
     if (lane->question != NULL) {
         lane->question->lane = NULL;
         lane->question = NULL;

@@ -14,6 +14,8 @@
 #include "workers/bigquery/tables.h"
 #include "workers/bigquery/token.h"
 
+struct views;
+
 /* Something to be done in the next turn of the loop, in the order of asking: the seam never answers inside a request. Embedded. */
 struct later {
     void (*run)(void *context);
@@ -48,6 +50,12 @@ struct lane_world {
     void (*is_empty)(struct tables *tables, struct history *history, history_said answer, void *context);
     void (*has)(struct tables *tables, struct history *history, const struct history_change *changes, size_t change_count,
                 int32_t from_day, history_said answer, void *context);
+
+    /* Who owns partition 0 of a topic looks after the table's view: a table is there, or has changed; the partition is left. May be
+     * NULL. */
+    struct views *views;
+    void (*keep_view)(struct views *views, struct history *history);
+    void (*leave_view)(struct views *views, const char *topic);
 };
 
 static inline uint64_t world_now_ms(const struct lane_world *world)

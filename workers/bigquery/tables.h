@@ -13,8 +13,8 @@
  * ERR_FATAL and say what to do.
  *
  * A column whose type does not hold the schema's values is widened where BigQuery can without loss; else, by
- * bigquery.on_type_change, the values go to a further column `<name>__<type>`, or that schema's rows belong to the dead letters
- * (history.refusal). A column of the key can't have a further column: ERR_FATAL.
+ * bigquery.on_type_change, the values go to a further column `<name>__<type>`, or that schema's
+ * rows belong to the dead letters (history.refusal). A column of the key can't have a further column: ERR_FATAL.
  *
  * Errors of every answer: ERR_RETRY (the service, the network), ERR_FATAL, ERR_CANCELED (tables_close).
  */

@@ -34,6 +34,7 @@ static void fail(struct dataset *dataset, const char *doing, const struct rest_e
 {
     struct err err = error->err;
 
+    err.class = err.class == ERR_POISON ? ERR_FATAL : err.class;
     (void)err_while(&err, "%s the dataset %s.%s", doing, dataset->names.project, dataset->name);
     finish(dataset, &err);
 }

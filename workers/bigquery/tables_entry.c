@@ -104,10 +104,12 @@ static void fail(struct entry *entry, const struct err *cause)
     finish(entry, NULL, &err);
 }
 
+/* POISON is said of rows alone. What BigQuery refuses of ours is refused until a person changes something. */
 static void fail_call(struct entry *entry, const char *doing, const struct rest_error *error)
 {
     struct err err = error->err;
 
+    err.class = err.class == ERR_POISON ? ERR_FATAL : err.class;
     (void)err_while(&err, "%s", doing);
     fail(entry, &err);
 }

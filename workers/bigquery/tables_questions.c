@@ -32,8 +32,14 @@ static void unlink_question(struct question *question)
 static void on_answered(void *context, const struct query_answer *answered, const struct err *err)
 {
     struct question *question = context;
+    struct err fatal;
 
     unlink_question(question);
+    if (err != NULL && err->class == ERR_POISON) {
+        fatal = *err;
+        fatal.class = ERR_FATAL;
+        err = &fatal;
+    }
     question->answer(question->context, err == NULL && (json_array_size(answered->rows) > 0) == question->yes_if_rows, err);
     history_unref(question->history);
     free(question);

@@ -330,8 +330,8 @@ static json_t *column_field(const struct table *table, size_t column, const char
     return field;
 }
 
-/* The metadata is never null. REQUIRED as its fields in a load file's Avro schema are: BigQuery compares a column's mode with that
- * of the file. */
+/* The metadata is never null. REQUIRED as its fields in a load file's Avro schema are: BigQuery compares a column's mode with
+ * that of the file. */
 static json_t *history_fields(const struct table *table)
 {
     static const char *const words[BIGQUERY_META_COUNT] = {
@@ -460,7 +460,8 @@ static json_t *copy_field(const struct shape *history, size_t column)
 {
     const char *description = text_of(json_array_get(history->fields, column), "description");
 
-    return make_field(history->columns[column].name, (enum bigquery_type)history->columns[column].type, description);
+    return make_field(history->columns[column].name, (enum bigquery_type)history->columns[column].type, "NULLABLE",
+                      description);
 }
 
 static json_t *base_cluster(const struct shape *history)
@@ -493,8 +494,8 @@ json_t *shape_base(const struct shape_making *making, const struct shape *histor
         }
     }
     for (size_t i = 0; i < sizeof meta / sizeof *meta; i++) {
-        must(json_array_append_new(
-                 fields, make_field(bigquery_meta_columns[meta[i]].name, bigquery_meta_columns[meta[i]].type, NULL)) == 0);
+        must(json_array_append_new(fields, make_field(bigquery_meta_columns[meta[i]].name, bigquery_meta_columns[meta[i]].type,
+                                                      "NULLABLE", NULL)) == 0);
     }
     buffer_printf(&description, "What the view %s reads beside the newest days of %s. Deleted keys stay in it.",
                   making->names->view, making->names->history);

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One round at a time, the longest due first: a worker that starts with a thousand tables asks BigQuery one thing after
+ * another.
+ *
+ * When the next round of a view is due: at once when it is new or its columns changed; after a failure by back-off; else after
+ * midnight UTC, when the watermark can move, spread over half an hour by the table's name, so that not all workers of a project
+ * come at the same second. What a view shows never waits for a round: it reads the newest days as they are.
+ */
+#include "workers/bigquery/views.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/backoff.h"
+#include "common/log.h"
+#include "common/metrics.h"
+#include "common/must.h"
+#include "schemas/civil.h"
+#include "schemas/schema.h"
+#include "workers/bigquery/refresh.h"
+#include "workers/bigquery/view_sql.h"
+
+#define RETRY_FIRST_MS 30000
+#define RETRY_MAX_MS   3600000
+#define AFTER_DAY_MS   (5 * 60000) /* BigQuery's midnight and ours are not the same */
+#define SPREAD_MS      (30 * 60000)
+#define DAY_MS         (CIVIL_DAY_US / 1000)
+
+static struct metric_family rounds = {
+    .name = "kakehi_bigquery_view_rounds_total",
+    .help = "Rounds over latest views, by what came of them: nothing, changed, merged, no_key, gone, failed.",
+    .kind = METRIC_COUNTER,
+    .labels = {"table", "result"},
+};
+
+static struct metric_family watermarks = {
+    .name = "kakehi_bigquery_base_lag_days",
+    .help = "Days that a latest view reads from the history beside its base: 2 where all is well.",
+    .kind = METRIC_GAUGE,
+    .labels = {"table"},
+};
+
+struct kept {
+    struct views *views;
+    struct history *history; /* owned */
+    struct refresh *refresh; /* the round under way; NULL */
+    uint64_t due_ms;         /* by uv_now */
+    bool again;              /* a newer history came while the round was under way */
+    uint32_t failures;       /* in a row */
+    struct err trouble;      /* of the last round; class NONE: all is well */
+    struct refresh_report report;
+    struct kept *next;
+};
+
+struct views {
+    struct views_options options;
+    uv_timer_t timer;
+    struct kept *kept;
+    bool closing;
+    void (*closed)(void *context);
+    void *closed_context;
+};
+
+static void schedule(struct views *views);
+
+static const char *source_of(const struct kept *kept)
+{
+    return kept->history->names.source;
+}
+
+/* ---- when */
+
+static int64_t wall_us(const struct views *views)
+{
+    struct timespec now;
+
+    if (views->options.wall_us != NULL) {
+        return views->options.wall_us(views->options.context);
+    }
+    must(clock_gettime(CLOCK_REALTIME, &now) == 0);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static uint64_t until_tomorrow_ms(const struct kept *kept)
+{
+    int64_t now_ms = wall_us(kept->views) / 1000;
+    int64_t day_ms = ((now_ms % DAY_MS) + DAY_MS) % DAY_MS;
+    uint64_t spread_ms = schema_fingerprint(source_of(kept), strlen(source_of(kept))) % SPREAD_MS;
+
+    return (uint64_t)(DAY_MS - day_ms) + AFTER_DAY_MS + spread_ms;
+}
+
+/* ---- a round */
+
+static const char *did_text(enum refresh_did did)
+{
+    static const char *const texts[] = {
+        [REFRESH_NOTHING] = "nothing", [REFRESH_CHANGED] = "changed", [REFRESH_MERGED] = "merged",
+        [REFRESH_NO_KEY] = "no_key",   [REFRESH_GONE] = "gone",
+    };
+
+    return texts[did];
+}
+
+static void count(const struct kept *kept, const char *result)
+{
+    metric_add(metric_cell(&rounds, (const char *const[]){source_of(kept), result}), 1);
+}
+
+static void take_report(struct kept *kept, const struct refresh_report *report)
+{
+    kept->report = *report;
+    kept->failures = 0;
+    kept->trouble = (struct err){0};
+    kept->due_ms = uv_now(kept->views->options.loop) + until_tomorrow_ms(kept);
+    count(kept, did_text(report->did));
+    if (report->base && report->today != VIEW_DAY_NONE) {
+        metric_set(metric_cell(&watermarks, (const char *const[]){source_of(kept)}), report->today - report->watermark);
+    }
+    if (report->did == REFRESH_MERGED) {
+        log_info("base refreshed", "table=%q tail_days=%d", source_of(kept), report->today - report->watermark);
+    } else if (report->did == REFRESH_NO_KEY) {
+        log_info("no latest view", "table=%q reason=%q", source_of(kept), "it has no primary key");
+    }
+}
+
+static void take_failure(struct kept *kept, const struct err *err)
+{
+    uint64_t wait_ms = backoff_ms(++kept->failures, RETRY_FIRST_MS, RETRY_MAX_MS);
+
+    kept->trouble = *err;
+    kept->due_ms = uv_now(kept->views->options.loop) + wait_ms;
+    count(kept, "failed");
+    log_event(err->class == ERR_RETRY ? LOG_WARN : LOG_ERROR, "view not refreshed", "table=%q reason=%q next=%q retry_s=%llu",
+              source_of(kept), err->text, "its rows go on; the view stays as it is", (unsigned long long)(wait_ms / 1000));
+}
+
+static void on_round(void *context, const struct refresh_report *report, const struct err *err)
+{
+    struct kept *kept = context;
+
+    kept->refresh = NULL;
+    if (err != NULL) {
+        take_failure(kept, err);
+    } else {
+        take_report(kept, report);
+    }
+    if (kept->again) {
+        kept->again = false;
+        kept->due_ms = uv_now(kept->views->options.loop);
+    }
+    schedule(kept->views);
+}
+
+static void start(struct kept *kept)
+{
+    kept->refresh = refresh_start(&(struct refresh_options){.rest = kept->views->options.rest,
+                                                            .settings = kept->views->options.settings,
+                                                            .names = &kept->history->names},
+                                  on_round, kept);
+}
+
+static struct kept *next_due(const struct views *views)
+{
+    struct kept *due = NULL;
+
+    for (struct kept *kept = views->kept; kept != NULL; kept = kept->next) {
+        if (kept->refresh != NULL) {
+            return NULL; /* one at a time */
+        }
+        if (due == NULL || kept->due_ms < due->due_ms) {
+            due = kept;
+        }
+    }
+    return due;
+}
+
+static void on_due(uv_timer_t *timer)
+{
+    struct views *views = timer->data;
+    struct kept *due = next_due(views);
+
+    if (due != NULL && due->due_ms <= uv_now(views->options.loop)) {
+        start(due);
+    } else {
+        schedule(views);
+    }
+}
+
+static void schedule(struct views *views)
+{
+    const struct kept *due = next_due(views);
+    uint64_t now_ms = uv_now(views->options.loop);
+
+    (void)uv_timer_stop(&views->timer);
+    if (due != NULL && !views->closing) {
+        must(uv_timer_start(&views->timer, on_due, due->due_ms > now_ms ? due->due_ms - now_ms : 0, 0) == 0);
+    }
+}
+
+/* ---- which */
+
+static struct kept **find(struct views *views, const struct bigquery_names *names)
+{
+    struct kept **place = &views->kept;
+
+    while (*place != NULL && (strcmp((*place)->history->names.source_id, names->source_id) != 0 ||
+                              strcmp((*place)->history->names.source, names->source) != 0)) {
+        place = &(*place)->next;
+    }
+    return place;
+}
+
+void views_keep(struct views *views, struct history *history)
+{
+    struct kept *kept = *find(views, &history->names);
+
+    if (kept == NULL) {
+        kept = calloc(1, sizeof *kept);
+        must(kept != NULL);
+        kept->views = views;
+        kept->history = history_ref(history);
+        kept->next = views->kept;
+        views->kept = kept;
+    } else if (kept->refresh != NULL) {
+        kept->again = true; /* its names are in use, and are the same */
+        return;
+    } else {
+        history_unref(kept->history);
+        kept->history = history_ref(history);
+    }
+    kept->due_ms = uv_now(views->options.loop);
+    schedule(views);
+}
+
+static void drop(struct kept **place)
+{
+    struct kept *kept = *place;
+
+    *place = kept->next;
+    refresh_cancel(kept->refresh);
+    history_unref(kept->history);
+    free(kept);
+}
+
+void views_leave(struct views *views, const char *topic)
+{
+    struct bigquery_names names;
+    char *database;
+    char *table;
+    struct kept **place;
+    struct err err;
+
+    if (bigquery_names_of_topic(views->options.settings, topic, &database, &table, &err) != 0) {
+        return;
+    }
+    if (bigquery_names_init(&names, &views->options.settings->bigquery, database, table, &err) == 0) {
+        place = find(views, &names);
+        if (*place != NULL) {
+            drop(place);
+            schedule(views);
+        }
+        bigquery_names_deinit(&names);
+    }
+    free(database);
+    free(table);
+}
+
+/* ---- life */
+
+struct views *views_open(const struct views_options *options)
+{
+    struct views *views = calloc(1, sizeof *views);
+
+    must(views != NULL && uv_timer_init(options->loop, &views->timer) == 0);
+    views->options = *options;
+    views->timer.data = views;
+    return views;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct views *views = handle->data;
+
+    views->closed(views->closed_context);
+    free(views);
+}
+
+void views_close(struct views *views, void (*closed)(void *context), void *context)
+{
+    if (views == NULL) {
+        closed(context);
+        return;
+    }
+    must(!views->closing);
+    views->closing = true;
+    views->closed = closed;
+    views->closed_context = context;
+    while (views->kept != NULL) {
+        drop(&views->kept);
+    }
+    uv_close((uv_handle_t *)&views->timer, on_closed);
+}
+
+static json_t *status_of(const struct kept *kept)
+{
+    json_t *status =
+        json_pack("{s:s, s:s, s:s}", "view", kept->history->names.view, "kind", kept->report.base ? "base" : "plain", "last",
+                  kept->refresh != NULL ? "under way" : did_text(kept->report.did));
+
+    must(status != NULL);
+    if (kept->report.base && kept->report.today != VIEW_DAY_NONE) {
+        must(json_object_set_new(status, "tail_days", json_integer(kept->report.today - kept->report.watermark)) == 0);
+    }
+    if (kept->trouble.class != ERR_NONE) {
+        (void)json_object_set_new(status, "trouble", json_string(kept->trouble.text));
+    }
+    return status;
+}
+
+json_t *views_status(const struct views *views)
+{
+    json_t *status = json_object();
+
+    for (const struct kept *kept = views->kept; kept != NULL; kept = kept->next) {
+        must(json_object_set_new(status, source_of(kept), status_of(kept)) == 0);
+    }
+    return status;
+}
+
+bool views_trouble(const struct views *views, char *text, size_t size)
+{
+    for (const struct kept *kept = views->kept; kept != NULL; kept = kept->next) {
+        if (kept->trouble.class != ERR_NONE) {
+            (void)snprintf(text, size, "%s", kept->trouble.text);
+            return true;
+        }
+    }
+    return false;
+}
