@@ -87,14 +87,26 @@ static struct http_call *checked(void *pointer)
 static void append(struct http *http, struct http_call *call)
 {
     call->previous = http->last;
-    *(http->last != NULL ? &http->last->next : &http->first) = call;
+    if (http->last != NULL) {
+        http->last->next = call;
+    } else {
+        http->first = call;
+    }
     http->last = call;
 }
 
 static void unlink_call(struct http *http, struct http_call *call)
 {
-    *(call->previous != NULL ? &call->previous->next : &http->first) = call->next;
-    *(call->next != NULL ? &call->next->previous : &http->last) = call->previous;
+    if (call->previous != NULL) {
+        call->previous->next = call->next;
+    } else {
+        http->first = call->next;
+    }
+    if (call->next != NULL) {
+        call->next->previous = call->previous;
+    } else {
+        http->last = call->previous;
+    }
 }
 
 static struct http_call *find(const struct http *http, enum state state)
@@ -480,11 +492,13 @@ static void on_curl_closed(void *context)
 static void on_timer_closed(uv_handle_t *handle)
 {
     struct http *http = handle->data;
+    struct http_call *call;
     struct err canceled = {0};
 
     (void)err_set(&canceled, ERR_CANCELED, "we are stopping");
-    while (http->first != NULL) {
-        fail(http->first, &canceled);
+    while ((call = http->first) != NULL) {
+        must(call->http == http && call->previous == NULL);
+        fail(call, &canceled);
     }
     curl_loop_close(http->curl, on_curl_closed, http);
 }
