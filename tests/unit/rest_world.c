@@ -395,8 +395,3 @@ void rest_cancel(struct rest_call *call)
 {
     uv_close((uv_handle_t *)&call->timer, on_freed);
 }
-
-void rest_append_encoded(struct buffer *out, const char *text)
-{
-    buffer_append_text(out, text);
-}
