@@ -497,8 +497,8 @@ static void on_timer_closed(uv_handle_t *handle)
 
     (void)err_set(&canceled, ERR_CANCELED, "we are stopping");
     while ((call = http->first) != NULL) {
-        must(call->http == http && call->previous == NULL);
         fail(call, &canceled);
+        must(http->first != call);
     }
     curl_loop_close(http->curl, on_curl_closed, http);
 }
