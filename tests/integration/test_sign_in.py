@@ -77,7 +77,9 @@ class Server:
         said = done.stdout + done.stderr
         assert "s3cr3t" not in said and self.key.read_text().splitlines()[1] not in said, said
         assert done.stdout.startswith("{"), said
-        return self.journal()[before:], {finding["subject"]: finding for finding in json.loads(done.stdout)["findings"]}
+        self.findings = json.loads(done.stdout)["findings"]
+        came = [entry for entry in self.journal()[before:] if entry["kind"] != "permissions"]
+        return came, {finding["subject"]: finding for finding in self.findings}
 
 
 def _environment(**more):
@@ -178,6 +180,19 @@ def test_a_refused_token_is_told_with_what_to_do(server, broker):
     _, found = server.check(broker, file, _environment())
     assert found["bigquery sign-in"]["level"] == "error"
     assert "HTTP 400 invalid_request: another subject's token; does the pool's provider exist" in found["bigquery sign-in"]["finding"], found
+
+
+def test_missing_permissions_are_named(server, broker):
+    file = _external(server, {"file": str(server.subject)})
+    (server.folder / "missing").write_text("bigquery.jobs.create bigquery.tables.create")
+    server.check(broker, file, _environment())
+    said = {(finding["level"], finding["finding"]) for finding in server.findings if finding["subject"] == "bigquery permissions"}
+    assert said == {("error", "missing: bigquery.jobs.create"),
+                    ("note", "not granted on the project, so needed on each dataset: bigquery.tables.create")}
+    (server.folder / "missing").unlink()
+    server.check(broker, file, _environment())
+    said = [finding["level"] for finding in server.findings if finding["subject"] == "bigquery permissions"]
+    assert said == ["ok", "ok"]
 
 
 def test_hosts_that_are_not_googles_are_refused_without_the_setting(server, broker):

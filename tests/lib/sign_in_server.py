@@ -168,6 +168,13 @@ def answer(state, method, path, headers, body):
         return aws_metadata(state, method, where, headers)
     if where.startswith("/computeMetadata/"):
         return google_metadata(state, path, headers)
+    if where.endswith(":testIamPermissions"):
+        demand(headers.get("Authorization", "").removeprefix("Bearer ") in state.good, "not signed in")
+        wanted = json.loads(body)["permissions"]
+        state.note(kind="permissions", of=where, wanted=wanted)
+        missing = (state.folder / "missing").read_text().split() if (state.folder / "missing").exists() else []
+        granted = [name for name in wanted if name not in missing]
+        return {"permissions": granted} if granted else {}
     if where.startswith("/bigquery/v2/"):
         token = headers.get("Authorization", "").removeprefix("Bearer ")
         demand(token in state.good, "BigQuery does not know the token")

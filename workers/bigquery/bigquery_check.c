@@ -9,6 +9,7 @@
 #include "workers/bigquery/client.h"
 #include "workers/bigquery/cost.h"
 #include "workers/bigquery/names.h"
+#include "workers/bigquery/permissions.h"
 #include "workers/bigquery/prove.h"
 
 #define DAY_MS         86400000.0
@@ -63,6 +64,47 @@ static const char *text_of(const json_t *object, const char *name)
 static double number_of(const json_t *object, const char *name)
 {
     return strtod(text_of(object, name), NULL);
+}
+
+/* ---- permissions */
+
+static const char role_remedy[] = "grant the role of ops/gcp/kakehi-worker-role.yaml";
+
+static void judge_permissions(struct look *look, enum permissions_scope scope, const char *subject, const json_t *body)
+{
+    struct buffer names = {0};
+
+    if (permissions_missing(scope, body, &names) == 0) {
+        finding(look->findings, FINDING_OK, subject, NULL, "no permission is missing%s",
+                scope == PERMISSIONS_PROJECT ? " that only the project can give" : "");
+    } else if (scope == PERMISSIONS_DATASET) {
+        finding(look->findings, FINDING_NOTE, subject, NULL, "not granted on the project, so needed on each dataset: %s", buffer_text(&names));
+    } else {
+        finding(look->findings, FINDING_ERROR, subject, role_remedy, "missing: %s", buffer_text(&names));
+    }
+    buffer_deinit(&names);
+}
+
+/* An emulator has no permissions. Whoever stands in for BigQuery stands in for the resource manager too. */
+static void check_permissions(struct look *look, enum permissions_scope scope, const char *subject, const char *dataset, const char *table)
+{
+    const struct settings_bigquery *settings = &look->settings->bigquery;
+    bool google = strstr(settings->endpoint, ".googleapis.com") != NULL;
+    struct permissions_question question;
+    struct rest_error error;
+    json_t *body = NULL;
+
+    if (settings->credentials != NULL && strcmp(settings->credentials, "none") == 0) {
+        return;
+    }
+    permissions_ask(&question, scope, settings->project, dataset, table, google ? NULL : settings->endpoint);
+    if (client_rest(look->client, &question.request, &body, &error) == 0) {
+        judge_permissions(look, scope, subject, body);
+    } else {
+        finding(look->findings, FINDING_NOTE, subject, NULL, "which permissions are missing can't be asked: %s", error.err.text);
+    }
+    json_decref(body);
+    permissions_question_deinit(&question);
 }
 
 /* ---- the dataset */
@@ -168,6 +210,7 @@ static void check_history(struct look *look, const struct place *place)
     }
     finding(look->findings, FINDING_OK, place->subject, NULL, "history %s.%s: %s rows, %.1f MB", place->names.dataset, place->names.history, text_of(history, "numRows"),
             number_of(history, "numBytes") / 1e6);
+    check_permissions(look, PERMISSIONS_TABLE, place->subject, place->names.dataset, place->names.history);
     if (place->table->key_count > 0) {
         query_bytes(look, place, &view_bytes);
     }
@@ -213,6 +256,8 @@ static bool check_sign_in(struct look *look)
     }
     json_decref(body);
     finding(look->findings, FINDING_OK, "bigquery project", NULL, "%s answers", look->settings->bigquery.project);
+    check_permissions(look, PERMISSIONS_PROJECT, "bigquery permissions", NULL, NULL);
+    check_permissions(look, PERMISSIONS_DATASET, "bigquery permissions", NULL, NULL);
     return true;
 }
 
