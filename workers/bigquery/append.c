@@ -35,7 +35,7 @@
 
 #define SURPRISE_MS UINT64_C(3600000) /* F3 */
 #define MISMATCH_MS UINT64_C(900000)
-#define REFUSED_MS  UINT64_C(300000) /* what a person must act on may be of this stream alone: then another one helps */
+#define REFUSED_MS  UINT64_C(60000) /* what a person must act on may be of this stream alone: then another one helps */
 
 enum { IDLE, OPENING, SENDING, ANSWER };
 

@@ -158,15 +158,17 @@ void call_refuse_token(struct call *call)
     }
 }
 
+/* error may be the call's own. */
 static void tell_end(struct call *call, const struct rpc_error *error)
 {
     const struct call_events *events = call->events;
+    const struct rpc_error copy = *error;
     void *context = call->context;
 
     call->events = NULL;
     remove_call(call);
     if (events != NULL) {
-        events->end(context, error);
+        events->end(context, &copy);
     }
 }
 
