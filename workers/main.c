@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/settings.h"
 #include "common/status_command.h"
+#include "workers/bigquery/views_command.h"
 #include "workers/check.h"
 #include "workers/worker.h"
 
@@ -76,6 +77,15 @@ static int check(const struct cli_arguments *arguments)
     return code;
 }
 
+static int views(const struct cli_arguments *arguments)
+{
+    struct settings *settings = load(arguments);
+    int code = settings != NULL ? views_command(settings, stdout) : CLI_SETTINGS;
+
+    settings_free(settings);
+    return code;
+}
+
 static void print_versions(void)
 {
     (void)printf("librdkafka %s\nlibuv %s\nSQLite %s\n", rd_kafka_version_str(), uv_version_string(),
@@ -88,6 +98,7 @@ int main(int argc, char **argv)
         {"run", "[-c FILE]", "Take row changes from Kafka into the warehouse, as a member of the worker group.", run_options, run},
         {"status", "[-c FILE] [--json]", "What the running worker says of itself.", status_options, status},
         {"check", "[-c FILE] [--json] [--cost] [--prove]", "Connect to everything that the settings name; one line a finding, with its remedy.", check_options, check},
+        {"views", "[-c FILE]", "BigQuery: make and refresh the latest views of all histories, once; a line a table.", run_options, views},
         {0},
     };
     static const struct cli_program program = {"kakehi-worker", "Kafka to the warehouse, exactly once.", commands, print_versions};

@@ -49,6 +49,16 @@ static void wait_until(struct client *client, const bool *done)
     client->awaited = NULL;
 }
 
+struct rest *client_calls(struct client *client)
+{
+    return client->rest;
+}
+
+void client_wait(struct client *client, const bool *done)
+{
+    wait_until(client, done);
+}
+
 static void on_closed(void *context)
 {
     ((struct client *)context)->done = true;

@@ -8,6 +8,7 @@
 #define KAKEHI_WORKERS_BIGQUERY_CLIENT_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "common/buffer.h"
 #include "common/err.h"
@@ -32,6 +33,10 @@ int client_dry_run(struct client *client, const char *sql, int64_t *ret_bytes, s
 
 /* Appends "/bigquery/v2/projects/<project>" to a path. */
 void client_append_project(const struct client *client, struct buffer *path);
+
+/* For what is asynchronous itself: its REST calls, and the loop turned until *done. */
+struct rest *client_calls(struct client *client);
+void client_wait(struct client *client, const bool *done);
 
 /* ---- Storage Write */
 

@@ -201,11 +201,17 @@ static char *join(const char *one, const char *between, const char *other)
     return (char *)text.bytes;
 }
 
+void bigquery_source_id(char id[17], const char *database, const char *table)
+{
+    char *pair = join(database, "\n", table); /* a '.' between them could be either's */
+
+    (void)snprintf(id, 17, "%016llx", (unsigned long long)schema_fingerprint(pair, strlen(pair)));
+    free(pair);
+}
+
 int bigquery_names_init(struct bigquery_names *names, const struct settings_bigquery *settings, const char *database,
                         const char *table, struct err *err)
 {
-    char *pair;
-
     *names = (struct bigquery_names){0};
     names->dataset = fill_in("bigquery.dataset", settings->dataset, database, table, err);
     names->view = names->dataset != NULL ? fill_in("bigquery.table", settings->table, database, table, err) : NULL;
@@ -218,10 +224,7 @@ int bigquery_names_init(struct bigquery_names *names, const struct settings_bigq
     names->base = join(names->view, "_", "base");
     names->as_of = join(names->view, "_", "as_of");
     names->source = join(database, ".", table);
-    pair = join(database, "\n", table); /* no name holds a line end beside a '.' that could be either's */
-    (void)snprintf(names->source_id, sizeof names->source_id, "%016llx",
-                   (unsigned long long)schema_fingerprint(pair, strlen(pair)));
-    free(pair);
+    bigquery_source_id(names->source_id, database, table);
     return 0;
 }
 

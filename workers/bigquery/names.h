@@ -49,6 +49,9 @@ struct bigquery_names {
     char source_id[17]; /* a fingerprint of database and table, for a label */
 };
 
+/* The fingerprint of a table's database and name, 16 hex digits. */
+void bigquery_source_id(char id[17], const char *database, const char *table);
+
 /* By the patterns bigquery.dataset and bigquery.table. ERR_FATAL: longer than BigQuery takes, or no name at all. */
 int bigquery_names_init(struct bigquery_names *names, const struct settings_bigquery *settings, const char *database,
                         const char *table, struct err *err) MUST_CHECK;

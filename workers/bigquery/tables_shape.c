@@ -26,7 +26,10 @@
 #define LABEL_VALUE_MAX       63
 #define SOURCE_TYPE_BYTES_MAX 500 /* of a description, which may have 1,024 characters: an ENUM can be long */
 #define KEY_FLAG              ", key "
-#define DROPPED_FLAG          ", dropped"
+/* Of a history's description. */
+#define SOURCE_BEGIN "Every change of "
+#define SOURCE_END   ", each once."
+#define DROPPED_FLAG ", dropped"
 
 static char *copy(const char *text)
 {
@@ -162,6 +165,27 @@ const struct shape_column *shape_find(const struct shape *shape, const char *nam
         }
     }
     return NULL;
+}
+
+bool shape_source(const struct shape *shape, char **ret_database, char **ret_table)
+{
+    const char *description = shape->description != NULL ? shape->description : "";
+    const char *begin = description + strlen(SOURCE_BEGIN);
+    const char *end = strncmp(description, SOURCE_BEGIN, strlen(SOURCE_BEGIN)) == 0 ? strstr(begin, SOURCE_END) : NULL;
+    char id[17];
+
+    for (const char *dot = end != NULL ? strchr(begin, '.') : NULL; dot != NULL && dot < end; dot = strchr(dot + 1, '.')) {
+        *ret_database = strndup(begin, (size_t)(dot - begin));
+        *ret_table = strndup(dot + 1, (size_t)(end - dot - 1));
+        must(*ret_database != NULL && *ret_table != NULL);
+        bigquery_source_id(id, *ret_database, *ret_table);
+        if (strcmp(id, shape_label(shape, "kakehi_source")) == 0) {
+            return true;
+        }
+        free(*ret_database);
+        free(*ret_table);
+    }
+    return false;
 }
 
 size_t shape_layout(const struct shape *shape, struct bigquery_column **ret_columns)
@@ -433,7 +457,7 @@ json_t *shape_history(const struct shape_making *making, const struct table *tab
     struct buffer description = {0};
     json_t *body = json_object();
 
-    buffer_printf(&description, "Every change of %s, each once. Its newest state: %s.", making->names->source,
+    buffer_printf(&description, SOURCE_BEGIN "%s" SOURCE_END " Its newest state: %s.", making->names->source,
                   table->key_count > 0 ? making->names->view : "none, since it has no primary key");
     set(body, "tableReference", table_reference(making->names, making->names->history));
     set_text(body, "description", buffer_text(&description));

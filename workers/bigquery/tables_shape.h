@@ -56,6 +56,10 @@ const char *shape_label(const struct shape *shape, const char *key);
 /* The column, or NULL. Case does not matter. */
 const struct shape_column *shape_find(const struct shape *shape, const char *name);
 
+/* Whose history it is, read out of its description and held against its label; false: the description was changed. The caller
+ * frees both. */
+bool shape_source(const struct shape *shape, char **ret_database, char **ret_table);
+
 /* ---- what is made */
 
 struct shape_making {
