@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define GRPC_MESSAGE_BYTES_MAX                                                                                                 \
-    (16 << 20) /* of a received message, after inflating: a larger one ends the call, RESOURCE_EXHAUSTED */
+/* Of a received message, after inflating: a larger one ends the call, RESOURCE_EXHAUSTED. */
+#define GRPC_MESSAGE_BYTES_MAX (16 << 20)
 
 /* Numbers are the protocol's: google/rpc/code.proto. */
 enum grpc_code {
@@ -40,8 +40,7 @@ struct grpc_status {
     const char *message;    /* for people; the server's is percent-decoded and cut at 4 KiB. Never NULL */
     const uint8_t *details; /* grpc-status-details-bin, decoded: a google.rpc.Status. NULL: none */
     size_t details_size;
-    bool
-        sent; /* the server may have acted on the call. false: it surely never saw it (no connection, GOAWAY, REFUSED_STREAM) */
+    bool sent; /* false: the server surely never saw the call (no connection, GOAWAY, REFUSED_STREAM); else it may have acted */
     bool server; /* code and message are the server's own; false: made here, of what happened to the connection */
 };
 
