@@ -10,6 +10,7 @@
  */
 #include "workers/worker.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -28,6 +29,7 @@
 #define BUDGET_BYTES_MIN (4 << 20)
 #define PRIME_BYTES_MAX (4 << 20)
 #define HEARTBEAT_TICKS 60
+#define LARGE_BYTES     (256 << 10)
 
 /* ---- turns of the loop */
 
@@ -287,6 +289,9 @@ int worker_run(const struct settings *settings)
     struct err err = {0};
     int code = CLI_OK;
 
+    /* What is large, requests and what librdkafka fetched, goes back to the system when it is freed; by itself the threshold
+     * rises to the largest that was freed, and the heap keeps holes of that size. */
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
     open_loop(&worker);
     if (begin(&worker, &err) != 0) {
         log_error("exit", "reason=%q", err.text);
