@@ -5,7 +5,7 @@
  *   http_send --> WAITING --fewer than calls_max--> UNDER_WAY --libcurl is done--> answered, gone
  *                 REFUSED (headers that would break the request) --next turn of the loop--> answered, gone
  *
- * The line is ours and not libcurl's, so that a time-out begins when a call leaves it.
+ * The line is ours and not libcurl's, so that a time-out begins when a call leaves it. Urgent calls pass it.
  *
  * | answer's err | when                                                                                          |
  * | ERR_RETRY    | no name, no connection, cut off, time-out, garbage where HTTP should be                       |
@@ -56,6 +56,7 @@ struct http_call {
     size_t header_bytes;
     bool too_long;
     bool secret;
+    bool urgent;
     struct err refused;
     char trouble[CURL_ERROR_SIZE];
 };
@@ -119,14 +120,19 @@ static struct http_call *find(const struct http *http, enum state state)
     return call;
 }
 
+static void start(struct http *http, struct http_call *call)
+{
+    call->state = UNDER_WAY;
+    http->under_way += call->urgent ? 0 : 1;
+    curl_loop_add(http->curl, call->easy);
+}
+
 static void start_more(struct http *http)
 {
     struct http_call *call;
 
     while (!http->closing && http->under_way < http->calls_max && (call = find(http, WAITING)) != NULL) {
-        call->state = UNDER_WAY;
-        http->under_way++;
-        curl_loop_add(http->curl, call->easy);
+        start(http, call);
     }
 }
 
@@ -214,7 +220,7 @@ static void forget(struct http_call *call)
 {
     if (call->state == UNDER_WAY) {
         curl_loop_remove(call->http->curl, call->easy);
-        call->http->under_way--;
+        call->http->under_way -= call->urgent ? 0 : 1;
     }
     unlink_call(call->http, call);
 }
@@ -226,6 +232,9 @@ static void call_free(struct http_call *call)
     }
     buffer_deinit(&call->body);
     curl_easy_cleanup(call->easy);
+    for (struct curl_slist *line = call->headers; line != NULL; line = line->next) {
+        explicit_bzero(line->data, strlen(line->data)); /* one may hold a token */
+    }
     curl_slist_free_all(call->headers);
     call->magic = 0;
     free(call);
@@ -424,6 +433,7 @@ static struct http_call *call_new(struct http *http, const struct http_request *
     call->http = http;
     call->body_max = request->answer_bytes_max > 0 ? request->answer_bytes_max : HTTP_ANSWER_BYTES_MAX;
     call->secret = request->secret;
+    call->urgent = request->urgent;
     if (call->secret) {
         (void)buffer_reserve(&call->body, call->body_max + 1); /* so that no copy is left behind when it grows */
     }
@@ -447,6 +457,8 @@ struct http_call *http_send(struct http *http, const struct http_request *reques
     if (call->refused.class != ERR_NONE) {
         call->state = REFUSED;
         must(uv_timer_start(&http->refusals, on_refusals, 0, 0) == 0);
+    } else if (call->urgent) {
+        start(http, call);
     }
     start_more(http);
     return call;

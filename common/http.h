@@ -48,6 +48,7 @@ struct http_request {
     size_t answer_bytes_max; /* a longer body is an error; 0: HTTP_ANSWER_BYTES_MAX */
     bool direct;             /* never by a proxy: metadata servers of clouds */
     bool once;               /* on a new connection, so that nothing below ever sends it twice (see above) */
+    bool urgent;             /* does not wait in line, and is not counted: sign-in, which the others wait for */
     bool secret;             /* the memory of the answer's body is wiped; answer_bytes_max is reserved for it at once */
 };
 

@@ -368,6 +368,24 @@ static void test_http__calls_above_the_cap_wait_in_line(void **state)
     assert_int_equal(world->came, 0);
 }
 
+static void test_http__urgent_calls_pass_the_line(void **state)
+{
+    struct world *world = *state;
+
+    world->reply.nothing = true;
+    for (unsigned i = 0; i < 6; i++) {
+        send_request(world, i, get, "/");
+    }
+    while (world->server.request_count < 4) {
+        (void)uv_run(&world->loop, UV_RUN_ONCE);
+    }
+    world->reply.nothing = false;
+    send_request(world, 6, (struct http_request){.method = "GET", .urgent = true}, "/token");
+    wait_for(world, 1);
+    assert_int_equal(world->answers[6].status, 200);
+    assert_int_equal(world->server.request_count, 5); /* those in line still wait */
+}
+
 static void test_http__canceled_call_is_never_answered(void **state)
 {
     struct world *world = *state;
@@ -493,6 +511,7 @@ int main(void)
         TEST(test_http__header_with_a_line_break_is_never_sent),
         TEST(test_http__other_protocols_are_refused),
         TEST(test_http__calls_above_the_cap_wait_in_line),
+        TEST(test_http__urgent_calls_pass_the_line),
         TEST(test_http__canceled_call_is_never_answered),
         TEST(test_http__close_answers_what_is_under_way),
         TEST(test_http__can_be_closed_inside_an_answer),

@@ -35,6 +35,7 @@
 
 #include "common/backoff.h"
 #include "common/log.h"
+#include "common/metrics.h"
 #include "common/must.h"
 #include "common/sm.h"
 
@@ -101,6 +102,11 @@ struct rest {
     void (*closed)(void *context);
     void *closed_context;
 };
+
+static struct metric_family tries_total = {.name = "kakehi_rest_tries_total",
+                                           .help = "Requests to BigQuery's REST interface by HTTP status; 0: no answer came",
+                                           .kind = METRIC_COUNTER,
+                                           .labels = {"method", "status"}};
 
 static bool invariant(const struct sm *machine)
 {
@@ -288,6 +294,14 @@ static json_t *read_object(const struct http_answer *answer)
     return body;
 }
 
+static void count_try(const struct rest_call *call, int http_status)
+{
+    char status[16];
+
+    (void)snprintf(status, sizeof status, "%d", http_status);
+    metric_add(metric_cell(&tries_total, (const char *const[]){call->method, status}), 1);
+}
+
 static void on_answer(void *context, const struct http_answer *answer)
 {
     struct rest_call *call = checked(context);
@@ -295,6 +309,7 @@ static void on_answer(void *context, const struct http_answer *answer)
     json_t *body = well ? read_object(answer) : NULL;
 
     call->http_call = NULL;
+    count_try(call, answer->status);
     if (body == NULL) {
         on_failed_answer(call, answer);
     } else {

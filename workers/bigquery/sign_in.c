@@ -122,6 +122,7 @@ void sign_in_ask(struct sign_in *sign_in, const struct http_request *request, si
     full.timeout_ms = full.timeout_ms > 0 ? full.timeout_ms : TIMEOUT_MS;
     full.answer_bytes_max = ANSWER_BYTES_MAX;
     full.secret = true;
+    full.urgent = true;
     sign_in->step = step;
     sign_in->call = http_send(sign_in->options.http, &full, on_answer, sign_in);
 }

@@ -32,6 +32,7 @@
 
 #include "common/backoff.h"
 #include "common/log.h"
+#include "common/metrics.h"
 #include "common/must.h"
 #include "common/sm.h"
 #include "workers/bigquery/credentials.h"
@@ -52,6 +53,11 @@ static const struct sm_state states[] = {
     [PAUSE] = {"PAUSE", SM_TO(FETCHING) | SM_TO(CLOSED)},
     [CLOSED] = {"CLOSED", 0},
 };
+
+static struct metric_family fetches_total = {.name = "kakehi_token_fetches_total",
+                                             .help = "Access tokens asked for, by how that ended",
+                                             .kind = METRIC_COUNTER,
+                                             .labels = {"result"}};
 
 struct token_source {
     struct sm sm; /* first: the invariant gets at the source by it */
@@ -211,6 +217,7 @@ static void on_signed_in(void *context, const char *token, uint64_t lives_ms, co
     if (source->closing) {
         return;
     }
+    metric_add(metric_cell(&fetches_total, (const char *const[]){token != NULL ? "ok" : err_class_name(err->class)}), 1);
     if (token != NULL) {
         take_token(source, token, lives_ms);
     } else {
