@@ -258,6 +258,65 @@ static void test_append__names_the_first_row_that_is_left(void **state)
     planned_free(planned);
 }
 
+static bool is_of(size_t row, const size_t *rows, size_t row_count)
+{
+    while (row_count > 0 && rows[row_count - 1] != row) {
+        row_count--;
+    }
+    return row_count > 0;
+}
+
+static void test_append__drops_rows_of_many_requests_in_any_order(void **state) /* C5 */
+{
+    struct planned *planned = planned_new();
+    struct append_plan plan;
+    struct err err = {0};
+    size_t bad_row;
+    size_t left = 0;
+    const size_t gone[] = {9, 0, 5, 8, 1, 5};
+
+    (void)state;
+    assert_int_equal(make_plan(planned, 10, 5000, &plan, &bad_row, &err), 0);
+    assert_true(plan.part_count > 2);
+    append_plan_drop(&plan, gone, 6);
+    assert_int_equal(append_plan_rows(&plan), 5);
+    for (size_t i = 0; i < plan.part_count; i++) {
+        size_t end = i + 1 < plan.part_count ? plan.parts[i + 1].first_row : 10;
+
+        for (size_t row = plan.parts[i].first_row; row < end; row++) {
+            size_t index;
+
+            if (is_of(row, gone, 6)) {
+                continue;
+            }
+            assert_true(left < 10 && append_rows_index(&plan.parts[i].rows, (int64_t)left, &index, &err) == 0);
+            assert_int_equal(plan.parts[i].first_row + index, row);
+            left++;
+        }
+        assert_int_equal(plan.parts[i].rows.row_count, left);
+        left = 0;
+    }
+    append_plan_deinit(&plan);
+    planned_free(planned);
+}
+
+static void test_append__leaves_requests_alone_that_lose_nothing(void **state)
+{
+    struct planned *planned = planned_new();
+    struct append_plan plan;
+    struct err err = {0};
+    size_t bad_row;
+    const size_t gone[] = {9};
+
+    (void)state;
+    assert_int_equal(make_plan(planned, 10, 5000, &plan, &bad_row, &err), 0);
+    plan.parts[0].in = true; /* were it touched, the plan would abort: its rows are in */
+    append_plan_drop(&plan, gone, 1);
+    assert_int_equal(append_plan_rows(&plan), 9);
+    append_plan_deinit(&plan);
+    planned_free(planned);
+}
+
 static void test_append__names_the_row_that_can_not_be_planned(void **state)
 {
     struct planned *planned = planned_new();
@@ -496,6 +555,8 @@ int main(void)
         cmocka_unit_test(test_append__is_surprised_by_rows_that_went_elsewhere),
         cmocka_unit_test(test_append__plans_requests_that_answer_for_the_batch_without_a_gap),
         cmocka_unit_test(test_append__names_the_first_row_that_is_left),
+        cmocka_unit_test(test_append__drops_rows_of_many_requests_in_any_order),
+        cmocka_unit_test(test_append__leaves_requests_alone_that_lose_nothing),
         cmocka_unit_test(test_append__names_the_row_that_can_not_be_planned),
         cmocka_unit_test(test_append__refuses_a_batch_that_a_mark_can_not_name),
         cmocka_unit_test(test_calls__are_never_more_than_allowed),

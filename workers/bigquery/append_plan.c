@@ -151,31 +151,47 @@ void append_plan_deinit(struct append_plan *plan)
 
 /* ---- what becomes of it */
 
-static struct append_part *part_of(struct append_plan *plan, size_t row)
+/* Those of the rows that stand in this part, as it counts them; how many. */
+static size_t pick(const struct append_plan *plan, size_t part, const size_t *rows, size_t row_count, size_t *indexes)
 {
-    size_t i = plan->part_count;
+    size_t begin = plan->parts[part].first_row;
+    size_t end = part + 1 < plan->part_count ? plan->parts[part + 1].first_row : SIZE_MAX;
+    size_t count = 0;
 
-    while (i > 0 && plan->parts[i - 1].first_row > row) {
-        i--;
+    for (size_t i = 0; i < row_count; i++) {
+        if (rows[i] >= begin && rows[i] < end) {
+            indexes[count++] = rows[i] - begin;
+        }
     }
-    must(i > 0);
-    return &plan->parts[i - 1];
+    return count;
 }
 
-void append_plan_drop(struct append_plan *plan, const size_t *rows, size_t row_count)
+static void drop_from(struct append_plan *plan, struct append_part *part, const size_t *indexes, size_t index_count)
 {
     struct err err = {0};
 
-    for (size_t i = 0; i < row_count; i++) {
-        struct append_part *part = part_of(plan, rows[i]);
-        size_t index = rows[i] - part->first_row;
+    must(!part->sent && !part->in && !part->unsure); /* C5 */
+    append_rows_drop(&part->rows, indexes, index_count);
+    must(describe(plan, part, &err) == 0); /* each row was decoded when it was planned */
+}
 
-        must(!part->sent && !part->in && !part->unsure); /* C5 */
-        append_rows_drop(&part->rows, &index, 1);
-    }
+/* A call for each part, however many rows go: each call moves the rest of its request together. */
+void append_plan_drop(struct append_plan *plan, const size_t *rows, size_t row_count)
+{
+    size_t *indexes = reallocarray(NULL, row_count + 1, sizeof *indexes);
+    size_t dropped_count = 0;
+
+    must(indexes != NULL);
     for (size_t i = 0; i < plan->part_count; i++) {
-        must(describe(plan, &plan->parts[i], &err) == 0); /* each row was decoded when it was planned */
+        size_t index_count = pick(plan, i, rows, row_count, indexes);
+
+        if (index_count > 0) {
+            drop_from(plan, &plan->parts[i], indexes, index_count);
+        }
+        dropped_count += index_count;
     }
+    must(dropped_count == row_count);
+    free(indexes);
 }
 
 int64_t append_plan_rows(const struct append_plan *plan)

@@ -67,7 +67,7 @@ int append_plan_init(struct append_plan *plan, const struct warehouse_batch *bat
                      size_t *ret_bad_row, struct err *err) MUST_CHECK;
 void append_plan_deinit(struct append_plan *plan); /* {0} is fine */
 
-/* Takes rows of the batch out of the requests, none of which is under way. */
+/* Takes rows of the batch, in any order, out of their requests, none of which is under way. Others may be in already. */
 void append_plan_drop(struct append_plan *plan, const size_t *rows, size_t row_count);
 /* Rows that it has, without the dropped ones. */
 int64_t append_plan_rows(const struct append_plan *plan);
