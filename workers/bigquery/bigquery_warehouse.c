@@ -296,7 +296,9 @@ static int open_channels(struct bigquery_warehouse *self, struct err *err)
 {
     const struct settings_bigquery *settings = &self->settings->bigquery;
     const struct http_options http_options = {.ca_file = settings->ca_file};
-    const struct token_options token_options = {.credentials = settings->credentials, .impersonate = settings->impersonate};
+    const struct token_options token_options = {.credentials = settings->credentials,
+                                                .impersonate = settings->impersonate,
+                                                .trust_any_host = settings->credentials_hosts == BIGQUERY_HOSTS_ANY};
     const struct grpc_options grpc_options = {.endpoint = settings->storage_endpoint,
                                               .ca_file = settings->ca_file,
                                               .gzip = settings->compression == BIGQUERY_COMPRESSION_GZIP};
