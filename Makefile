@@ -113,7 +113,7 @@ $(out)/lib$(1).a: $(call objects,$($(1)))
 	@rm -f $$@
 	ar rcs $$@ $$^
 endef
-$(foreach room,common schemas producer workers,$(eval $(call archive,$(room))))
+$(foreach room,common schemas producer workers unit_help,$(eval $(call archive,$(room))))
 
 $(out)/kakehi-producer: $(out)/producer/main.o $(out)/libproducer.a $(out)/libschemas.a $(out)/libcommon.a
 	$(link) -o $@ $^ $(pkg_libs)
@@ -126,7 +126,7 @@ $(out)/kakehi-demo-broker: $(out)/ops/demo/broker.o
 	$(link) -o $@ $^ $$(pkg-config --libs rdkafka)
 
 # Each unit test is a program of its own; it links what it uses out of the archives.
-$(out)/unit/%: $(out)/tests/unit/%.o $(call objects,$(unit_help)) $(out)/libproducer.a $(out)/libworkers.a $(out)/libschemas.a $(out)/libcommon.a
+$(out)/unit/%: $(out)/tests/unit/%.o $(out)/libunit_help.a $(out)/libproducer.a $(out)/libworkers.a $(out)/libschemas.a $(out)/libcommon.a
 	@mkdir -p $(@D)
 	$(link) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(pkg_libs) -lcmocka -lavro
 

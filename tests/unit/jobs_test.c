@@ -193,10 +193,6 @@ void rest_cancel(struct rest_call *call)
     rest.asked = false;
 }
 
-void rest_append_encoded(struct buffer *out, const char *text)
-{
-    buffer_append_text(out, text);
-}
 
 static void rest_answer(const char *text)
 {
