@@ -196,12 +196,23 @@ const char *http_server_header(const struct http_server_request *request, const 
     return NULL;
 }
 
+static void clear_proxies(void)
+{
+    static const char *const names[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy",
+                                        "ALL_PROXY",  "no_proxy",    "NO_PROXY"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        must(unsetenv(names[i]) == 0);
+    }
+}
+
 void http_server_start(struct http_server *server, uv_loop_t *loop, http_server_handler handler, void *context)
 {
     struct sockaddr_in address;
     int size = sizeof address;
 
     *server = (struct http_server){._handler = handler, ._context = context, ._loop = loop};
+    clear_proxies();
     must(uv_ip4_addr("127.0.0.1", 0, &address) == 0);
     must(uv_tcp_init(loop, &server->listener) == 0);
     server->listener.data = server;

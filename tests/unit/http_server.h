@@ -51,6 +51,7 @@ struct http_server {
     uv_loop_t *_loop;
 };
 
+/* Takes proxies out of the environment, too: they would come between. */
 void http_server_start(struct http_server *server, uv_loop_t *loop, http_server_handler handler, void *context);
 /* The value of a header of the request, as sent; NULL: not there. Valid until the next call. */
 const char *http_server_header(const struct http_server_request *request, const char *name);

@@ -10,6 +10,9 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <dlfcn.h>
+#include <netdb.h>
+#include <semaphore.h>
 #include <uv.h>
 
 #include "common/http.h"
@@ -49,6 +52,26 @@ struct world {
 };
 
 static struct world *current;
+
+/* ---- a name server that is silent about one name */
+
+static sem_t silence;
+static sem_t asked;
+
+int getaddrinfo(const char *restrict node, const char *restrict service, const struct addrinfo *restrict hints,
+                struct addrinfo **restrict result)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+    if (node != NULL && strcmp(node, "silent.example") == 0) {
+        assert_int_equal(sem_post(&asked), 0);
+        while (sem_wait(&silence) != 0) {
+        }
+        return EAI_AGAIN;
+    }
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    return real(node, service, hints, result);
+}
 
 static void handle(void *context, const struct http_server_request *request, struct http_server_reply *reply)
 {
@@ -477,6 +500,37 @@ static void test_http__large_body_arrives_whole(void **state)
     free(body);
 }
 
+/* If ending such a call waited for the name server, this test would never end. */
+static void test_http__silent_name_server_does_not_stop_the_loop(void **state)
+{
+    struct world *world = *state;
+
+    assert_int_equal(sem_init(&silence, 0, 0), 0);
+    assert_int_equal(sem_init(&asked, 0, 0), 0);
+    assert_int_equal(ask(world, (struct http_request){.method = "GET", .timeout_ms = 50}, "http://silent.example/")->class,
+                     ERR_RETRY);
+    assert_false(world->answers[0].sent);
+    send_request(world, 1, get, "http://silent.example/");
+    (void)ask(world, get, "/meanwhile");
+    http_cancel(world->calls[1]);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(sem_wait(&asked), 0);
+        assert_int_equal(sem_post(&silence), 0);
+    }
+}
+
+static void test_http__proxy_of_the_environment_is_taken_unless_direct(void **state)
+{
+    struct world *world = *state;
+
+    assert_int_equal(setenv("http_proxy", world->server.url, 1), 0);
+    (void)ask(world, get, "http://metadata.example/x");
+    assert_string_equal(world->seen, "GET http://metadata.example/x ");
+    (void)ask(world, (struct http_request){.method = "GET", .direct = true}, "/x");
+    assert_string_equal(world->seen, "GET /x ");
+    assert_int_equal(unsetenv("http_proxy"), 0);
+}
+
 static void test_http__missing_ca_file_is_said_at_the_start(void **state)
 {
     struct world *world = *state;
@@ -517,6 +571,8 @@ int main(void)
         TEST(test_http__can_be_closed_inside_an_answer),
         TEST(test_http__can_be_sent_inside_an_answer),
         TEST(test_http__large_body_arrives_whole),
+        TEST(test_http__silent_name_server_does_not_stop_the_loop),
+        TEST(test_http__proxy_of_the_environment_is_taken_unless_direct),
         TEST(test_http__missing_ca_file_is_said_at_the_start),
     };
 
