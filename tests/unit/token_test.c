@@ -244,6 +244,7 @@ static void open_source(struct world *world, const char *pattern, const char *im
     struct token_options options = {.credentials = pattern != NULL ? world->file : NULL,
                                     .impersonate = impersonate,
                                     .iam_url = world->server.url,
+                                    .pause_max_ms = 1000,
                                     .trust_any_host = true};
     struct err err = {0};
 
@@ -955,6 +956,36 @@ static void test_token__a_failure_is_told_and_tried_again_alone(void **state)
     assert_string_equal(get(world)->token, "s3cr3t-2");
 }
 
+static void test_token__a_replaced_file_is_read_after_a_refusal(void **state)
+{
+    struct world *world = *state;
+
+    open_source(world, USER, NULL);
+    reply(world, 400, NULL, "{\"error\":\"invalid_grant\"}");
+    reply(world, 200, NULL, TOKEN_2);
+    assert_int_equal(get(world)->class, ERR_FATAL);
+    write_credentials(world, SERVICE_ACCOUNT);
+    wait_for_requests(world, 2);
+    assert_field(world->requests[1].body, "grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer");
+    while (token_trouble(world->source) != NULL) {
+        (void)uv_run(&world->loop, UV_RUN_ONCE);
+    }
+    assert_string_equal(get(world)->token, "s3cr3t-2");
+    assert_non_null(strstr(token_describe(world->source), "loader@p.iam.gserviceaccount.com"));
+}
+
+static void test_token__a_file_half_replaced_leaves_what_we_have(void **state)
+{
+    struct world *world = *state;
+
+    open_source(world, USER, NULL);
+    reply(world, 400, NULL, "{\"error\":\"invalid_grant\"}");
+    assert_int_equal(get(world)->class, ERR_FATAL);
+    write_file(world->file, "{\"type\":\"authorized");
+    wait_for_requests(world, 2);
+    assert_string_equal(world->requests[0].body, world->requests[1].body);
+}
+
 static void test_token__refusal_is_told_in_the_servers_words_without_secrets(void **state)
 {
     struct world *world = *state;
@@ -1105,10 +1136,11 @@ static void test_token__urls_of_other_hosts_are_refused(void **state)
         "{\"type\":\"authorized_user\",\"client_id\":\"a\",\"client_secret\":\"s3cr3t\",\"refresh_token\":\"s3cr3t\","
         "\"token_uri\":\"https://oauth2.googleapis.com@evil.example/token\"}",
         "a URL in it is none");
-    assert_refused(world,
-                   "{\"type\":\"external_account\",\"credential_source\":{\"environment_id\":\"aws1\",\"region_url\":"
-                   "\"http://intranet.example/x\",\"regional_cred_verification_url\":\"https://sts.{region}.amazonaws.com?x\"}}",
-                   "intranet.example");
+    assert_refused(
+        world,
+        "{\"type\":\"external_account\",\"credential_source\":{\"environment_id\":\"aws1\",\"region_url\":"
+        "\"http://intranet.example/x\",\"regional_cred_verification_url\":\"https://sts.{region}.amazonaws.com?x\"}}",
+        "intranet.example");
     assert_refused(world,
                    "{\"type\":\"external_account\",\"credential_source\":{\"environment_id\":\"aws1\",\"url\":"
                    "\"http://169.254.169.254/x\",\"regional_cred_verification_url\":\"https://sts.evil.example?x\"}}",
@@ -1209,6 +1241,8 @@ int main(void)
         TEST(test_token__failed_renewal_keeps_the_old_one_until_it_expires),
         TEST(test_token__refused_token_is_given_no_more),
         TEST(test_token__a_failure_is_told_and_tried_again_alone),
+        TEST(test_token__a_replaced_file_is_read_after_a_refusal),
+        TEST(test_token__a_file_half_replaced_leaves_what_we_have),
         TEST(test_token__refusal_is_told_in_the_servers_words_without_secrets),
         TEST(test_token__answers_that_make_no_sense),
         TEST(test_token__huge_answer_is_refused),

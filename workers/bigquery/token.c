@@ -22,7 +22,7 @@
  * inside the call that wanted it.
  *
  * A failed renewal is a warning while the old token lives: calls go on. Without limit on tries: a permission may be granted an
- * hour later. Retries of ERR_RETRY: 1 s, doubled up to a minute; of ERR_FATAL: once a minute.
+ * hour later. Retries of ERR_RETRY: 1 s, doubled up to a minute; of ERR_FATAL: once a minute, and with the file read again.
  */
 #include "workers/bigquery/token.h"
 
@@ -64,6 +64,10 @@ struct token_source {
     uint32_t magic;
     uv_loop_t *loop;
     struct credentials credentials;
+    char *file; /* as token_options has them */
+    char *impersonate;
+    bool trust_any_host;
+    uint64_t pause_max_ms;
     char *iam_url;
     struct sign_in *sign_in; /* NULL: calls are not signed */
     uv_timer_t timer;
@@ -164,9 +168,37 @@ static void fetch(struct token_source *source, const char *why)
     must(uv_timer_start(&source->timer, on_fetch_due, 0, 0) == 0);
 }
 
+static void describe(struct token_source *source);
+
+static int find_credentials(const struct token_source *source, struct credentials *ret_credentials, struct err *err)
+{
+    const struct credentials_options find = {
+        .file = source->file, .impersonate = source->impersonate, .trust_any_host = source->trust_any_host};
+
+    return credentials_find(&find, ret_credentials, err);
+}
+
+/* A file that can't be read now (it is being replaced) leaves us with what we have. */
+static void read_again(struct token_source *source)
+{
+    struct credentials fresh;
+    struct err ignored;
+
+    if (find_credentials(source, &fresh, &ignored) == 0) {
+        credentials_deinit(&source->credentials);
+        source->credentials = fresh;
+        describe(source);
+    }
+}
+
 static void on_rest_over(uv_timer_t *timer)
 {
-    fetch(checked(timer->data), "due");
+    struct token_source *source = checked(timer->data);
+
+    if (source->trouble.class == ERR_FATAL) {
+        read_again(source);
+    }
+    fetch(source, "due");
 }
 
 /* At half of its life if that is short: metadata servers give what they have, down to the last minutes. */
@@ -176,8 +208,6 @@ static uint64_t renew_in_ms(uint64_t lives_ms)
 
     return wait_ms > RENEW_PAUSE_MS ? wait_ms : RENEW_PAUSE_MS;
 }
-
-static void describe(struct token_source *source);
 
 static void take_token(struct token_source *source, const char *token, uint64_t lives_ms)
 {
@@ -203,7 +233,8 @@ static void pause_after(struct token_source *source, const struct err *err)
 
     source->failures++;
     source->trouble = *err;
-    wait_ms = err->class == ERR_RETRY ? backoff_ms(source->failures, FIRST_PAUSE_MS, PAUSE_MAX_MS) : PAUSE_MAX_MS;
+    wait_ms =
+        err->class == ERR_RETRY ? backoff_ms(source->failures, FIRST_PAUSE_MS, source->pause_max_ms) : source->pause_max_ms;
     log_warn("sign_in_failed", "class=%s reason=%q retry_ms=%llu token=%s", err_class_name(err->class), err->text,
              (unsigned long long)wait_ms, alive(source) ? "lives" : "none");
     sm_move(&source->sm, PAUSE, "failed");
@@ -336,23 +367,42 @@ static void start_sign_in(struct token_source *source, struct http *http)
     source->sign_in = source->credentials.kind != CREDENTIALS_NOBODY ? sign_in_new(&options) : NULL;
 }
 
+static char *copy(const char *text)
+{
+    char *copied = text != NULL ? strdup(text) : NULL;
+
+    must(text == NULL || copied != NULL);
+    return copied;
+}
+
+static void source_free(struct token_source *source)
+{
+    sign_in_free(source->sign_in);
+    forget_token(source);
+    credentials_deinit(&source->credentials);
+    free(source->file);
+    free(source->impersonate);
+    free(source->iam_url);
+    source->magic = 0;
+    free(source);
+}
+
 int token_source_new(uv_loop_t *loop, struct http *http, const struct token_options *options, struct token_source **ret_source,
                      struct err *err)
 {
-    const struct credentials_options find = {
-        .file = options->credentials, .impersonate = options->impersonate, .trust_any_host = options->trust_any_host};
     struct token_source *source = calloc(1, sizeof *source);
 
     must(source != NULL);
-    if (credentials_find(&find, &source->credentials, err) != 0) {
-        free(source);
-        return -1;
-    }
     source->magic = MAGIC;
     source->loop = loop;
-    if (options->iam_url != NULL) {
-        source->iam_url = strdup(options->iam_url);
-        must(source->iam_url != NULL);
+    source->file = copy(options->credentials);
+    source->impersonate = copy(options->impersonate);
+    source->iam_url = copy(options->iam_url);
+    source->trust_any_host = options->trust_any_host;
+    source->pause_max_ms = options->pause_max_ms > 0 ? options->pause_max_ms : PAUSE_MAX_MS;
+    if (find_credentials(source, &source->credentials, err) != 0) {
+        source_free(source);
+        return -1;
     }
     start_sign_in(source, http);
     describe(source);
@@ -377,12 +427,7 @@ static void on_timer_closed(uv_handle_t *handle)
         token_withdraw(wait);
         wait->answer(wait, NULL, &canceled);
     }
-    sign_in_free(source->sign_in);
-    forget_token(source);
-    credentials_deinit(&source->credentials);
-    free(source->iam_url);
-    source->magic = 0;
-    free(source);
+    source_free(source);
     closed(context);
 }
 

@@ -11,6 +11,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <uv.h>
 
 #include "common/err.h"
@@ -26,6 +27,7 @@ struct token_options {
         *credentials; /* path of a JSON file; "none": calls are not signed (emulators); NULL: as Google's libraries look */
     const char *impersonate; /* e-mail of the service account whose token is wanted in the end; NULL: who signs in */
     const char *iam_url;     /* tests: where `impersonate` is asked for; NULL: Google's */
+    uint64_t pause_max_ms;   /* tests: the longest pause after a failure; 0: a minute */
     bool trust_any_host;     /* tests: the URLs in the credentials may be http, of any host */
 };
 
@@ -40,7 +42,8 @@ struct token_wait {
     struct token_wait **_place; /* what points at it; NULL: does not wait */
 };
 
-/* Reads the credentials; asks nobody yet. http is borrowed until token_source_close. ERR_FATAL: no or bad credentials. */
+/* Reads the credentials; asks nobody yet. http is borrowed until token_source_close. ERR_FATAL: no or bad credentials. The file
+ * is read again when who signs in was refused: a key may have been replaced. */
 int token_source_new(uv_loop_t *loop, struct http *http, const struct token_options *options, struct token_source **ret_source,
                      struct err *err) MUST_CHECK;
 
