@@ -64,6 +64,8 @@ struct settings_source {
     int64_t heartbeat_ms;     /* asked of the server while it has nothing to send */
     int64_t connect_timeout_ms;
     enum on_table_error on_table_error;
+    struct text_pairs unrepresentable; /* pattern db.table.column -> "stop", "null", "text" */
+    struct text_pairs datetime_zone;   /* pattern db.table.column -> zone */
 };
 
 struct settings_producer {

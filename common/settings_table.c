@@ -27,6 +27,7 @@ static const char *const log_formats[] = {"logfmt", "json", NULL};
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const tls_modes[] = {"verify", "verify_ca", "off", NULL};
 static const char *const table_errors[] = {"stop", NULL};
+static const char *const unrepresentable[] = {"stop", "null", "text", NULL};
 static const char *const credentials_hosts[] = {"known", "any", NULL};
 static const char *const warehouses[] = {"sqlite", "bigquery", NULL};
 static const char *const methods[] = {"auto", "append", "load", NULL};
@@ -196,6 +197,24 @@ const struct setting settings_table[] = {
      .standard = "stop",
      .choices = table_errors,
      .sentence = "What happens when a selected table can't be read exactly: stop, with the reason, before anything is lost."},
+    {.path = "source.unrepresentable",
+     .type = SETTING_BY_TABLE,
+     .flags = SETTING_OF_COLUMNS,
+     .offset = PLACE(source.unrepresentable),
+     .each = SETTING_CHOICE,
+     .choices = unrepresentable,
+     .sentence = "What becomes of values that a column's type has no place for (zero and partial dates, times that a zone skips, bytes "
+                 "that are no text): stop ends the stream; null writes NULL, and a key can't be that; text makes the column a text, dates "
+                 "as MySQL prints them, such bytes as \\xHH. By pattern of database.table.column, the first that matches wins; stop where "
+                 "none does. kakehi_unrepresentable_total counts what was changed."},
+    {.path = "source.datetime_zone",
+     .type = SETTING_BY_TABLE,
+     .flags = SETTING_OF_COLUMNS,
+     .offset = PLACE(source.datetime_zone),
+     .each = SETTING_TEXT,
+     .sentence = "The zone (like Asia/Tokyo) whose wall clock DATETIME columns hold, by pattern of database.table.column: they become "
+                 "TIMESTAMP, true points in time. Of an hour that comes twice the first is meant; one that never was follows "
+                 "source.unrepresentable. DATETIME stays as it is where no pattern matches."},
 
     {.path = "producer.listen",
      .type = SETTING_ADDRESS,

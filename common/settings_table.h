@@ -29,6 +29,7 @@ enum setting_type {
 enum setting_flags {
     SETTING_REQUIRED_BY_PRODUCER = SETTINGS_FOR_PRODUCER, /* the same bits, so that one mask asks */
     SETTING_REQUIRED_BY_WORKER = SETTINGS_FOR_WORKER,
+    SETTING_OF_COLUMNS = 8, /* SETTING_BY_TABLE whose patterns are of database.table.column */
     SETTING_SECRET = 4, /* only as ${NAME}, or by a key with "_file" behind; SETTING_TEXT only */
 };
 

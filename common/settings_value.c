@@ -296,6 +296,16 @@ static int check_pattern(const char *text, struct err *err)
     return 0;
 }
 
+static int check_column_pattern(const char *text, struct err *err)
+{
+    const char *dot = strchr(text, '.');
+
+    if (strchr(text, '*') == NULL && (dot == NULL || strchr(dot + 1, '.') == NULL)) {
+        return err_set(err, ERR_FATAL, "is not a pattern database.table.column (like shop.orders.placed, \"shop.*\" or \"*\")");
+    }
+    return 0;
+}
+
 static int check_text(const struct setting *setting, const char *text, struct err *err)
 {
     switch (setting->type) {
@@ -375,8 +385,12 @@ int settings_value_set_pair(const struct setting *setting, struct settings *sett
     if (text[0] == '\0') {
         return err_set(err, ERR_FATAL, "is empty; give it a value, or leave the key out");
     }
-    if (setting->type == SETTING_BY_TABLE && (check_pattern(key, err) != 0 || check_each(setting, text, err) != 0)) {
-        return -1;
+    if (setting->type == SETTING_BY_TABLE) {
+        int result = (setting->flags & SETTING_OF_COLUMNS) != 0 ? check_column_pattern(key, err) : check_pattern(key, err);
+
+        if (result != 0 || check_each(setting, text, err) != 0) {
+            return -1;
+        }
     }
     text_pairs_set(place(setting, settings), key, text);
     return 0;

@@ -175,3 +175,40 @@ bool charset_to_utf8(enum charset charset, const uint8_t *bytes, size_t size, ui
     *ret_size = (size_t)(to - out);
     return true;
 }
+
+static size_t decode_any(enum charset charset, const uint8_t *bytes, size_t size, uint32_t *ret_character)
+{
+    if (charset == CHARSET_UTF8) {
+        return utf8_decode((const char *)bytes, size, ret_character);
+    }
+    *ret_character = *bytes;
+    if (charset == CHARSET_ASCII) {
+        return *bytes < 0x80;
+    }
+    return decode(charset, bytes, size, ret_character);
+}
+
+static size_t unit_size(enum charset charset)
+{
+    return charset == CHARSET_UTF32 ? 4 : charset == CHARSET_UCS2 || charset == CHARSET_UTF16 || charset == CHARSET_UTF16LE ? 2 : 1;
+}
+
+void charset_escape(enum charset charset, const uint8_t *bytes, size_t size, struct buffer *out)
+{
+    must(charset != CHARSET_UNKNOWN && charset != CHARSET_BINARY);
+    for (size_t i = 0; i < size;) {
+        uint32_t character;
+        size_t step = decode_any(charset, bytes + i, size - i, &character);
+
+        if (step > 0) {
+            char text[4];
+
+            buffer_append(out, text, utf8_encode(character, text));
+            i += step;
+            continue;
+        }
+        for (size_t end = i + unit_size(charset); i < end && i < size; i++) {
+            buffer_printf(out, "\\x%02X", bytes[i]);
+        }
+    }
+}

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/buffer.h"
 #include "producer/binlog/stream.h"
 
 enum charset {
@@ -74,5 +75,8 @@ bool charset_is_plain(enum charset charset, const uint8_t *bytes, size_t size);
 /* Writes text of a set as UTF-8 to `out`, which has room for CHARSET_GROWTH times the size. False: it holds bytes that are no
  * character of that set. */
 bool charset_to_utf8(enum charset charset, const uint8_t *bytes, size_t size, uint8_t *out, size_t *ret_size);
+
+/* Appends it with \xHH for each byte (of UCS2 and its like: each unit) that is no character. */
+void charset_escape(enum charset charset, const uint8_t *bytes, size_t size, struct buffer *out);
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "producer/binlog/choices.h"
 #include "producer/binlog/dump.h"
 #include "producer/binlog/source.h"
 #include "producer/mysql.h"
@@ -50,6 +51,9 @@ int binlog_source_new(uv_loop_t *loop, const struct settings *settings, struct s
         return -1;
     }
     binlog_wish_deinit(&wish);
+    if (choices_new(source, &world.choices, err) != 0) {
+        return -1;
+    }
     mysql_session_prepare();
     world.server_id = source->server_id != 0 ? (uint32_t)source->server_id : server_id_of_process(source->name);
     *ret_source = binlog_source_new_in(loop, source, &world);

@@ -37,6 +37,7 @@ void scratch_reset(struct scratch *scratch)
 {
     struct scratch_block *newest = scratch->_blocks;
 
+    scratch->replaced = 0;
     scratch->_used = 0;
     if (scratch->text.size > KEPT_BYTES_MAX) {
         buffer_deinit(&scratch->text);

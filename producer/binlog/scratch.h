@@ -17,6 +17,7 @@ struct scratch_block;
 struct scratch {
     struct scratch_block *_blocks; /* the newest, and largest, first */
     size_t _used;                  /* of the newest */
+    unsigned replaced;             /* values of the row that were changed by choice; for value_choice.c */
     struct buffer text;            /* to write a text of unknown size in; cleared by whoever uses it */
 };
 

@@ -34,6 +34,7 @@ struct making {
     struct column *column;
     enum binlog_flavor flavor;
     bool names_optional;
+    const struct binlog_stream_options *options;
     const struct binlog_marks *marks; /* NULL: the server was not asked */
     size_t number;                    /* from 1 */
 };
@@ -514,6 +515,39 @@ static void make_name(struct making *making)
     }
 }
 
+static bool has_moments(enum column_type type)
+{
+    return type == COLUMN_DATE || type == COLUMN_DATETIME || type == COLUMN_TIMESTAMP;
+}
+
+/* What the settings choose for it. */
+static void apply_choice(struct making *making)
+{
+    struct value_column *value = making->value;
+    struct column *column = making->column;
+    const struct table *table = making->shape->table;
+    struct binlog_choice choice = {0};
+
+    if (making->options->choose != NULL && value->decode != NULL && !value->hidden) {
+        making->options->choose(making->options->choose_context, table->database, table->name, column->name, &choice);
+    }
+    value->zone = column->type == COLUMN_DATETIME ? choice.zone : NULL;
+    if (has_moments(column->type) || value->decode == value_text) {
+        value->choice = choice.unrepresentable;
+    }
+    if (value->zone != NULL) {
+        column->type = COLUMN_TIMESTAMP;
+    }
+    if (value->choice == BINLOG_TEXT) {
+        value->printed = value->decode == value_text ? COLUMN_TEXT : column->type;
+        column->type = value->decode == value_text ? column->type : COLUMN_TEXT;
+    }
+    if (value->zone != NULL || value->choice != BINLOG_STOP) {
+        value->plain = value->decode;
+        value->decode = value_by_choice;
+    }
+}
+
 static size_t count_hidden(const struct table_map *map, enum binlog_flavor flavor)
 {
     size_t count = 0;
@@ -542,6 +576,7 @@ static void make_columns(struct shape *shape, const struct table_map *map, const
         make_name(&making);
         set_source_type(&making, "type %u", making.map->type);
         maker_of(making.map->type)(&making);
+        apply_choice(&making);
         if (making.value->hidden) {
             free(hidden.name);
             free(hidden.source_type);
@@ -597,7 +632,8 @@ static void check_metadata(struct shape *shape, const struct table_map *map)
     }
 }
 
-struct shape *shape_new(const struct table_map *map, enum binlog_flavor flavor, bool names_optional, const struct binlog_marks *marks)
+struct shape *shape_new(const struct table_map *map, enum binlog_flavor flavor, const struct binlog_stream_options *options,
+                        const struct binlog_marks *marks)
 {
     struct shape *shape = calloc(1, sizeof *shape);
     char *database = copy_text(map->database);
@@ -611,13 +647,13 @@ struct shape *shape_new(const struct table_map *map, enum binlog_flavor flavor, 
     shape->table = table_new(database, name, map->column_count - count_hidden(map, flavor), map->key_count);
     free(database);
     free(name);
-    if (!names_optional) {
+    if (!options->names_optional) {
         check_metadata(shape, map);
     }
     if (!charset_is_utf8(map->database.bytes, map->database.size) || !charset_is_utf8(map->name.bytes, map->name.size)) {
         (void)err_set(&shape->trouble, ERR_FATAL, "a table's name is not UTF-8");
     }
-    make_columns(shape, map, &(struct making){.flavor = flavor, .names_optional = names_optional, .marks = marks});
+    make_columns(shape, map, &(struct making){.flavor = flavor, .names_optional = options->names_optional, .options = options, .marks = marks});
     make_key(shape, map);
     return shape;
 }

@@ -29,8 +29,9 @@ struct shape {
     bool opaque;        /* where a row ends is not known: only whole events can be passed over, each counted as one image */
 };
 
-/* names_optional: see binlog_stream_options. marks: NULL: the server was not asked. */
-struct shape *shape_new(const struct table_map *map, enum binlog_flavor flavor, bool names_optional, const struct binlog_marks *marks);
+/* marks: NULL: the server was not asked. */
+struct shape *shape_new(const struct table_map *map, enum binlog_flavor flavor, const struct binlog_stream_options *options,
+                        const struct binlog_marks *marks);
 void shape_free(struct shape *shape); /* takes NULL */
 /* Takes the table out; the shape goes on without it. */
 struct table *shape_take_table(struct shape *shape);

@@ -52,6 +52,7 @@
 #include "common/metrics.h"
 #include "common/must.h"
 #include "common/sm.h"
+#include "producer/binlog/choices.h"
 #include "producer/binlog/marks.h"
 #include "producer/binlog/progress.h"
 #include "producer/binlog/stream.h"
@@ -78,6 +79,13 @@ static struct metric_family clock_steps = {
     .help = "Times that the source's clock ran more than a minute behind the order numbers",
     .kind = METRIC_COUNTER,
     .labels = {"source"},
+};
+
+static struct metric_family replaced_values = {
+    .name = "kakehi_unrepresentable_total",
+    .help = "Values that had no place in their type and were changed as source.unrepresentable says, by table.",
+    .kind = METRIC_COUNTER,
+    .labels = {"source", "table"},
 };
 
 struct binlog_source {
@@ -352,6 +360,15 @@ static void free_tables(struct binlog_source *source)
     source->table_count = 0;
 }
 
+static void count_replaced(const struct binlog_source *source, const struct binlog_row *row)
+{
+    const struct table *table = row->table->table;
+    char name[2 * 256 + 2];
+
+    (void)snprintf(name, sizeof name, "%.256s.%.256s", table->database, table->name);
+    metric_add(metric_cell(&replaced_values, (const char *const[]){source->settings->name, name}), row->replaced);
+}
+
 static void fill_change(struct binlog_source *source, struct change *change)
 {
     const struct binlog_row *row = binlog_stream_row(source->stream);
@@ -366,6 +383,9 @@ static void fill_change(struct binlog_source *source, struct change *change)
         .idx = (int64_t)(2 * row->index), /* O3 */
         .txid = source->progress.txid,
     };
+    if (row->replaced > 0) {
+        count_replaced(source, row);
+    }
 }
 
 static int begin(struct binlog_source *source, struct err *err)
@@ -490,7 +510,7 @@ static bool selected(void *context, const char *database, const char *table)
 static int source_start(struct source *seam, const json_t *record, struct err *err)
 {
     struct binlog_source *source = of(seam);
-    const struct binlog_stream_options options = {.framing = BINLOG_PACKETS, .selected = selected, .context = source, .ask = true, .row_bytes_max = ROW_BYTES_MAX};
+    const struct binlog_stream_options options = {.framing = BINLOG_PACKETS, .selected = selected, .context = source, .choose = source->world.choices != NULL ? choices_choose : NULL, .choose_context = source->world.choices, .ask = true, .row_bytes_max = ROW_BYTES_MAX};
 
     must(sm_at(&source->sm) == IDLE && seam->on_ready != NULL);
     if (take_start(source, record, err) != 0) {
@@ -640,6 +660,7 @@ static void source_free(struct source *seam)
     struct binlog_source *source = of(seam);
 
     must(sm_at(&source->sm) == IDLE);
+    choices_free(source->world.choices);
     uv_close((uv_handle_t *)&source->timer, on_timer_closed);
 }
 

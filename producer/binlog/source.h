@@ -10,7 +10,7 @@
 #include "producer/binlog/reader.h"
 #include "producer/source.h"
 
-/* Borrows settings until freed. Fails only on settings that no retry mends. */
+/* Borrows settings until freed. Fails only on settings that no retry mends. Before there are threads, because of time zones (zone.h). */
 int binlog_source_new(uv_loop_t *loop, const struct settings *settings, struct source **ret_source, struct err *err) MUST_CHECK;
 
 /* What the source needs of the world: connections and patience. Tests hand in their own. */
@@ -21,6 +21,7 @@ struct binlog_world {
     uint32_t server_id;      /* ours, among the replicas of the server */
     uint64_t pause_first_ms; /* doubles with each failure in a row, up to a minute */
     size_t ring_bytes;
+    struct choices *choices; /* taken; NULL: nothing is chosen */
 };
 
 struct source *binlog_source_new_in(uv_loop_t *loop, const struct settings_source *settings, const struct binlog_world *world);

@@ -33,12 +33,24 @@ enum binlog_framing {
 
 enum binlog_flavor { BINLOG_MYSQL, BINLOG_MARIADB }; /* found in the FORMAT_DESCRIPTION event */
 
+enum binlog_unrepresentable { BINLOG_STOP, BINLOG_NULL, BINLOG_TEXT };
+
+struct zone;
+
+struct binlog_choice { /* what the settings say of a column; {0}: nothing */
+    enum binlog_unrepresentable unrepresentable;
+    const struct zone *zone; /* of DATETIME; NULL: it has none */
+};
+
 struct binlog_stream_options {
     enum binlog_framing framing;
     /* Is this table wanted? Asked once for each TABLE_MAP that is new. Rows of others are counted and not yielded. NULL: all.
      */
     bool (*selected)(void *context, const char *database, const char *table);
     void *context;
+    /* What is chosen for a column of a table? NULL: nothing for any. */
+    void (*choose)(void *context, const char *database, const char *table, const char *column, struct binlog_choice *ret_choice);
+    void *choose_context;
     /* MariaDB's log does not tell all types (marks.h): BINLOG_ASK where the server must be asked. Off: such columns stay bytes or text. */
     bool ask;
     /* decode of an old log: columns without names become c1, c2, ...; a missing sign is taken as signed. Off in the live
@@ -67,6 +79,7 @@ struct binlog_row {
                 stream has not seen yet, `table` has no columns and no key */
     const struct cell *before; /* u, d; else NULL. Both borrowed until the next call. */
     const struct cell *after;  /* c, u */
+    unsigned replaced;         /* values that had no place in their type, and were changed as chosen */
     uint64_t index;            /* of the row image in its transaction, before selection: 0, 1, ...; an update counts once */
 };
 

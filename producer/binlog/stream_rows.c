@@ -133,6 +133,7 @@ static void decode_row(struct binlog_stream *stream, struct cursor *cursor)
         row_decode_partial(entry->shape, cursor, &stream->scratch, stream->before, stream->after);
         row->before = stream->before;
         row->after = stream->after;
+        row->replaced = stream->scratch.replaced;
         return;
     }
     if (row->op != 'c') {
@@ -143,6 +144,7 @@ static void decode_row(struct binlog_stream *stream, struct cursor *cursor)
         row_decode(entry->shape, cursor, &stream->scratch, stream->after);
         row->after = stream->after;
     }
+    row->replaced = stream->scratch.replaced;
 }
 
 /* The rest of the event begins with a row. */

@@ -189,7 +189,7 @@ static struct content *add_content(struct tables *tables, uint64_t hash, enum bi
     }
     content = calloc(1, sizeof *content);
     must(content != NULL);
-    content->shape = shape_new(&map, flavor, tables->options->names_optional, tables->doubts->marks);
+    content->shape = shape_new(&map, flavor, tables->options, tables->doubts->marks);
     table_map_deinit(&map);
     content->body = malloc(size + 1);
     must(content->body != NULL);

@@ -17,6 +17,7 @@
 #include "producer/binlog/charset.h"
 #include "producer/binlog/cursor.h"
 #include "producer/binlog/scratch.h"
+#include "producer/binlog/zone.h"
 #include "schemas/table.h"
 
 struct value_label { /* one value of an ENUM or SET, as UTF-8 */
@@ -37,6 +38,10 @@ struct value_column {
     uint8_t precision;    /* DECIMAL: digits; BIT: bits; temporal types: digits of the fraction */
     uint8_t scale;        /* DECIMAL */
     enum charset charset; /* of text */
+    value_decode plain;   /* of value_by_choice: the column's own decoder; it looks at nothing below */
+    enum binlog_unrepresentable choice;
+    const struct zone *zone;  /* NULL: none */
+    enum column_type printed; /* with BINLOG_TEXT: what it would be otherwise */
     uint32_t padded_size; /* BINARY(n): n; else 0 */
     bool compressed;      /* of MariaDB's attribute COMPRESSED */
     struct value_label *labels;
@@ -81,6 +86,9 @@ void value_json(const struct value_column *, struct cursor *, struct scratch *, 
 
 void value_boolean(const struct value_column *, struct cursor *, struct scratch *, struct cell *);
 void value_bit(const struct value_column *, struct cursor *, struct scratch *, struct cell *);
+
+/* What the settings choose, around column->plain. */
+void value_by_choice(const struct value_column *, struct cursor *, struct scratch *, struct cell *);
 
 /* Passes over a value without looking at it. */
 static inline void value_skip(const struct value_column *column, struct cursor *cursor)

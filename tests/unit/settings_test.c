@@ -624,6 +624,21 @@ static void test_settings__printed_can_be_loaded_again(void **state)
     settings_free(settings);
 }
 
+static void test_settings__patterns_of_columns_have_three_parts_or_a_star(void **state)
+{
+    struct settings *settings =
+        load_more("source.unrepresentable: {shop.orders.placed: \"null\", \"*\": text}\nsource.datetime_zone: {\"shop.*\": Asia/Tokyo}\n");
+
+    (void)state;
+    assert_string_equal(text_pairs_match(&settings->source.unrepresentable, "shop.orders.placed"), "null");
+    assert_string_equal(text_pairs_match(&settings->source.unrepresentable, "shop.orders.paid"), "text");
+    assert_string_equal(text_pairs_match(&settings->source.datetime_zone, "shop.orders.paid"), "Asia/Tokyo");
+    settings_free(settings);
+    assert_refused("source.unrepresentable: {shop.orders: \"null\"}\n",
+                   "F:9: source.unrepresentable.shop.orders: is not a pattern database.table.column (like shop.orders.placed, \"shop.*\" "
+                   "or \"*\")\n");
+}
+
 /* Both come from the table: one that leaves a key out would be found here. */
 static void test_settings__help_and_page_name_every_key_of_the_print(void **state)
 {
@@ -685,6 +700,7 @@ int main(void)
         cmocka_unit_test(test_settings__a_secret_file_that_is_wrong_is_refused),
         cmocka_unit_test(test_settings__printed_hold_no_secret),
         cmocka_unit_test(test_settings__printed_can_be_loaded_again),
+        cmocka_unit_test(test_settings__patterns_of_columns_have_three_parts_or_a_star),
         cmocka_unit_test(test_settings__help_and_page_name_every_key_of_the_print),
     };
 

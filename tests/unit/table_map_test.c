@@ -40,7 +40,7 @@ static struct shape *shape_of(const char *log_name, enum binlog_flavor flavor, c
     struct shape *shape;
 
     assert_int_equal(table_map_read(&map, flavor, body, size, &err), 0);
-    shape = shape_new(&map, flavor, false, NULL);
+    shape = shape_new(&map, flavor, &(struct binlog_stream_options){0}, NULL);
     table_map_deinit(&map);
     buffer_deinit(&log);
     return shape;

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Asked once for each column of each TABLE_MAP that is new. */
+#include "producer/binlog/choices.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/must.h"
+#include "common/text_list.h"
+#include "producer/binlog/zone.h"
+
+struct choices {
+    const struct settings_source *settings;
+    struct zone **zones; /* one a pair of datetime_zone */
+};
+
+int choices_new(const struct settings_source *settings, struct choices **ret_choices, struct err *err)
+{
+    struct choices *choices = calloc(1, sizeof *choices);
+
+    must(choices != NULL);
+    choices->settings = settings;
+    choices->zones = calloc(settings->datetime_zone.count + 1, sizeof *choices->zones);
+    must(choices->zones != NULL);
+    for (size_t i = 0; i < settings->datetime_zone.count; i++) {
+        if (zone_new(settings->datetime_zone.pairs[i].value, &choices->zones[i], err) != 0) {
+            choices_free(choices);
+            return err_while(err, "source.datetime_zone");
+        }
+    }
+    *ret_choices = choices;
+    return 0;
+}
+
+void choices_free(struct choices *choices)
+{
+    if (choices == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < choices->settings->datetime_zone.count; i++) {
+        zone_free(choices->zones[i]);
+    }
+    free(choices->zones);
+    free(choices);
+}
+
+static enum binlog_unrepresentable word_of(const char *text)
+{
+    if (text == NULL || strcmp(text, "stop") == 0) {
+        return BINLOG_STOP;
+    }
+    return strcmp(text, "null") == 0 ? BINLOG_NULL : BINLOG_TEXT;
+}
+
+void choices_choose(void *context, const char *database, const char *table, const char *column,
+                    struct binlog_choice *ret_choice)
+{
+    const struct choices *choices = context;
+    const struct text_pairs *zones = &choices->settings->datetime_zone;
+    char *name;
+
+    must(asprintf(&name, "%s.%s.%s", database, table, column) > 0);
+    *ret_choice =
+        (struct binlog_choice){.unrepresentable = word_of(text_pairs_match(&choices->settings->unrepresentable, name))};
+    for (size_t i = 0; i < zones->count && ret_choice->zone == NULL; i++) {
+        if (text_matches(zones->pairs[i].key, name)) {
+            ret_choice->zone = choices->zones[i];
+        }
+    }
+    free(name);
+}
