@@ -83,19 +83,43 @@ def state(changes, at=None):
     return rows
 
 
+def fingerprint(data):
+    """CRC-64-AVRO, as 16 hex digits."""
+    empty = value = 0xC15D213AA4D7A795
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = (value >> 1) ^ (empty if value & 1 else 0)
+    return f"{value:016x}"
+
+
 class History:
-    """The tables of one made-up source table, in a dataset of its own."""
+    """The tables of one made-up source table, shop.orders, in a dataset of its own. owner None: bare tables, the base too. Else the
+    history alone, marked as the worker marks it, for `kakehi-worker views`."""
 
-    def __init__(self, rest, dataset, require_filter=False):
+    def __init__(self, rest, dataset, require_filter=False, owner=None, key=("id", "region"), expiration_ms=None):
         self.rest, self.dataset, self.changes = rest, dataset, []
-        rest.call("POST", "/datasets", {"datasetReference": {"projectId": "p", "datasetId": dataset}})
-        self._make("orders_history", _HISTORY_FIELDS, timePartitioning={"type": "DAY", "field": "__ingest_day"}, requirePartitionFilter=require_filter)
-        self._make("orders_base", _FIELDS)
+        labels = {"kakehi_owner": owner} if owner else {}
+        rest.call("POST", "/datasets", {"datasetReference": {"projectId": "p", "datasetId": dataset}, "location": "US", "labels": labels})
+        partitions = {"type": "DAY", "field": "__ingest_day"} | ({"expirationMs": str(expiration_ms)} if expiration_ms else {})
+        if owner:
+            labels = {**labels, "kakehi_kind": "history", "kakehi_source": fingerprint(b"shop\norders")}
+        self._make("orders_history", _HISTORY_FIELDS, key, timePartitioning=partitions, requirePartitionFilter=require_filter, labels=labels,
+                   description="Every change of shop.orders, each once. Its newest state: orders.")
+        if not owner:
+            self._make("orders_base", _FIELDS, key)
 
-    def _make(self, name, fields, **more):
+    def _make(self, name, fields, key, **more):
+        def field_of(field, kind):
+            flag = f", key {key.index(field) + 1}" if field in key else ""
+            return {"name": field, "type": kind} | ({} if field.startswith("__") else {"description": f"{field} {kind.lower()}{flag}"})
         self.rest.call("POST", f"/datasets/{self.dataset}/tables",
                        {"tableReference": {"projectId": "p", "datasetId": self.dataset, "tableId": name},
-                        "schema": {"fields": [{"name": field, "type": kind} for field, kind in fields]}, **more})
+                        "schema": {"fields": [field_of(*field) for field in fields]}, **more})
+
+    def orders(self):
+        """What the view orders itself shows."""
+        return self._shown(self.rest.query(f"SELECT region, id, note, price FROM `p.{self.dataset}.orders`"))
 
     def add(self, changes):
         """Rows become visible: each a dict op, key, seq, idx, ts (seconds), note, price, day."""
@@ -111,9 +135,13 @@ class History:
                 f"TIMESTAMP_SECONDS({change['ts']}), {change['seq']}, {change['idx']}, 's', 'tx{change['seq']}', DATE '{change['day']}')")
 
     def view(self, name="plain", watermark=None):
-        """What the view shows: {key: (note, price, ...)}."""
+        """What the text shows: {key: (note, price, ...)}."""
+        return self._shown(self.rest.query(text(name, self.dataset, watermark)))
+
+    @staticmethod
+    def _shown(rows):
         shown = {}
-        for region, number, *values in self.rest.query(text(name, self.dataset, watermark)):
+        for region, number, *values in rows:
             assert (region, int(number)) not in shown, f"{region, number} is there twice"
             shown[(region, int(number))] = tuple(values)
         return shown

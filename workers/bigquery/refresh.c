@@ -546,6 +546,17 @@ static void look_at_days(struct refresh *refresh)
 
 /* ---- TRUNCATE, MERGE */
 
+/* "Could not serialize access to table ... due to concurrent update": another refresher merges, and one of the two must begin
+ * again. */
+static void fail_merge(struct refresh *refresh, const struct err *err)
+{
+    if (err->class == ERR_POISON && strstr(err->text, "concurrent update") != NULL) {
+        begin(refresh, "another refresher merges");
+    } else {
+        fail(refresh, err, "the refresh");
+    }
+}
+
 static void on_truncate_merged(void *context, const struct query_answer *answered, const struct err *err)
 {
     struct refresh *refresh = context;
@@ -553,7 +564,7 @@ static void on_truncate_merged(void *context, const struct query_answer *answere
     (void)answered;
     refresh->query = NULL;
     if (err != NULL) {
-        fail(refresh, err, "the refresh");
+        fail_merge(refresh, err);
         return;
     }
     refresh->truncate_due = false;
@@ -567,7 +578,7 @@ static void on_merged(void *context, const struct query_answer *answered, const 
     (void)answered;
     refresh->query = NULL;
     if (err != NULL) {
-        fail(refresh, err, "the refresh");
+        fail_merge(refresh, err);
         return;
     }
     refresh->merge_due = false;
