@@ -526,7 +526,12 @@ void h2_stream_reset(struct h2_stream *stream, uint32_t code)
 
 void h2_connection_goaway(struct h2_connection *connection, int32_t last, uint32_t code, const char *text)
 {
-    must(nghttp2_submit_goaway(connection->session, NGHTTP2_FLAG_NONE, last, code, (const uint8_t *)text, strlen(text)) == 0);
+    if (last == INT32_MAX && code == NGHTTP2_NO_ERROR) {
+        must(nghttp2_submit_shutdown_notice(connection->session) == 0); /* else nghttp2 would ignore new streams in silence */
+    } else {
+        must(nghttp2_submit_goaway(connection->session, NGHTTP2_FLAG_NONE, last, code, (const uint8_t *)text, strlen(text)) ==
+             0);
+    }
     flush(connection);
 }
 

@@ -91,6 +91,7 @@ void h2_stream_end(struct h2_stream *stream, const char *status, const char *mes
 void h2_stream_trailers_only(struct h2_stream *stream, const char *status, const char *message, const char *details);
 void h2_stream_reset(struct h2_stream *stream, uint32_t code);
 
+/* last INT32_MAX, NO_ERROR: the notice of a graceful end, without the text; another with the true last one should follow. */
 void h2_connection_goaway(struct h2_connection *connection, int32_t last, uint32_t code, const char *text);
 /* Bytes as they are, between the frames (only plaintext). */
 void h2_connection_write(struct h2_connection *connection, const void *bytes, size_t size);
