@@ -8,6 +8,7 @@ variants are as important as the repaired ones: a model that cannot fail shows n
 import sys
 import time
 
+import append
 import checker
 import load
 import order
@@ -40,7 +41,7 @@ def run(case, verbose):
 
 
 def main(words):
-    cases = [case for model in (source, order, sqlite, plan, load, view) for case in model.CASES]
+    cases = [case for model in (source, order, sqlite, plan, append, load, view) for case in model.CASES]
     results = [run(case, bool(words)) for case in cases if not words or any(word in case[0] for word in words)]
     passed = sum(results)
     print(f"{passed} passed, {len(results) - passed} failed")
