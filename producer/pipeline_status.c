@@ -151,12 +151,22 @@ static json_t *any_text(const char *text)
     return json != NULL ? json : json_string("(not UTF-8)");
 }
 
+static json_t *texts(const struct text_list *list)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; list != NULL && i < list->count; i++) {
+        json_array_append_new(array, any_text(list->texts[i]));
+    }
+    return array;
+}
+
 static json_t *source_status(const struct pipeline *pipeline, const struct source_figures *figures)
 {
-    return json_pack("{s:o, s:o, s:o, s:b, s:I, s:I, s:o}", "name", any_text(pipeline->settings->source.name), "server",
+    return json_pack("{s:o, s:o, s:o, s:b, s:I, s:I, s:o, s:o}", "name", any_text(pipeline->settings->source.name), "server",
                      any_text(figures->server), "position", any_text(figures->position), "connected", figures->connected,
                      "row_images", (json_int_t)figures->row_images, "transactions", (json_int_t)figures->transactions,
-                     "last_commit", time_text(figures->last_ts_us));
+                     "last_commit", time_text(figures->last_ts_us), "reread_needed", texts(figures->reread));
 }
 
 json_t *pipeline_status(const struct pipeline *pipeline)

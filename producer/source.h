@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "common/text_list.h"
 #include "schemas/table.h"
 
 /* The shape of a table as it is from now on: the same pointer for all changes that have it. Lives until stop has answered. */
@@ -50,6 +51,7 @@ struct source_figures {
     char position[512];       /* for people: GTID set (shortened) or file:position */
     char server[128];         /* "MariaDB 10.11.19 at 127.0.0.1:3306" */
     bool connected;           /* else it has nothing more to yield because it can't reach it, not because there is nothing */
+    const struct text_list *reread; /* "db.table": tables whose stored rows were changed without row events; NULL: none */
     const char *trouble;      /* why not connected, in words, until the next call of the source; NULL: none met yet */
 };
 

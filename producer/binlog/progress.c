@@ -48,6 +48,7 @@ void progress_init(struct progress *progress, const struct binlog_facts *facts, 
 void progress_deinit(struct progress *progress)
 {
     gtid_set_free(progress->executed);
+    text_list_deinit(&progress->reread);
     *progress = (struct progress){0};
 }
 
@@ -89,6 +90,8 @@ static int take_transaction(struct progress *progress, const json_t *transaction
 int progress_from_record(struct progress *progress, const struct binlog_wish *wish, const json_t *record, struct err *err)
 {
     const json_t *transaction = json_object_get(record, "transaction");
+    const json_t *table;
+    size_t index;
 
     *progress = (struct progress){.flavor = wish->flavor, .position = wish->place.position};
     memcpy(progress->server, wish->server, sizeof progress->server);
@@ -98,6 +101,12 @@ int progress_from_record(struct progress *progress, const struct binlog_wish *wi
     }
     if (transaction != NULL && take_transaction(progress, transaction, err) != 0) {
         return -1;
+    }
+    json_array_foreach(json_object_get(record, "reread"), index, table)
+    {
+        if (json_is_string(table)) {
+            progress_reread(progress, json_string_value(table));
+        }
     }
     if (wish->place.gtid != NULL) {
         progress->executed = parse_set(wish->flavor, wish->place.gtid, err);
@@ -163,6 +172,17 @@ bool progress_row(struct progress *progress, uint64_t index)
     progress->rows = index + 1;
     progress->moves++;
     return true;
+}
+
+void progress_reread(struct progress *progress, const char *table)
+{
+    for (size_t i = 0; i < progress->reread.count; i++) {
+        if (strcmp(progress->reread.texts[i], table) == 0) {
+            return;
+        }
+    }
+    text_list_add(&progress->reread, table);
+    progress->moves++;
 }
 
 int progress_end(struct progress *progress, const struct binlog_transaction *transaction, uint64_t images, const char *file, uint64_t position,
@@ -239,6 +259,14 @@ json_t *progress_record(const struct progress *progress)
 
         must(json_object_set_new(record, "gtid", json_string(text)) == 0);
         free(text);
+    }
+    if (progress->reread.count > 0) {
+        json_t *tables = json_array();
+
+        for (size_t i = 0; i < progress->reread.count; i++) {
+            must(json_array_append_new(tables, json_string(progress->reread.texts[i])) == 0);
+        }
+        must(json_object_set_new(record, "reread", tables) == 0);
     }
     if (progress->in_transaction && !untouched(progress)) {
         json_t *transaction = json_pack("{s:s, s:I, s:I}", "txid", progress->txid, "seq", (json_int_t)progress->seq, "rows", (json_int_t)progress->rows);

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "common/text_list.h"
 #include "producer/binlog/gtid_set.h"
 #include "producer/binlog/resume.h"
 #include "producer/binlog/stream.h"
@@ -34,6 +35,8 @@ struct progress {
     char txid[PROGRESS_TXID_SIZE];
     uint64_t rows;              /* row images that were yielded or passed over, before selection (A5) */
 
+    struct text_list reread; /* "db.table": rows that are stored were changed without row events, since the table was read whole */
+
     uint64_t moves;             /* counts whatever changes the state record */
 };
 
@@ -47,6 +50,8 @@ void progress_deinit(struct progress *progress); /* {0} is fine */
 int progress_begin(struct progress *progress, const struct binlog_transaction *transaction, struct err *err) MUST_CHECK;
 /* Is this row image new? One that an earlier life has yielded is not. */
 bool progress_row(struct progress *progress, uint64_t index);
+/* The table must be read again some day; lasts in the record. */
+void progress_reread(struct progress *progress, const char *table);
 /* The transaction is over, with or without effect: its GTID is used up either way. `images`: how many it held. ERR_FATAL if an earlier
  * life has seen more of them. */
 int progress_end(struct progress *progress, const struct binlog_transaction *transaction, uint64_t images, const char *file, uint64_t position,

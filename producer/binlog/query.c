@@ -158,6 +158,13 @@ static char *copy_text(const char *text)
     return copy;
 }
 
+void query_add_table(struct query *query, const char *database, const char *name)
+{
+    query->tables = realloc(query->tables, (query->table_count + 1) * sizeof *query->tables);
+    must(query->tables != NULL);
+    query->tables[query->table_count++] = (struct query_table){copy_text(database), copy_text(name)};
+}
+
 /* [database.]name */
 static bool take_table(struct reader *reader, struct query *query, const char *database)
 {
@@ -172,10 +179,7 @@ static bool take_table(struct reader *reader, struct query *query, const char *d
     if (qualified && !take_name(reader, second)) {
         return false;
     }
-    query->tables = realloc(query->tables, (query->table_count + 1) * sizeof *query->tables);
-    must(query->tables != NULL);
-    query->tables[query->table_count++] =
-        (struct query_table){copy_text(qualified ? first : database), copy_text(qualified ? second : first)};
+    query_add_table(query, qualified ? first : database, qualified ? second : first);
     return true;
 }
 
@@ -205,8 +209,25 @@ static void read_truncate(struct query *query, struct reader *reader, const char
     }
 }
 
+static void read_drop_database(struct query *query, struct reader *reader)
+{
+    char name[NAME_BYTES_MAX];
+
+    if (take_word(reader, "if")) {
+        (void)take_word(reader, "exists");
+    }
+    if (take_name(reader, name)) {
+        query->kind = QUERY_EMPTIES_DATABASE;
+        query_add_table(query, name, "");
+    }
+}
+
 static void read_drop(struct query *query, struct reader *reader, const char *database)
 {
+    if (take_word(reader, "database") || take_word(reader, "schema")) {
+        read_drop_database(query, reader);
+        return;
+    }
     if (!take_word(reader, "table") && !take_word(reader, "tables")) {
         return; /* a temporary table, an index, a view, ... */
     }
@@ -300,6 +321,87 @@ static void read_load(struct query *query, struct reader *reader, const char *da
     }
 }
 
+/* May the rest of an ALTER TABLE change rows that are there? A column that is added is NULL in them, unless it may not be, or has a default
+ * or an expression. Names and texts in quotes count as words, too. */
+static bool may_change_rows(const struct reader *reader)
+{
+    static const char *const words[] = {"auto_increment", "serial", "as",     "modify",  "change",
+                                        "convert",        "period", "partition", "discard", "import"};
+    struct reader rest = *reader;
+
+    while (rest.at < rest.end) {
+        size_t size;
+
+        skip_blanks(&rest);
+        if ((take_word(&rest, "default") && !take_word(&rest, "null")) || (take_word(&rest, "not") && take_word(&rest, "null"))) {
+            return true;
+        }
+        for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+            if (take_word(&rest, words[i])) {
+                return true;
+            }
+        }
+        size = word_size(&rest);
+        rest.at += size > 0 ? size : rest.at < rest.end;
+    }
+    return false;
+}
+
+static void forget_first(struct query *query)
+{
+    free(query->tables[0].database);
+    free(query->tables[0].name);
+    memmove(query->tables, query->tables + 1, --query->table_count * sizeof *query->tables);
+}
+
+/* RENAME TABLE a TO b, c TO d: those that have new names. */
+static void read_rename(struct query *query, struct reader *reader, const char *database)
+{
+    bool more = take_word(reader, "table") || take_word(reader, "tables");
+
+    query->kind = more ? QUERY_REWRITES_TABLES : QUERY_OTHER;
+    while (more) {
+        struct query from = {0};
+
+        more = take_table(reader, &from, database) && take_word(reader, "to") && take_table(reader, query, database) &&
+               take_sign(reader, ',');
+        query_deinit(&from);
+    }
+}
+
+/* ALTER TABLE t: something by which rows that are there may change, or another name. */
+static void read_alter(struct query *query, struct reader *reader, const char *database)
+{
+    static const char *const before[] = {"online", "offline", "ignore", NULL};
+    static const char *const rename[] = {"to", "as", "=", NULL};
+
+    take_any(reader, before);
+    if (!take_word(reader, "table")) {
+        return;
+    }
+    if (take_word(reader, "if")) {
+        (void)take_word(reader, "exists");
+    }
+    if (!take_table(reader, query, database)) {
+        return;
+    }
+    if (take_word(reader, "rename")) {
+        if (!take_word(reader, "column") && !take_word(reader, "index") && !take_word(reader, "key")) {
+            take_any(reader, rename);
+            if (take_table(reader, query, database)) {
+                forget_first(query);
+            }
+            query->kind = QUERY_REWRITES_TABLES;
+            return;
+        }
+    }
+    if (may_change_rows(reader)) {
+        query->kind = QUERY_REWRITES_TABLES;
+    } else {
+        forget_tables(query);
+    }
+}
+
 static bool read_control(struct query *query, struct reader *reader)
 {
     if (take_word(reader, "begin")) {
@@ -318,7 +420,7 @@ static bool read_control(struct query *query, struct reader *reader)
     return true;
 }
 
-static bool read_emptying(struct query *query, struct reader *reader, const char *database)
+static bool read_definition(struct query *query, struct reader *reader, const char *database)
 {
     if (take_word(reader, "truncate")) {
         read_truncate(query, reader, database);
@@ -326,6 +428,10 @@ static bool read_emptying(struct query *query, struct reader *reader, const char
         read_drop(query, reader, database);
     } else if (take_word(reader, "create")) {
         read_create(query, reader, database);
+    } else if (take_word(reader, "alter")) {
+        read_alter(query, reader, database);
+    } else if (take_word(reader, "rename")) {
+        read_rename(query, reader, database);
     } else {
         return false;
     }
@@ -366,7 +472,7 @@ void query_read(struct query *ret_query, const char *text, size_t size, const ch
             reader.at += reader.at < reader.end ? (word > 0 ? word : 1) : 0;
         }
     }
-    if (!read_control(ret_query, &reader) && !read_emptying(ret_query, &reader, database)) {
+    if (!read_control(ret_query, &reader) && !read_definition(ret_query, &reader, database)) {
         read_change(ret_query, &reader, database);
     }
 }

@@ -3,8 +3,8 @@
  * query: what the text of a QUERY event means for a reader of rows.
  *
  * No parser of SQL: only the beginning is looked at, behind comments, as far as it decides. Transaction control, TRUNCATE and
- * DROP of tables (which empty them without row events), and changes of rows that were logged as statements, which a reader of
- * rows would lose. Everything else is QUERY_OTHER and holds nothing for us: a new shape of a table shows in its next TABLE_MAP.
+ * DROP of tables (which empty them without row events), ALTER and RENAME (which may change rows without row events), and changes of
+ * rows that were logged as statements, which a reader of rows would lose. Everything else is QUERY_OTHER and holds nothing for us: a new shape of a table shows in its next TABLE_MAP.
  */
 #ifndef KAKEHI_PRODUCER_BINLOG_QUERY_H
 #define KAKEHI_PRODUCER_BINLOG_QUERY_H
@@ -22,6 +22,9 @@ enum query_kind {
     QUERY_XA_COMMIT, /* of a transaction that was prepared before: `xid` */
     QUERY_XA_ROLLBACK,
     QUERY_EMPTIES_TABLES, /* TRUNCATE, DROP TABLE, CREATE OR REPLACE TABLE of `tables` */
+    QUERY_EMPTIES_DATABASE, /* DROP DATABASE: `tables` is one, whose name is empty */
+    QUERY_REWRITES_TABLES,  /* may change stored rows of `tables` without row events, or give a table rows that were never logged as its
+                               own: ALTER, RENAME. A hint: words are looked for, so it may be said too often */
     QUERY_CHANGES_ROWS,   /* INSERT and the like; `tables` names the one it is about, or is empty where that is not sure */
 };
 
@@ -41,5 +44,6 @@ struct query {
 /* text need not end with a NUL. database: where unqualified names live. */
 void query_read(struct query *ret_query, const char *text, size_t size, const char *database);
 void query_deinit(struct query *query);
+void query_add_table(struct query *query, const char *database, const char *name);
 
 #endif

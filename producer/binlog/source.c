@@ -81,6 +81,13 @@ static struct metric_family clock_steps = {
     .labels = {"source"},
 };
 
+static struct metric_family reread_needed = {
+    .name = "kakehi_reread_needed",
+    .help = "1: a statement (ALTER, RENAME) may have changed stored rows of the table without row events.",
+    .kind = METRIC_GAUGE,
+    .labels = {"source", "table"},
+};
+
 static struct metric_family replaced_values = {
     .name = "kakehi_unrepresentable_total",
     .help = "Values that had no place in their type and were changed as source.unrepresentable says, by table.",
@@ -360,6 +367,24 @@ static void free_tables(struct binlog_source *source)
     source->table_count = 0;
 }
 
+static void show_reread(const struct binlog_source *source, const char *name)
+{
+    metric_set(metric_cell(&reread_needed, (const char *const[]){source->settings->name, name}), 1);
+}
+
+/* Its rows change in the warehouse with the next row event of each, or when the table is read again. */
+static void note_reread(struct binlog_source *source)
+{
+    const struct table *table = binlog_stream_row(source->stream)->table->table;
+    char name[2 * 256 + 2];
+
+    (void)snprintf(name, sizeof name, "%.256s.%.256s", table->database, table->name);
+    progress_reread(&source->progress, name);
+    show_reread(source, name);
+    log_warn("reread_needed", "source=%s table=%q transaction=%s because=%q", source->settings->name, name, source->progress.txid,
+             "a statement may have changed stored rows without row events");
+}
+
 static void count_replaced(const struct binlog_source *source, const struct binlog_row *row)
 {
     const struct table *table = row->table->table;
@@ -469,6 +494,9 @@ static enum step step_streaming(struct binlog_source *source, size_t *fed_bytes,
         source->failures = 0;
         progress_idle(&source->progress, binlog_stream_file(source->stream), binlog_stream_position(source->stream));
         return STEP_ON;
+    case BINLOG_REREAD:
+        note_reread(source);
+        return STEP_ON;
     case BINLOG_ASK:
         look(source);
         return STEP_AGAIN;
@@ -492,6 +520,9 @@ static int take_start(struct binlog_source *source, const json_t *record, struct
     if (progress_from_record(&source->progress, &source->wish, record, err) != 0) {
         progress_deinit(&source->progress);
         return -1;
+    }
+    for (size_t i = 0; i < source->progress.reread.count; i++) {
+        show_reread(source, source->progress.reread.texts[i]);
     }
     source->placed = true;
     source->moves_cut = source->progress.moves;
@@ -581,6 +612,7 @@ static void source_figures(const struct source *seam, struct source_figures *ret
     ret_figures->connected = sm_at(&source->sm) == STREAMING;
     ret_figures->trouble = source->trouble.class != ERR_NONE ? source->trouble.text : NULL;
     if (source->placed) {
+        ret_figures->reread = &source->progress.reread;
         progress_text(&source->progress, ret_figures->position, sizeof ret_figures->position);
     }
 }

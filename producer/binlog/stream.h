@@ -75,8 +75,8 @@ struct binlog_transaction {
 
 struct binlog_row {
     const struct binlog_table *table;
-    char op; /* c u d, or t for TRUNCATE, DROP and CREATE OR REPLACE TABLE of a selected table; of one that the
-                stream has not seen yet, `table` has no columns and no key */
+    char op; /* c u d, or t for TRUNCATE, DROP and CREATE OR REPLACE TABLE of a selected table, and for all tables that the stream has
+                seen of a database that is dropped; of a table that it has not seen, `table` has no columns and no key */
     const struct cell *before; /* u, d; else NULL. Both borrowed until the next call. */
     const struct cell *after;  /* c, u */
     unsigned replaced;         /* values that had no place in their type, and were changed as chosen */
@@ -91,6 +91,7 @@ enum binlog_item {
     BINLOG_IDLE,        /* heartbeat or rotation between transactions; the position may have moved */
     BINLOG_ROLLED_BACK, /* the transaction that began ends without effect (its rows, if any, were of non-transactional engines);
                            its GTID counts as executed at the server */
+    BINLOG_REREAD,      /* a statement may have changed rows of `row`->table without row events, or given it rows that stood in another */
     BINLOG_ASK,         /* before a row of a table: binlog_stream_take_marks and then binlog_stream_open must follow, and the log
                            comes again from behind the last complete transaction. Only with the option `ask` */
     BINLOG_FAILED,      /* err says why; nothing further comes */

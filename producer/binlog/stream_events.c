@@ -198,7 +198,9 @@ static int on_statement(struct binlog_stream *stream)
     if (query->kind == QUERY_CHANGES_ROWS) {
         result = check_statement(stream, query);
     }
-    if (query->kind != QUERY_EMPTIES_TABLES) {
+    if (query->kind == QUERY_EMPTIES_DATABASE) {
+        tables_of_database(stream->tables, query);
+    } else if (query->kind != QUERY_EMPTIES_TABLES && query->kind != QUERY_REWRITES_TABLES) {
         query_deinit(query);
     }
     if (result != GO_ON) {

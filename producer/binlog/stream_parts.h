@@ -49,7 +49,7 @@ struct binlog_stream {
     /* what the event in hand still has to yield, in this order */
     bool begin_due;
     bool payload_due; /* it is compressed, and not opened yet */
-    struct query query; /* whose emptied tables are yielded one by one */
+    struct query query; /* whose emptied or changed tables are yielded one by one */
     size_t emptied;     /* how many are */
     enum rows_phase rows_phase;
     struct rows_head rows;
@@ -87,7 +87,7 @@ bool stream_belongs_outside(uint8_t event_type);
 /* stream_rows.c */
 /* The next row of the rows event in hand. */
 int stream_next_row(struct binlog_stream *stream);
-/* The next table that TRUNCATE or DROP emptied. */
+/* The next table that the statement in hand emptied, or may have changed. */
 int stream_next_emptied(struct binlog_stream *stream);
 
 #endif

@@ -199,6 +199,10 @@ int stream_next_emptied(struct binlog_stream *stream)
     const struct query_table *emptied = &stream->query.tables[stream->emptied++];
     const struct binlog_table *table = tables_by_name(stream->tables, emptied->database, emptied->name);
 
+    if (stream->query.kind == QUERY_REWRITES_TABLES) {
+        stream->row = (struct binlog_row){.table = table, .index = stream->images};
+        return table != NULL ? BINLOG_REREAD : GO_ON;
+    }
     stream->row = (struct binlog_row){.table = table, .op = 't', .index = stream->images++};
     return table != NULL ? BINLOG_ROW : GO_ON;
 }

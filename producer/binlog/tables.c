@@ -295,3 +295,24 @@ bool tables_has_doubtful(const void *context, const char *database, const char *
     }
     return false;
 }
+
+void tables_of_database(const struct tables *tables, struct query *query)
+{
+    struct query emptied = {.kind = QUERY_EMPTIES_TABLES};
+
+    for (size_t i = 0; i < BUCKETS; i++) {
+        for (const struct known *known = tables->known[i]; known != NULL; known = known->older) {
+            const struct table *table = known->table.table;
+            bool again = false; /* an older shape of one that is in */
+
+            for (size_t t = 0; t < emptied.table_count; t++) {
+                again |= strcmp(emptied.tables[t].name, table->name) == 0;
+            }
+            if (!again && strcmp(table->database, query->tables[0].database) == 0) {
+                query_add_table(&emptied, table->database, table->name);
+            }
+        }
+    }
+    query_deinit(query);
+    *query = emptied;
+}

@@ -16,6 +16,7 @@
 
 #include "common/err.h"
 #include "producer/binlog/doubts.h"
+#include "producer/binlog/query.h"
 #include "producer/binlog/shape.h"
 #include "producer/binlog/stream.h"
 
@@ -44,6 +45,8 @@ void tables_unmap(struct tables *tables);
 /* The table as it was last seen, for TRUNCATE and DROP. One that was never seen gets no columns and no key. NULL: not selected.
  */
 const struct binlog_table *tables_by_name(struct tables *tables, const char *database, const char *name);
+/* Puts all tables of the database that are selected and were seen in the place of the query's one table; it empties tables then. */
+void tables_of_database(const struct tables *tables, struct query *query);
 bool tables_selected(const struct tables *tables, const char *database, const char *name);
 
 #endif

@@ -7,6 +7,7 @@ touch every row after it. One test a change; each goes over the producer's whole
 import pytest
 
 from lib import oracle
+from lib.processes import wait_for
 
 
 @pytest.fixture
@@ -115,3 +116,28 @@ def test_key_changes_shape(streaming):
 
 def test_create_table_as_select(streaming):
     _ddl(streaming, "CREATE TABLE copied (PRIMARY KEY (id)) SELECT * FROM t", "UPDATE copied SET b = 77")
+
+
+def test_reread_needed(path):
+    """Rows that a statement changed without row events: the table is named in status and metrics, also after a restart."""
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY)", "CREATE TABLE u (id INT PRIMARY KEY)")
+    producer = path.producer()
+    path.worker()
+    path.sql("INSERT INTO t VALUES (1)", "ALTER TABLE u ADD COLUMN v INT", "ALTER TABLE t ADD COLUMN v INT NOT NULL DEFAULT 7", "INSERT INTO t VALUES (2, 2)")
+    path.wait_and_judge(whole=False)
+    for turn in ("", "again"):
+        if turn:
+            producer.must_stop()
+            producer = path.producer(turn)
+        assert producer.status()["source"]["reread_needed"] == [f"{path.database}.t"]
+        assert [value for name, value in producer.metrics().items() if name.startswith("kakehi_reread_needed") and f'"{path.database}.t"' in name] == [1]
+
+
+def test_drop_database(path):
+    """Every table of it that the stream has seen is emptied."""
+    other = path.database + "x"
+    path.server.sql(f"CREATE DATABASE {other}", f"CREATE TABLE {other}.one (id INT PRIMARY KEY)", f"CREATE TABLE {other}.two (id INT PRIMARY KEY)")
+    producer = path.producer(source__tables=[f"{path.database}.*", f"{other}.*"])
+    path.sql(f"INSERT INTO {other}.one VALUES (1), (2)", f"INSERT INTO {other}.two VALUES (1)", f"DROP DATABASE {other}")
+    read = lambda: {name: table["read"] for name, table in producer.status()["tables"].items()}
+    wait_for(lambda: read() == {f"{other}.one": 3, f"{other}.two": 2}, lambda: str(read()), 60)

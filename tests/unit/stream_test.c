@@ -601,6 +601,52 @@ static void test_stream__yields_truncates_of_selected_tables(void **state)
     buffer_deinit(&log);
 }
 
+static bool not_hidden(void *context, const char *database, const char *table)
+{
+    (void)context;
+    (void)database;
+    return strcmp(table, "hidden") != 0;
+}
+
+static void test_stream__empties_the_tables_that_it_has_seen_of_a_database_that_is_dropped(void **state)
+{
+    const struct play_options options = {.stream = {.framing = BINLOG_FILE, .selected = not_hidden}};
+    struct buffer log = log_begin("mysql-9.7.4.binlog.000008");
+    struct played played;
+
+    (void)state;
+    add_gtid(&log);
+    log_query_add(&log, "DROP TABLE a, b, other.c, hidden");
+    add_gtid(&log);
+    log_query_add(&log, "drop database db");
+    add_gtid(&log);
+    log_query_add(&log, "drop database nobody_knows");
+    played = log_play(&log, &options);
+    assert_string_equal((char *)played.items.bytes, "BRRRCBRRCBC");
+    played_deinit(&played);
+    buffer_deinit(&log);
+}
+
+static void test_stream__tells_of_selected_tables_that_a_statement_may_have_changed(void **state)
+{
+    const struct play_options options = {.stream = {.framing = BINLOG_FILE, .selected = not_hidden}};
+    struct buffer log = log_begin("mysql-9.7.4.binlog.000008");
+    struct played played;
+
+    (void)state;
+    add_gtid(&log);
+    log_query_add(&log, "ALTER TABLE a ADD b INT NOT NULL");
+    add_gtid(&log);
+    log_query_add(&log, "RENAME TABLE a TO b, c TO hidden");
+    add_gtid(&log);
+    log_query_add(&log, "ALTER TABLE hidden MODIFY a INT");
+    played = log_play(&log, &options);
+    assert_string_equal((char *)played.items.bytes, "BACBACBC");
+    assert_int_equal(played.row_count, 0);
+    played_deinit(&played);
+    buffer_deinit(&log);
+}
+
 /* ---- refusals */
 
 static void assert_refused(const struct buffer *log, const struct play_options *options, const char *why)
@@ -873,6 +919,8 @@ int main(void)
         cmocka_unit_test(test_stream__ends_transactions_where_the_server_does),
         cmocka_unit_test(test_stream__gives_up_a_transaction_that_a_restart_cut_off),
         cmocka_unit_test(test_stream__yields_truncates_of_selected_tables),
+        cmocka_unit_test(test_stream__empties_the_tables_that_it_has_seen_of_a_database_that_is_dropped),
+        cmocka_unit_test(test_stream__tells_of_selected_tables_that_a_statement_may_have_changed),
         cmocka_unit_test(test_stream__refuses_what_is_not_read_yet),
         cmocka_unit_test(test_stream__refuses_rows_of_xa_transactions),
         cmocka_unit_test(test_stream__refuses_xa_commits_of_what_it_has_not_seen_prepared),
