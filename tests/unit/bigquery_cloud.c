@@ -201,17 +201,15 @@ static void is_empty_fake(struct tables *tables, struct history *history, histor
     event_add(EMPTY, context)->said = answer;
 }
 
-static void has_fake(struct tables *tables, struct history *history, const struct history_change *changes, size_t change_count,
-                     int32_t from_day, history_said answer, void *context)
+static void has_fake(struct tables *tables, struct history *history, const struct history_change *change, history_said answer, void *context)
 {
     struct cloud_event *event = event_add(HAS, context);
 
     (void)tables;
     assert_non_null(history);
-    assert_int_equal(change_count, 1);
-    assert_true(from_day >= 20000 && from_day <= the_cloud->wall_us / INT64_C(86400000000));
+    assert_true(change->from_day >= 20000 && change->from_day <= the_cloud->wall_us / INT64_C(86400000000));
     event->said = answer;
-    event->change = changes[0];
+    event->change = *change;
     the_cloud->asked_count++;
 }
 

@@ -84,8 +84,8 @@ static void test_bigquery_names__a_long_name_is_cut_and_told_from_its_like(void 
     struct err err = {0};
 
     (void)state;
-    for (int i = 0; i < 64; i++) {
-        strcat(long_name, "\xe4\xbe\xa1");
+    for (size_t i = 0; i < 64; i++) {
+        memcpy(long_name + 3 * i, "\xe4\xbe\xa1", 3);
     }
     bigquery_column_name(&one, long_name);
     long_name[sizeof long_name - 2] = '\xa2';
@@ -103,14 +103,13 @@ static void test_bigquery_names__a_long_name_is_cut_and_told_from_its_like(void 
     buffer_deinit(&back);
 }
 
-static void random_name(char *name, size_t parts)
+static void random_name(struct buffer *name, size_t parts)
 {
     static const char *const alphabet[] = {"_",      "__",    "x",       "X", "0", "00e9",     "00E9", "_x00E9_",   "_x00e9_",
                                            "string", "int64", "_TABLE_", "a", "A", "\xc3\xa9", "-",    "_PARTITION"};
 
-    name[0] = '\0';
     for (size_t i = 0; i < parts; i++) {
-        strcat(name, alphabet[(size_t)rand() % (sizeof alphabet / sizeof *alphabet)]);
+        buffer_append_text(name, alphabet[(size_t)rand() % (sizeof alphabet / sizeof *alphabet)]);
     }
 }
 
@@ -122,26 +121,28 @@ static bool same_but_for_case(const char *one, const char *other)
 static void test_bigquery_names__random_names_come_back_and_never_meet(void **state)
 {
     enum { COUNT = 300 };
-    static char originals[COUNT][128];
-    static char names[COUNT][BIGQUERY_COLUMN_NAME_MAX + 1];
+    static struct buffer originals[COUNT];
+    static struct buffer names[COUNT];
 
     (void)state;
     srand(4);
     for (size_t i = 0; i < COUNT; i++) {
-        struct buffer name = {0};
         struct buffer back = {0};
         struct err err = {0};
 
-        random_name(originals[i], 1 + (size_t)rand() % 5);
-        bigquery_column_name(&name, originals[i]);
-        strcpy(names[i], buffer_text(&name));
-        assert_int_equal(bigquery_column_original(&back, names[i], &err), 0);
-        assert_string_equal(buffer_text(&back), originals[i]);
+        random_name(&originals[i], 1 + (size_t)rand() % 5);
+        bigquery_column_name(&names[i], buffer_text(&originals[i]));
+        assert_int_equal(bigquery_column_original(&back, buffer_text(&names[i]), &err), 0);
+        assert_string_equal(buffer_text(&back), buffer_text(&originals[i]));
         for (size_t j = 0; j < i; j++) {
-            assert_int_equal(same_but_for_case(names[i], names[j]), same_but_for_case(originals[i], originals[j]));
+            assert_int_equal(same_but_for_case(buffer_text(&names[i]), buffer_text(&names[j])),
+                             same_but_for_case(buffer_text(&originals[i]), buffer_text(&originals[j])));
         }
-        buffer_deinit(&name);
         buffer_deinit(&back);
+    }
+    for (size_t i = 0; i < COUNT; i++) {
+        buffer_deinit(&names[i]);
+        buffer_deinit(&originals[i]);
     }
 }
 
@@ -186,7 +187,7 @@ static void test_bigquery_names__a_name_too_long_for_bigquery_is_refused(void **
 
     (void)state;
     memset(pattern, 'a', sizeof pattern);
-    strcpy(pattern + sizeof pattern - 8, "{table}");
+    memcpy(pattern + sizeof pattern - 8, "{table}", 8);
     assert_int_equal(bigquery_names_init(&names, &settings, "shop", "orders", &err), -1);
     assert_int_equal(err.class, ERR_FATAL);
 }

@@ -15,8 +15,8 @@
 #include <string.h>
 
 #include "common/must.h"
-#include "make_table.h"
-#include "rest_world.h"
+#include "tests/unit/make_table.h"
+#include "tests/unit/rest_world.h"
 #include "workers/bigquery/refresh.h"
 #include "workers/bigquery/tables.h"
 #include "workers/bigquery/view_state.h"

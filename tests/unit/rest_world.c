@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Each call is carried out and answered in a turn of the loop of its own, so that races have room. */
-#include "rest_world.h"
+#include "tests/unit/rest_world.h"
 
 #include <stdio.h>
 #include <stdlib.h>

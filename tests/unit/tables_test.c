@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "common/must.h"
-#include "make_table.h"
-#include "rest_world.h"
+#include "tests/unit/make_table.h"
+#include "tests/unit/rest_world.h"
 #include "workers/bigquery/row_program.h"
 #include "workers/bigquery/tables.h"
 
@@ -643,7 +643,8 @@ static json_t *one_row(struct rest_world *rest, const char *sql)
 static void test_tables__rows_are_asked_for(void **state)
 {
     struct world *world = *state;
-    const struct history_change changes[] = {{5, 0}, {7, 2}};
+    const struct history_change there = {7, 2, 20770};
+    const struct history_change missing = {5, 0, 20770};
     struct history *history;
 
     world->rest.rows = one_row;
@@ -653,14 +654,15 @@ static void test_tables__rows_are_asked_for(void **state)
     run(world);
     assert_int_equal(world->err.class, ERR_NONE);
     assert_true(world->yes);
-    history_has(world->tables, history, changes, 2, 20770, on_said, world);
+    history_has(world->tables, history, &there, on_said, world);
     run(world);
     assert_true(world->yes);
-    history_has(world->tables, history, changes, 1, 20770, on_said, world);
+    history_has(world->tables, history, &missing, on_said, world);
     run(world);
     assert_false(world->yes);
     assert_int_equal(
-        rest_world_called(&world->rest, "SELECT 1 FROM `p.shop.orders_history` WHERE __ingest_day >= DATE '2026-11-13' AND ("),
+        rest_world_called(&world->rest,
+                          "SELECT 1 FROM `p.shop.orders_history` WHERE __ingest_day >= DATE '2026-11-13' AND __seq = "),
         2);
     history_unref(history);
 }

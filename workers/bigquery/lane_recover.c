@@ -111,9 +111,9 @@ static void ask(struct lane *lane)
         settle_asked(lane);
     } else {
         const struct mark_request *request = &found->requests[lane->in_count];
-        const struct history_change change = {.seq = request->seq, .idx = request->idx};
+        const struct history_change change = {.seq = request->seq, .idx = request->idx, .from_day = request->day};
 
-        world->has(world->tables, lane->history, &change, 1, request->day, on_said, lane_ask(lane));
+        world->has(world->tables, lane->history, &change, on_said, lane_ask(lane));
     }
 }
 

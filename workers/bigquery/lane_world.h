@@ -48,8 +48,8 @@ struct lane_world {
     void (*find)(struct tables *tables, const char *topic, tables_answered answer, void *context);
     void (*ensure)(struct tables *tables, const struct tables_wish *wish, tables_answered answer, void *context);
     void (*is_empty)(struct tables *tables, struct history *history, history_said answer, void *context);
-    void (*has)(struct tables *tables, struct history *history, const struct history_change *changes, size_t change_count,
-                int32_t from_day, history_said answer, void *context);
+    void (*has)(struct tables *tables, struct history *history, const struct history_change *change, history_said answer,
+                void *context);
 
     /* Who owns partition 0 of a topic looks after the table's view: a table is there, or has changed; the partition is left. May be
      * NULL. */

@@ -110,7 +110,7 @@ static bool invariant(const struct sm *machine)
 }
 
 static void decide(struct refresh *refresh);
-static void begin(struct refresh *refresh, const char *why);
+static void begin_again(struct refresh *refresh, const char *why);
 
 /* ---- the end */
 
@@ -179,7 +179,7 @@ static bool lost_race(struct refresh *refresh, const struct rest_error *error)
     if (error->class != REST_CONFLICT && error->class != REST_NOT_FOUND) {
         return false;
     }
-    begin(refresh, "somebody changed it");
+    begin_again(refresh, "somebody changed it");
     return true;
 }
 
@@ -292,16 +292,21 @@ static void on_history(void *context, const struct rest_answer *answered)
 
 static void begin(struct refresh *refresh, const char *why)
 {
-    struct err err;
-
-    if (++refresh->rounds > ROUNDS_MAX) {
-        (void)err_set(&err, ERR_RETRY, "others change it each time before we can");
-        fail(refresh, &err, "the view");
-        return;
-    }
     refresh->as_of_made = refresh->looked = refresh->merge_due = refresh->truncate_due = false;
     log_debug("views", "table=%q round=%u why=%q", refresh->options.names->source, refresh->rounds, why);
     get(refresh, HISTORY, refresh->options.names->history, on_history);
+}
+
+static void begin_again(struct refresh *refresh, const char *why)
+{
+    struct err err;
+
+    if (++refresh->rounds < ROUNDS_MAX) {
+        begin(refresh, why);
+    } else {
+        (void)err_set(&err, ERR_RETRY, "others change it each time before we can");
+        fail(refresh, &err, "the view");
+    }
 }
 
 /* ---- AS_OF */
@@ -343,7 +348,7 @@ static void on_view_set(void *context, const struct rest_answer *answered)
         }
         return;
     }
-    log_info(refresh->view.there ? "view changed" : "view made", "table=%q view=%s.%s.%s", refresh->options.names->source,
+    log_info(refresh->view.there ? "view-changed" : "view-made", "table=%q view=%s.%s.%s", refresh->options.names->source,
              refresh->options.names->project, refresh->options.names->dataset, refresh->options.names->view);
     if (refresh->report.did == REFRESH_NOTHING) {
         refresh->report.did = REFRESH_CHANGED;
@@ -461,7 +466,7 @@ static void on_base_widened(void *context, const struct query_answer *answered, 
     if (err != NULL) {
         fail(refresh, err, "widening a column of the base");
     } else {
-        begin(refresh, "the base was widened");
+        begin_again(refresh, "the base was widened");
     }
 }
 
@@ -485,7 +490,7 @@ static void tell_late(struct refresh *refresh, const struct view_late *late)
 {
     const char *table = refresh->options.names->source;
 
-    log_error("late rows", "table=%q days_ago=%d rows_merged=%lld rows_now=%lld next=%q", table,
+    log_error("late-rows", "table=%q days_ago=%d rows_merged=%lld rows_now=%lld next=%q", table,
               refresh->days.today - late->day, (long long)late->merged, (long long)late->now,
               "merging that day again: rows must be visible within two days");
     if (late->now > late->merged) {
@@ -512,7 +517,7 @@ static void take_days(struct refresh *refresh)
         tell_late(refresh, &days->late[i]);
     }
     if (days->expired) {
-        log_error("days expired unmerged", "table=%q next=%q", refresh->options.names->source,
+        log_error("days-expired-unmerged", "table=%q next=%q", refresh->options.names->source,
                   "the latest view may lack rows: no refresh ran for longer than bigquery.partition_expiration");
     }
 }
@@ -551,7 +556,7 @@ static void look_at_days(struct refresh *refresh)
 static void fail_merge(struct refresh *refresh, const struct err *err)
 {
     if (err->class == ERR_POISON && strstr(err->text, "concurrent update") != NULL) {
-        begin(refresh, "another refresher merges");
+        begin_again(refresh, "another refresher merges");
     } else {
         fail(refresh, err, "the refresh");
     }

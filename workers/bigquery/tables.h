@@ -103,13 +103,12 @@ void history_is_empty(struct tables *tables, struct history *history, history_sa
 struct history_change {
     int64_t seq; /* __seq, __idx */
     int64_t idx;
+    int32_t from_day; /* days since 1970-01-01: its ingest day is no earlier one */
 };
-#define HISTORY_CHANGES_MAX 1000
 
-/* Rule C7: is any of these rows in? from_day: days since 1970-01-01; no row of them has an earlier ingest day. The changes are
- * borrowed for the call. */
-void history_has(struct tables *tables, struct history *history, const struct history_change *changes, size_t change_count,
-                 int32_t from_day, history_said answer, void *context);
+/* Rule C7: is this row in? A request is in as a whole or not at all, so one row answers for it. Borrowed for the call. */
+void history_has(struct tables *tables, struct history *history, const struct history_change *change, history_said answer,
+                 void *context);
 
 /* {"tables": ..., "columns_added": ..., "columns_widened": ..., "trouble": ...}; the caller owns it. */
 json_t *tables_status(const struct tables *tables);

@@ -64,7 +64,7 @@ static void on_labeled(void *context, const struct rest_answer *answer)
 
     dataset->call = NULL;
     if (answer->error == NULL) {
-        log_info("dataset taken", "dataset=%s.%s reason=%q", dataset->names.project, dataset->name,
+        log_info("dataset-taken", "dataset=%s.%s reason=%q", dataset->names.project, dataset->name,
                  "it was empty and had no owner");
         finish(dataset, NULL);
     } else if (answer->error->class == REST_CONFLICT) {
@@ -179,7 +179,7 @@ static void on_made(void *context, const struct rest_answer *answer)
 
     dataset->call = NULL;
     if (answer->error == NULL) {
-        log_info("dataset made", "dataset=%s.%s location=%s", dataset->names.project, dataset->name,
+        log_info("dataset-made", "dataset=%s.%s location=%s", dataset->names.project, dataset->name,
                  dataset->tables->options.settings->bigquery.location);
         finish(dataset, NULL);
     } else if (answer->error->class == REST_CONFLICT) {

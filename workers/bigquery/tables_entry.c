@@ -191,7 +191,7 @@ static void on_made(void *context, const struct rest_answer *answered)
 
     entry->call = NULL;
     if (answered->error == NULL) {
-        log_info("history made", "table=%q history=%s.%s.%s", entry->names.source, entry->names.project, entry->names.dataset,
+        log_info("history-made", "table=%q history=%s.%s.%s", entry->names.source, entry->names.project, entry->names.dataset,
                  entry->names.history);
         if (take_shape(entry, answered->body)) {
             decide(entry);
@@ -276,11 +276,11 @@ static void tell_added(struct entry *entry)
         const struct shape_change *added = &entry->patching.added[i];
 
         if (added->further) {
-            log_warn("further column", "table=%q column=%q name=%s type=%s reason=%q", entry->names.source, added->column,
+            log_warn("further-column", "table=%q column=%q name=%s type=%s reason=%q", entry->names.source, added->column,
                      added->name, bigquery_type_word(added->type), "its type changed, and BigQuery can't widen the old one");
             metric_add(metric_cell(&columns_further, (const char *const[]){entry->names.source}), 1);
         } else {
-            log_info("column added", "table=%q column=%q name=%s type=%s", entry->names.source, added->column, added->name,
+            log_info("column-added", "table=%q column=%q name=%s type=%s", entry->names.source, added->column, added->name,
                      bigquery_type_word(added->type));
         }
         metric_add(entry->added, 1);
@@ -313,7 +313,7 @@ static void on_worded(void *context, const struct rest_answer *answered)
 
     entry->call = NULL;
     if (answered->error != NULL) {
-        log_warn("descriptions not written", "table=%q reason=%q next=%s", entry->names.source, answered->error->err.text,
+        log_warn("descriptions-not-written", "table=%q reason=%q next=%s", entry->names.source, answered->error->err.text,
                  "with-the-next-schema");
         decide(entry);
     } else if (take_shape(entry, answered->body)) {
@@ -350,7 +350,7 @@ static void on_widened(void *context, const struct query_answer *answered, const
         metric_add(entry->widened, 1);
         look(entry, "widened");
     } else if (err->class == ERR_POISON) {
-        log_warn("column not widened", "table=%q reason=%q next=%s", entry->names.source, err->text, "bigquery.on_type_change");
+        log_warn("column-not-widened", "table=%q reason=%q next=%s", entry->names.source, err->text, "bigquery.on_type_change");
         entry->no_widening = true;
         look(entry, "BigQuery refuses to widen");
     } else {
@@ -369,7 +369,7 @@ static void widen(struct entry *entry, const struct shape_widening *widening)
     bigquery_append_quoted(&sql, widening->name);
     buffer_printf(&sql, " SET DATA TYPE %s", bigquery_type_word(widening->type));
     sm_move(&entry->sm, WIDEN, widening->name);
-    log_warn("widening a column", "table=%q name=%s type=%s reason=%q", entry->names.source, widening->name,
+    log_warn("widening-column", "table=%q name=%s type=%s reason=%q", entry->names.source, widening->name,
              bigquery_type_word(widening->type), "the source's type became wider");
     entry->query = query_start(&(struct query_options){.rest = entry->tables->options.rest,
                                                        .project = entry->names.project,

@@ -84,25 +84,19 @@ void history_is_empty(struct tables *tables, struct history *history, history_sa
     buffer_deinit(&sql);
 }
 
-void history_has(struct tables *tables, struct history *history, const struct history_change *changes, size_t change_count,
-                 int32_t from_day, history_said answer, void *context)
+void history_has(struct tables *tables, struct history *history, const struct history_change *change, history_said answer,
+                 void *context)
 {
     struct question *question = question_new(tables, history, answer, context);
     struct buffer sql = {0};
 
-    must(change_count > 0 && change_count <= HISTORY_CHANGES_MAX);
     question->yes_if_rows = true;
     buffer_append_text(&sql, "SELECT 1 FROM ");
     bigquery_append_path(&sql, &history->names, history->names.history);
     buffer_append_text(&sql, " WHERE __ingest_day >= ");
-    bigquery_append_day(&sql, from_day);
-    buffer_append_text(&sql, " AND (");
-    for (size_t i = 0; i < change_count; i++) {
-        buffer_printf(&sql, "%s(__seq = %" PRId64 " AND __idx = %" PRId64 ")", i > 0 ? " OR " : "", changes[i].seq,
-                      changes[i].idx);
-    }
-    buffer_append_text(&sql, ") LIMIT 1");
-    ask(question, "asking which rows are in the history", buffer_text(&sql));
+    bigquery_append_day(&sql, change->from_day);
+    buffer_printf(&sql, " AND __seq = %" PRId64 " AND __idx = %" PRId64 " LIMIT 1", change->seq, change->idx);
+    ask(question, "asking whether a row is in the history", buffer_text(&sql));
     buffer_deinit(&sql);
 }
 

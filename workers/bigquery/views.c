@@ -120,9 +120,9 @@ static void take_report(struct kept *kept, const struct refresh_report *report)
         metric_set(metric_cell(&watermarks, (const char *const[]){source_of(kept)}), report->today - report->watermark);
     }
     if (report->did == REFRESH_MERGED) {
-        log_info("base refreshed", "table=%q tail_days=%d", source_of(kept), report->today - report->watermark);
+        log_info("base-refreshed", "table=%q tail_days=%d", source_of(kept), report->today - report->watermark);
     } else if (report->did == REFRESH_NO_KEY) {
-        log_info("no latest view", "table=%q reason=%q", source_of(kept), "it has no primary key");
+        log_info("no-latest-view", "table=%q reason=%q", source_of(kept), "it has no primary key");
     }
 }
 
@@ -133,7 +133,7 @@ static void take_failure(struct kept *kept, const struct err *err)
     kept->trouble = *err;
     kept->due_ms = uv_now(kept->views->options.loop) + wait_ms;
     count(kept, "failed");
-    log_event(err->class == ERR_RETRY ? LOG_WARN : LOG_ERROR, "view not refreshed", "table=%q reason=%q next=%q retry_s=%llu",
+    log_event(err->class == ERR_RETRY ? LOG_WARN : LOG_ERROR, "view-not-refreshed", "table=%q reason=%q next=%q retry_s=%llu",
               source_of(kept), err->text, "its rows go on; the view stays as it is", (unsigned long long)(wait_ms / 1000));
 }
 
