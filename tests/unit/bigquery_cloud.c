@@ -155,6 +155,7 @@ static struct history *history_make(const struct schema *schema)
     if (schema != NULL) {
         history->targets = calloc(schema->table->column_count, sizeof *history->targets);
         history->targets[1] = 1;
+        history->loads = !the_cloud->unloadable;
         history->refusal = the_cloud->refusal != NULL ? strdup(the_cloud->refusal) : NULL;
     }
     return history;
@@ -803,6 +804,17 @@ struct cloud *cloud_new(void)
 static void on_freed(void *context)
 {
     *(bool *)context = true;
+}
+
+void cloud_with_loads(struct cloud *cloud)
+{
+    bool freed = false;
+
+    lanes_free(cloud->lanes, on_freed, &freed);
+    cloud_settle(cloud);
+    assert_true(freed);
+    cloud->lanes = lanes_new(&(struct lanes_options){
+        .settings = &cloud->settings, .world = &cloud->lane_world, .loads = (struct loads *)(void *)cloud /* nobody looks into it */});
 }
 
 void cloud_free(struct cloud *cloud)

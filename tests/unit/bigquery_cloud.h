@@ -72,6 +72,7 @@ struct cloud {
     int finalize_error_code;
     int table_err;          /* enum err_class of find, ensure, empty, has; 0: they work */
     const char *refusal;    /* of history */
+    bool unloadable;        /* the same: `loads` is false */
     bool (*refuses)(void *context, int64_t seq); /* row errors */
     void *refuses_context;
 
@@ -104,6 +105,8 @@ struct cloud {
 /* One cloud at a time. */
 struct cloud *cloud_new(void);
 void cloud_free(struct cloud *cloud);
+/* Lanes may go by load jobs; no lane is open yet. The loads are a stand-in's. */
+void cloud_with_loads(struct cloud *cloud);
 /* What was asked to be done later, until there is no more. */
 void cloud_laters(struct cloud *cloud);
 /* Does the oldest thing that is under way. False: nothing is. */
