@@ -7,7 +7,7 @@
  * each does a bounded amount: one step of each call that was touched.
  *
  * Calls wait in line, oldest first, when all connections are full; the line has no limit of its own, being made of calls that
- * have owners. One connection is begun at a time: fifty calls at the start of a worker are to share it, not to make fifty.
+ * have owners. One connection is begun at a time: the calls of a worker that starts are to share it, not to make one each.
  *
  * Deliberately absent: a pause before a connection is tried again (H4 in grpc_connection.c), load balancing over the server's
  * addresses, a proxy.
@@ -20,12 +20,13 @@
 #include "common/must.h"
 #include "workers/bigquery/grpc_parts.h"
 
-#define CONNECTIONS_MAX      8
-#define CALLS_PER_CONNECTION 50
-#define CONNECT_TIMEOUT_MS   20000
-#define PING_INTERVAL_MS     60000
-#define PING_TIMEOUT_MS      20000
-#define IDLE_MS              300000
+#define CONNECTIONS_MAX 1000 /* never the reason why a call waits, unless it is set */
+#define CALLS_PER_CONNECTION                                                                                                   \
+    25 /* what one TCP connection between clouds carries is limited: by its window, by each lost packet */
+#define CONNECT_TIMEOUT_MS 20000
+#define PING_INTERVAL_MS   60000
+#define PING_TIMEOUT_MS    20000
+#define IDLE_MS            300000
 
 static const char not_an_endpoint[] =
     "the gRPC endpoint \"%s\" is not of the form https://<host>, https://<host>:<port> or http://<host>:<port>";

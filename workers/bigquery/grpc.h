@@ -32,8 +32,8 @@ struct grpc_call;
 struct grpc_options {
     const char *endpoint;          /* "https://bigquerystorage.googleapis.com", "http://127.0.0.1:9060"; no path */
     const char *ca_file;           /* PEM, instead of the system's; NULL: the system's */
-    unsigned connections_max;      /* 0: 8. When all are full, calls wait in line */
-    unsigned calls_per_connection; /* and no more than the server's MAX_CONCURRENT_STREAMS; 0: 50 */
+    unsigned connections_max;      /* 0: 1000. When all are full, calls wait in line */
+    unsigned calls_per_connection; /* and no more than the server's MAX_CONCURRENT_STREAMS; 0: 25 */
     uint64_t connect_timeout_ms;   /* name, TCP, TLS and the server's SETTINGS; 0: 20 s */
     uint64_t ping_interval_ms;     /* a connection with calls that was silent for so long is asked by PING; 0: 60 s */
     uint64_t ping_timeout_ms;      /* PING without an answer for so long: the connection is dead; 0: 20 s */

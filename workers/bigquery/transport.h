@@ -16,8 +16,9 @@
 #include "common/err.h"
 #include "workers/bigquery/tls.h"
 
-#define TRANSPORT_QUEUE_BYTES_MAX (1 << 20)  /* taken and not yet in the system's buffer */
-#define TRANSPORT_CHUNK_BYTES     (64 << 10) /* of one transport_send, at most */
+#define TRANSPORT_QUEUE_BYTES_MAX (1 << 20) /* taken and not yet in the system's buffer */
+/* Of one transport_send; up to 16 KiB more do no harm, and sealed it then still fits into 64 KiB. */
+#define TRANSPORT_CHUNK_BYTES (44 << 10)
 
 struct transport;
 
@@ -44,7 +45,7 @@ struct transport *transport_new(uv_loop_t *loop, const struct transport_options 
 
 /* How many bytes may be sent now; 0: none, `written` comes. */
 size_t transport_room(const struct transport *transport);
-/* Only when open, and with room. At most TRANSPORT_CHUNK_BYTES (a little more does no harm). Copies or seals them. */
+/* Only when open, and with room. Copies or seals them. */
 void transport_send(struct transport *transport, const struct buffer *bytes);
 
 /* Bytes that were given to transport_send and to the system, ever. With TLS what is counted is what goes over the wire. */
