@@ -20,13 +20,14 @@
 #include "common/must.h"
 #include "workers/bigquery/grpc_parts.h"
 
-#define CONNECTIONS_MAX 1000 /* never the reason why a call waits, unless it is set */
-#define CALLS_PER_CONNECTION                                                                                                   \
-    25 /* what one TCP connection between clouds carries is limited: by its window, by each lost packet */
-#define CONNECT_TIMEOUT_MS 20000
-#define PING_INTERVAL_MS   60000
-#define PING_TIMEOUT_MS    20000
-#define IDLE_MS            300000
+/* Never the reason why a call waits, unless it is set. */
+#define CONNECTIONS_MAX 1000
+/* What one TCP connection between clouds carries is limited: by its window, by each lost packet. */
+#define CALLS_PER_CONNECTION 25
+#define CONNECT_TIMEOUT_MS   20000
+#define PING_INTERVAL_MS     60000
+#define PING_TIMEOUT_MS      20000
+#define IDLE_MS              300000
 
 static const char not_an_endpoint[] =
     "the gRPC endpoint \"%s\" is not of the form https://<host>, https://<host>:<port> or http://<host>:<port>";
