@@ -366,6 +366,7 @@ class WriteApi:
             if settings["finalized_as"] == "status":
                 raise Ended("INVALID_ARGUMENT", f"Stream is already finalized. Entity: {stream.name}", "STREAM_FINALIZED", stream.name)
             return refuse("INVALID_ARGUMENT", f"Stream is already finalized. Entity: {stream.name}", "STREAM_FINALIZED")
+        self._learn_descriptor(call, request)  # also of a request that is refused for its offset: a writer sends it once a call
         if request.HasField("offset"):
             offset = request.offset.value
             if stream.kind != _COMMITTED:
@@ -374,7 +375,6 @@ class WriteApi:
                 return refuse("ALREADY_EXISTS", f"The offset is within stream, expected offset {stream.end}, received {offset}", "OFFSET_ALREADY_EXISTS")
             if offset > stream.end:
                 return refuse("OUT_OF_RANGE", f"The offset is beyond stream, expected offset {stream.end}, received {offset}", "OFFSET_OUT_OF_RANGE")
-        self._learn_descriptor(call, request)
         fields = stream.table.known_fields(lag)
         unknown = call.decoder.unknown_columns(fields)
         if unknown:
