@@ -52,6 +52,10 @@ def dataset(here, name):
     return here.client.get_dataset(f"{here.project}.{name}", retry=None).to_api_repr()
 
 
+def datasets(here):
+    return sorted(item.dataset_id for item in here.client.list_datasets(retry=None))
+
+
 def jobs(here, **options):
     return [job.to_api_repr() for job in here.client.list_jobs(retry=None, **options)]
 

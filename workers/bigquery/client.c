@@ -11,9 +11,12 @@
 #include "workers/bigquery/grpc.h"
 #include "workers/bigquery/token.h"
 
-#define SERVICE      "/google.cloud.bigquery.storage.v1.BigQueryWrite/"
-#define CALL_MS      60000
-#define QUERY_WAIT_MS 20000
+#define SERVICE        "/google.cloud.bigquery.storage.v1.BigQueryWrite/"
+#define CALL_MS        60000
+#define QUERY_WAIT_MS  20000
+#define JOB_FIRST_MS   500
+#define JOB_MAX_MS     5000
+#define RETRY_FIRST_MS 500
 
 struct client {
     const struct settings *settings;
@@ -70,12 +73,15 @@ static int open_parts(struct client *client, struct err *err)
 {
     const struct settings_bigquery *settings = &client->settings->bigquery;
     const struct http_options http = {.ca_file = settings->ca_file};
-    const struct token_options token = {.credentials = settings->credentials, .impersonate = settings->impersonate,
-        .trust_any_host = settings->credentials_hosts == BIGQUERY_HOSTS_ANY};
-    const struct rest_options rest = {.endpoint = settings->endpoint, .quota_project = settings->quota_project, .retry_ms = (uint64_t)settings->retry_ms};
+    const struct token_options token = {.credentials = settings->credentials,
+                                        .impersonate = settings->impersonate,
+                                        .trust_any_host = settings->credentials_hosts == BIGQUERY_HOSTS_ANY};
+    const struct rest_options rest = {
+        .endpoint = settings->endpoint, .quota_project = settings->quota_project, .retry_ms = (uint64_t)settings->retry_ms};
     const struct grpc_options grpc = {.endpoint = settings->storage_endpoint, .ca_file = settings->ca_file};
 
-    if (http_new(&client->loop, &http, &client->http, err) != 0 || token_source_new(&client->loop, client->http, &token, &client->tokens, err) != 0 ||
+    if (http_new(&client->loop, &http, &client->http, err) != 0 ||
+        token_source_new(&client->loop, client->http, &token, &client->tokens, err) != 0 ||
         grpc_new(&client->loop, &grpc, &client->grpc, err) != 0) {
         return -1;
     }
@@ -133,8 +139,8 @@ static void on_token(struct token_wait *wait, const char *token, const struct er
     client->authorization[0] = '\0';
     if (err != NULL) {
         client->token_err = *err;
-    } else if (token[0] != '\0' &&
-               (size_t)snprintf(client->authorization, sizeof client->authorization, "Bearer %s", token) >= sizeof client->authorization) {
+    } else if (token[0] != '\0' && (size_t)snprintf(client->authorization, sizeof client->authorization, "Bearer %s", token) >=
+                                       sizeof client->authorization) {
         (void)err_set(&client->token_err, ERR_FATAL, "the token is longer than %zu bytes", sizeof client->authorization);
     }
     client->done = true;
@@ -217,7 +223,8 @@ static int run_query(struct client *client, json_t *words, json_t **ret_body, st
 
         buffer_clear(&path);
         client_append_project(client, &path);
-        buffer_printf(&path, "/queries/%s?timeoutMs=%d&location=%s", job != NULL ? job : "", QUERY_WAIT_MS, client->settings->bigquery.location);
+        buffer_printf(&path, "/queries/%s?timeoutMs=%d&location=%s", job != NULL ? job : "", QUERY_WAIT_MS,
+                      client->settings->bigquery.location);
         json_decref(*ret_body);
         again.path = buffer_text(&path);
         status = client_rest(client, &again, ret_body, ret_error);
@@ -233,10 +240,12 @@ static json_t *read_rows(const json_t *body)
     const json_t *row, *cell;
     size_t i, j;
 
-    json_array_foreach(json_object_get(body, "rows"), i, row) {
+    json_array_foreach(json_object_get(body, "rows"), i, row)
+    {
         json_t *values = json_array();
 
-        json_array_foreach(json_object_get(row, "f"), j, cell) {
+        json_array_foreach(json_object_get(row, "f"), j, cell)
+        {
             json_array_append(values, json_object_get(cell, "v"));
         }
         json_array_append_new(rows, values);
@@ -260,7 +269,8 @@ int client_query(struct client *client, const char *sql, json_t **ret_rows, stru
 int client_dry_run(struct client *client, const char *sql, int64_t *ret_bytes, struct rest_error *ret_error)
 {
     json_t *body = NULL;
-    json_t *words = json_pack("{s:s, s:b, s:b, s:s}", "query", sql, "useLegacySql", 0, "dryRun", 1, "location", client->settings->bigquery.location);
+    json_t *words = json_pack("{s:s, s:b, s:b, s:s}", "query", sql, "useLegacySql", 0, "dryRun", 1, "location",
+                              client->settings->bigquery.location);
     int status = run_query(client, words, &body, ret_error);
     const char *bytes = json_string_value(json_object_get(body, "totalBytesProcessed"));
 
@@ -268,6 +278,90 @@ int client_dry_run(struct client *client, const char *sql, int64_t *ret_bytes, s
     json_decref(words);
     json_decref(body);
     return status;
+}
+
+/* ---- load jobs */
+
+struct upload_talk {
+    bool done;
+    enum upload_answer answer;
+    struct err err;
+};
+
+static void on_upload(void *context, enum upload_answer answer, const struct err *err)
+{
+    struct upload_talk *talk = context;
+
+    talk->answer = answer;
+    if (err != NULL) {
+        talk->err = *err;
+    }
+    talk->done = true;
+}
+
+enum upload_answer client_upload(struct client *client, const struct client_file *file, struct err *err)
+{
+    const struct settings_bigquery *settings = &client->settings->bigquery;
+    struct upload_talk talk = {.answer = UPLOAD_TAKEN};
+    struct upload *upload = upload_new(&(struct upload_options){.loop = &client->loop,
+                                                                .http = client->http,
+                                                                .rest = client->rest,
+                                                                .tokens = client->tokens,
+                                                                .endpoint = settings->endpoint,
+                                                                .project = settings->project,
+                                                                .quota_project = settings->quota_project,
+                                                                .retry_ms = (uint64_t)settings->retry_ms,
+                                                                .retry_first_ms = RETRY_FIRST_MS,
+                                                                .job = file->job});
+
+    if (file->first_bytes > 0) {
+        upload_put(upload, file->bytes, file->first_bytes, false, on_upload, &talk);
+        wait_until(client, &talk.done);
+    }
+    if (talk.answer == UPLOAD_TAKEN) {
+        talk.done = false;
+        upload_put(upload, file->bytes + file->first_bytes, file->size - file->first_bytes, true, on_upload, &talk);
+        wait_until(client, &talk.done);
+    }
+    upload_free(upload);
+    *err = talk.err;
+    return talk.answer;
+}
+
+struct job_talk {
+    bool done;
+    struct job_state state;
+    struct err err;
+};
+
+static void on_job(void *context, const struct job_state *state, const struct err *err)
+{
+    struct job_talk *talk = context;
+
+    if (err != NULL) {
+        talk->err = *err;
+    } else {
+        talk->state = *state;
+    }
+    talk->done = true;
+}
+
+int client_job(struct client *client, const struct job_reference *job, const struct job_table *table,
+               struct job_state *ret_state, struct err *err)
+{
+    struct job_talk talk = {0};
+
+    (void)job_watch_start(&(struct job_watch_options){.loop = &client->loop,
+                                                      .rest = client->rest,
+                                                      .reference = *job,
+                                                      .table = *table,
+                                                      .first_ms = JOB_FIRST_MS,
+                                                      .max_ms = JOB_MAX_MS},
+                          on_job, &talk);
+    wait_until(client, &talk.done);
+    *ret_state = talk.state;
+    *err = talk.err;
+    return talk.err.class == ERR_NONE ? 0 : -1;
 }
 
 /* ---- gRPC */
@@ -311,8 +405,8 @@ static void on_unary(void *context, const struct grpc_status *status, const uint
     talk->done = true;
 }
 
-int client_unary(struct client *client, const char *method, const char *params, const struct buffer *message, struct buffer *out,
-                 struct client_status *ret_status)
+int client_unary(struct client *client, const char *method, const char *params, const struct buffer *message,
+                 struct buffer *out, struct client_status *ret_status)
 {
     struct unary_talk talk = {.out = out, .status = ret_status};
     char name[128];
@@ -323,8 +417,10 @@ int client_unary(struct client *client, const char *method, const char *params, 
         return no_token(ret_status, &err);
     }
     (void)snprintf(name, sizeof name, SERVICE "%s", method);
-    (void)grpc_unary(client->grpc, &(struct grpc_target){.method = name, .params = params, .authorization = client->authorization, .timeout_ms = CALL_MS},
-                     message->bytes, message->size, on_unary, &talk);
+    (void)grpc_unary(
+        client->grpc,
+        &(struct grpc_target){.method = name, .params = params, .authorization = client->authorization, .timeout_ms = CALL_MS},
+        message->bytes, message->size, on_unary, &talk);
     wait_until(client, &talk.done);
     return ret_status->code == GRPC_OK ? 0 : -1;
 }
@@ -370,13 +466,17 @@ struct client_call *client_call_open(struct client *client, const char *write_st
     }
     buffer_printf(&params, "write_stream=%s", write_stream);
     call->call = grpc_call_open(client->grpc,
-                                &(struct grpc_target){.method = SERVICE "AppendRows", .params = buffer_text(&params), .authorization = client->authorization, .timeout_ms = 15 * CALL_MS},
+                                &(struct grpc_target){.method = SERVICE "AppendRows",
+                                                      .params = buffer_text(&params),
+                                                      .authorization = client->authorization,
+                                                      .timeout_ms = 15 * CALL_MS},
                                 &events, call);
     buffer_deinit(&params);
     return call;
 }
 
-int client_call_ask(struct client_call *call, const struct buffer *message, struct buffer *out, struct client_status *ret_status)
+int client_call_ask(struct client_call *call, const struct buffer *message, struct buffer *out,
+                    struct client_status *ret_status)
 {
     call->done = call->call == NULL;
     if (call->call != NULL) {

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`kakehi-worker check` before BigQuery: what stands in the way of rows is found before it does; and --prove asks whoever stands there for the
+answers that exactly-once rests on: the emulator, and our own fake, which must not promise what nobody would keep."""
+import json
+
+import pytest
+
+from lib.bigquery_judge import BigQueryWarehouse
+from lib.processes import wait_for
+
+# MERGE is noted by the fake and not carried out.
+_BEYOND_THE_FAKE = {"prove: a MERGE sees rows at once after the answer"}
+
+
+def _findings(program):
+    """[(level, subject, finding)] of a run with --json."""
+    text = program.text()
+    answer = json.loads(text[text.index("{\n"):])
+    found = [(f["level"], f["subject"], f["finding"]) for f in answer["findings"]]
+    assert program.popen.returncode == (1 if answer["errors"] else 0), text
+    assert all(f.get("remedy") for f in answer["findings"] if f["level"] in ("warning", "error")), found
+    return found
+
+
+def _errors(found):
+    return {subject: text for level, subject, text in found if level == "error"}
+
+
+def _check(path, *arguments, **changes):
+    return _findings(path.run_command("worker", "check", "--json", *arguments, **changes))
+
+
+@pytest.fixture(params=["emulator", "fake"])
+def bigquery_path(request, make_path, mariadb, broker):
+    """A path into each BigQuery."""
+    return make_path(mariadb, broker, warehouse=BigQueryWarehouse(request.getfixturevalue(request.param)))
+
+
+@pytest.fixture
+def filled(bigquery_path):
+    """A table with rows in its history; nothing runs any more."""
+    path = bigquery_path
+    path.sql("CREATE TABLE orders (id INT PRIMARY KEY, note VARCHAR(20))")
+    producer, worker = path.producer(), path.worker()
+    path.sql("INSERT INTO orders VALUES (1, 'a'), (2, 'b'), (3, 'c')")
+    path.wait_arrived()
+    client, dataset = path.warehouse.server.client, path.warehouse.dataset(path)
+    wait_for(lambda: client.call("table", dataset, "orders"), "the view to be made", 60)
+    worker.must_stop(30)
+    producer.must_stop()
+    return path
+
+
+def test_whoever_stands_there_gives_the_answers_that_exactly_once_rests_on(bigquery_path):
+    path = bigquery_path
+    before = path.warehouse.server.client.call("datasets")
+    found = _check(path, "--prove")
+    proved = [(level, subject) for level, subject, _ in found if subject.startswith("prove: ")]
+    assert len(proved) == len(set(proved)) and len(proved) > 20, proved
+    allowed = _BEYOND_THE_FAKE if path.warehouse.is_fake else set()
+    assert set(_errors(found)) == allowed, found
+    assert {level for level, subject in proved if subject not in allowed} == {"ok"}, found
+    assert path.warehouse.server.client.call("datasets") == before  # nothing is left
+
+
+def test_what_stands_right_is_said_and_what_it_costs(filled):
+    path = filled
+    found = _check(path)
+    assert not _errors(found), found
+    table = [text for level, subject, text in found if subject == f"table {path.database}.orders"]
+    assert any("_history: 3 rows" in text for text in table), table
+    assert any("a query of the whole view" in text for text in table), table
+    assert not any("a month" in text for text in table), table
+    found = _check(path, "--cost")
+    assert not _errors(found), found
+    assert any(subject == f"table {path.database}.orders" and text.startswith("a month: ") for _, subject, text in found), found
+    assert any(subject == "cost" and "for 1 tables" in text for _, subject, text in found), found
+
+
+def test_a_dataset_of_somebody_else_is_an_error(filled):
+    found = _check(filled, bigquery__owner="somebody")
+    assert "belongs to" in _errors(found)[f"table {filled.database}.orders"], found
+
+
+def test_a_dataset_in_another_place_is_an_error(filled):
+    found = _check(filled, bigquery__location="europe-west1")
+    assert "is in US" in _errors(found)[f"table {filled.database}.orders"], found
+
+
+def test_what_can_not_be_reached_is_an_error_beside_the_rest(make_path, mariadb, broker, fake):
+    path = make_path(mariadb, broker, warehouse=BigQueryWarehouse(fake, project="elsewhere"))
+    found = _check(path)
+    assert set(_errors(found)) == {"bigquery project"}, found
+    assert any(level == "ok" and subject == "bigquery sign-in" for level, subject, _ in found), found
