@@ -75,6 +75,9 @@ static bool every_view_is_base(const struct settings_bigquery *bigquery)
     return all;
 }
 
+/* Rule F6: longer than the base's lag of two days, and one more. */
+#define EXPIRATION_MIN_MS (4 * INT64_C(86400000))
+
 static void check_bigquery(const struct settings_bigquery *bigquery, const struct complaints *complaints)
 {
     expect(complaints, strstr(bigquery->table, "{table}") != NULL || strstr(bigquery->dataset, "{table}") != NULL, "bigquery.table",
@@ -82,6 +85,8 @@ static void check_bigquery(const struct settings_bigquery *bigquery, const struc
     expect(complaints, bigquery->partition_expiration_ms == 0 || every_view_is_base(bigquery), "bigquery.partition_expiration",
            "needs the view base for all tables (bigquery.view: {\"*.*\": base}); a row that does not change for that long would leave "
            "a plain view");
+    expect(complaints, bigquery->partition_expiration_ms == 0 || bigquery->partition_expiration_ms >= EXPIRATION_MIN_MS,
+           "bigquery.partition_expiration", "is shorter than 4d; a day's rows are merged into the base until two days after it");
     expect(complaints, !bigquery->require_partition_filter || every_view_is_base(bigquery), "bigquery.require_partition_filter",
            "needs the view base for all tables (bigquery.view: {\"*.*\": base}); a plain view reads every ingest day");
 }

@@ -439,6 +439,9 @@ static void test_settings__bigquery_needs_a_project_and_a_view_that_survives_exp
     assert_refused("bigquery: {partition_expiration: 30d, view: {\"shop.*\": base}}\n",
                    "F:9: bigquery.partition_expiration: needs the view base for all tables (bigquery.view: {\"*.*\": base}); a row that "
                    "does not change for that long would leave a plain view\n");
+    assert_refused("bigquery: {partition_expiration: 3d, view: {\"*.*\": base}}\n",
+                   "F:9: bigquery.partition_expiration: is shorter than 4d; a day's rows are merged into the base until two days "
+                   "after it\n");
     assert_refused("bigquery.method: {\"shop.*\": fast}\n", "F:9: bigquery.method.shop.*: is not one of auto, append, load\n");
     assert_refused("freshness: {shop.orders: soon}\n",
                    "F:9: freshness.shop.orders: is not a duration; write it like 250ms, 5s, 10m, 12h, 14d\n");

@@ -182,7 +182,7 @@ static void estimate(struct look *look, const struct place *place, const json_t 
         .query_bytes = view_bytes,
         .queries_a_day = (double)look->settings->bigquery.queries_a_day,
         .refresh_bytes = base ? view_bytes : 0,
-        .refreshes_a_day = DAY_MS / (double)(freshness_ms > 900000 ? freshness_ms : 900000),
+        .refreshes_a_day = 1, /* the watermark is a day: views.c */
         .loads = settings_bigquery_method(look->settings, place->full_name) == BIGQUERY_LOAD || freshness_ms >= 15 * 60 * 1000,
     };
     const struct cost cost = cost_month(&facts, &look->prices);
