@@ -284,7 +284,7 @@ static void test_append__drops_rows_of_many_requests_in_any_order(void **state) 
         size_t end = i + 1 < plan.part_count ? plan.parts[i + 1].first_row : 10;
 
         for (size_t row = plan.parts[i].first_row; row < end; row++) {
-            size_t index;
+            size_t index = 0;
 
             if (is_of(row, gone, 6)) {
                 continue;

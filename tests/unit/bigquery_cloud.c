@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Requests are read with the product's wire reader, but not with its knowledge of messages: stream, offset and each row's __seq are found
+ * by field number. Answers are written the same way. What a broken call leaves behind are copies, which may arrive at any later time.
+ */
 #include "tests/unit/bigquery_cloud.h"
 
 #include <inttypes.h>

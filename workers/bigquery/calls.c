@@ -431,7 +431,7 @@ void calls_free(struct calls *calls, void (*freed)(void *context), void *context
 
 json_t *calls_report(const struct calls *calls)
 {
-    return json_pack("{s:I, s:I, s:I, s:I}", "open", (json_int_t)(count(calls, OPEN) + count(calls, TOKEN)), "waiting",
+    return json_pack("{s:I, s:I, s:I, s:I}", "open", (json_int_t)count(calls, OPEN) + (json_int_t)count(calls, TOKEN), "waiting",
                      (json_int_t)count(calls, LINE), "closing", (json_int_t)count(calls, CLOSING), "opened",
                      (json_int_t)calls->opened_count);
 }
