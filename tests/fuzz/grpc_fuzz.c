@@ -190,7 +190,7 @@ static void compare(struct client *whole, struct client *pieces)
     if (whole->reset_count + pieces->reset_count > 0 || is_limit_of_pieces(whole) || is_limit_of_pieces(pieces)) {
         return;
     }
-    must(whole->going_away_count == pieces->going_away_count);
+    must((whole->going_away_count > 0) == (pieces->going_away_count > 0)); /* behind one that ended all nghttp2 may not look */
     must(whole->err.class == pieces->err.class);
     for (unsigned at = 0; at < CALLS; at++) {
         struct call *one = &whole->calls[at];
