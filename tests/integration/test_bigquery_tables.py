@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Histories and views while rows stream: the worker makes and changes them; and what it does when somebody drops one under it."""
+import pytest
+
+from lib.bigquery_judge import BigQueryWarehouse
+from lib.histories import Rest
+from lib.processes import wait_for
+
+
+@pytest.fixture
+def path(make_path, mariadb, broker, emulator):
+    made = make_path(mariadb, broker, warehouse=BigQueryWarehouse(emulator))
+    made.rest = Rest(emulator)
+    return made
+
+
+def _fields(path, name):
+    table = path.rest.table(path.database, name)
+    return {field["name"]: field["type"] for field in table["schema"]["fields"]} if table else {}
+
+
+def _start(path, **worker):
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(20), b BIGINT)")
+    path.producer()
+    made = path.worker(**worker)
+    path.sql("INSERT INTO t VALUES (1, 'one', 1), (2, 'two', 2), (3, 'three', NULL)")
+    path.wait_arrived()
+    return made
+
+
+def _view(path, what="*"):
+    return path.rest.query(f"SELECT {what} FROM `p.{path.database}.t` ORDER BY id")
+
+
+def _wait_view(path, expected, what="*"):
+    wait_for(lambda: path.rest.table(path.database, "t") and _try_view(path, what) == expected, lambda: f"{expected}; there is {_try_view(path, what)}", 30)
+
+
+def _try_view(path, what):
+    try:
+        return _view(path, what)
+    except Exception as error:  # pylint: disable=broad-except
+        return str(error)
+
+
+@pytest.mark.parametrize("kind", ["plain", "base"])
+def test_the_view_is_there_with_the_first_rows_and_follows_the_columns(path, kind):
+    _start(path, bigquery__view={"*.*": kind})
+    _wait_view(path, [("1", "one", "1"), ("2", "two", "2"), ("3", "three", None)], "id, a, b")
+    path.sql("ALTER TABLE t ADD COLUMN c DATE", "INSERT INTO t VALUES (4, 'four', 4, '2026-01-02')", "DELETE FROM t WHERE id = 1")
+    path.wait_arrived()
+    _wait_view(path, [("2", "two", "2", None), ("3", "three", None, None), ("4", "four", "4", "2026-01-02")], "id, a, b, c")
+    assert bool(path.rest.table(path.database, "t_base")) == (kind == "base")
+
+
+def test_a_wider_type_widens_and_another_gets_a_further_column(path):
+    worker = _start(path)
+    path.sql("ALTER TABLE t MODIFY b BIGINT UNSIGNED, MODIFY a VARBINARY(20)", "INSERT INTO t VALUES (4, x'c3ff00', 18446744073709551615)", "UPDATE t SET a = x'01' WHERE id = 1")
+    path.wait_arrived()
+    fields = _fields(path, "t_history")
+    assert (fields["b"], fields["a"], fields["a__bytes"]) == ("NUMERIC", "STRING", "BYTES")
+    _wait_view(path, [("1", None, "AQ=="), ("2", "two", None), ("3", "three", None), ("4", None, "w/8A")], "id, a, a__bytes")
+    assert _view(path, "b")[3] == ("18446744073709551615",)
+    assert [value for name, value in worker.metrics().items() if name.startswith("kakehi_bigquery_columns_further_total")] == [1]
+
+
+def test_by_policy_rows_of_another_type_go_to_the_dead_letters(path):
+    worker = _start(path, bigquery__on_type_change="dead_letter")
+    path.sql("ALTER TABLE t MODIFY a VARBINARY(20)", "INSERT INTO t VALUES (4, x'c3ff00', 4)", "INSERT INTO t VALUES (5, x'00', 5)")
+    wait_for(lambda: worker.status()["tables"][f"{path.database}.t"]["dead_lettered"] == 2, lambda: worker.status(), 30)
+    assert "a__bytes" not in _fields(path, "t_history")
+    assert len(_view(path, "id")) == 3
+
+
+def test_dropped_columns_leave_the_view_by_setting(path):
+    _start(path, bigquery__columns="current")
+    path.sql("ALTER TABLE t DROP COLUMN a", "INSERT INTO t VALUES (4, 4)")
+    path.wait_arrived()
+    wait_for(lambda: list(_fields(path, "t_history")).count("a") == 1 and "`a`" not in path.rest.table(path.database, "t")["view"]["query"],
+             lambda: path.rest.table(path.database, "t")["view"]["query"], 30)
+    assert _view(path) == [("1", "1"), ("2", "2"), ("3", None), ("4", "4")]
+
+
+def test_a_history_that_is_dropped_stops_its_table_and_is_not_made_again(path):
+    worker = _start(path)
+    path.rest.call("DELETE", f"/datasets/{path.database}/tables/t_history")
+    path.sql("INSERT INTO t VALUES (4, 'four', 4)")
+    worker.wait_logged("othing is made in its place", 60)
+    assert path.rest.table(path.database, "t_history") is None
+
+
+def test_a_table_of_somebody_else_is_left_alone(path):
+    path.rest.call("POST", "/datasets", {"datasetReference": {"projectId": "p", "datasetId": path.database}, "location": "US", "labels": {"kakehi_owner": path.prefix}})
+    path.rest.call("POST", f"/datasets/{path.database}/tables", {"tableReference": {"projectId": "p", "datasetId": path.database, "tableId": "t"},
+                                                                "schema": {"fields": [{"name": "theirs", "type": "STRING"}]}})
+    worker = _start(path)
+    worker.wait_logged("view-not-refreshed", 30)
+    assert list(_fields(path, "t")) == ["theirs"]
+    assert len(path.rest.query(f"SELECT id FROM `p.{path.database}.t_history`")) == 3, "rows go on"
