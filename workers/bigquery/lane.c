@@ -38,6 +38,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/log.h"
+#include "common/metrics.h"
 #include "common/must.h"
 #include "workers/bigquery/lane_parts.h"
 
@@ -227,6 +229,17 @@ void lane_tell_sent(struct lane *lane, enum lane_answer answer, const struct err
     tell_sent(lane, answer, NULL, 0, err);
 }
 
+/* The flight sends it again; people are told once, and once more when it is over. */
+static void note(struct lane *lane, enum lane_answer answer, const struct err *err)
+{
+    if (answer == LANE_PAUSE && !lane->in_trouble) {
+        log_warn("append", "topic=%s partition=%d next=%q reason=%q", lane->topic, lane->partition, "the same again after pauses", err->text);
+    } else if (answer == LANE_IN && lane->in_trouble) {
+        log_info("append", "topic=%s partition=%d next=%q", lane->topic, lane->partition, "it is in: the trouble is over");
+    }
+    lane->in_trouble = answer == LANE_PAUSE;
+}
+
 static void on_appended(void *context, enum lane_answer answer, const size_t *bad_rows, size_t bad_row_count, const struct err *err)
 {
     struct lane *lane = context;
@@ -235,6 +248,7 @@ static void on_appended(void *context, enum lane_answer answer, const size_t *ba
         lane->mark.append.row += append_plan_rows(&lane->request->plan);
         lane->mark.append.request_count = 0;
     }
+    note(lane, answer, err);
     tell_sent(lane, answer, bad_rows, bad_row_count, err);
     end_if_closed(lane);
 }
@@ -392,8 +406,27 @@ void lanes_free(struct lanes *lanes, void (*freed)(void *context), void *context
     calls_free(lanes->calls, on_calls_freed, lanes);
 }
 
+static struct metric_family answers_family = {
+    .name = "kakehi_bigquery_answers_total", .help = "What answers to AppendRows requests came to", .kind = METRIC_COUNTER, .labels = {"answer"}};
+static struct metric_family bytes_family = {
+    .name = "kakehi_bigquery_append_bytes_total", .help = "Bytes of AppendRows requests, tries included", .kind = METRIC_COUNTER};
+static struct metric_family streams_family = {
+    .name = "kakehi_bigquery_streams_made_total", .help = "Write streams made; the service allows 10,000 an hour", .kind = METRIC_COUNTER};
+
+static void tell_metrics(const struct lanes *lanes)
+{
+    for (int verdict = 0; verdict <= APPEND_SURPRISE; verdict++) {
+        const char *const label[] = {append_verdict_name((enum append_verdict)verdict)};
+
+        metric_set(metric_cell(&answers_family, label), (double)lanes->counts.verdicts[verdict]);
+    }
+    metric_set(metric_cell(&bytes_family, NULL), (double)lanes->counts.bytes);
+    metric_set(metric_cell(&streams_family, NULL), (double)lanes->streams_made);
+}
+
 void lanes_tick(struct lanes *lanes)
 {
+    tell_metrics(lanes);
     for (struct lane *lane = lanes->first; lane != NULL; lane = lane->next) {
         append_tick(&lane->append);
     }
@@ -422,6 +455,9 @@ static json_t *each(const struct lanes *lanes)
 
         if (waits_for != NULL) {
             (void)json_object_set_new(one, "waits_for", json_string(waits_for));
+        }
+        if (lane->request != NULL && lane->request->way == WAY_APPEND) {
+            (void)json_object_set_new(one, "request_bytes", json_integer((json_int_t)append_plan_memory(&lane->request->plan)));
         }
         if (lane->load != NULL) {
             (void)json_object_set_new(one, "load", load_status(lane->load));

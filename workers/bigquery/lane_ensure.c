@@ -121,6 +121,7 @@ static void on_stream(void *context, const uint8_t *message, size_t size, const 
 
     lane->rpc = NULL;
     if (error != NULL) {
+        lane->fresh = lane->fresh || error->code == GRPC_NOT_FOUND; /* what is known of the table is not true any more */
         rpc_error_to_err(error, "making a write stream", &err);
         lane_answer(lane, &err, "no stream");
     } else if (take_stream(lane, message, size, &err) != 0) {

@@ -65,6 +65,7 @@ struct lane {
     struct method_choice choice;  /* the last */
     int64_t cut;                  /* of struct lane_place */
     int64_t append_until;         /* up to there load jobs were refused (D4) */
+    bool in_trouble; /* the last answer was a pause, and that was said */
     bool fresh; /* ask BigQuery about the table again: a recovery was before */
 
     /* the one request under way */

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/log.h"
 #include "common/must.h"
 #include "workers/bigquery/lane_parts.h"
 #include "workers/bigquery/storage_messages.h"
@@ -42,6 +43,10 @@ static void settle_append(struct lane *lane)
 {
     const struct mark_append *found = &lane->found.append;
 
+    if (found->request_count > 0) {
+        log_info("resolved", "topic=%s partition=%d committed=%lld requests=%zu in=%zu stream_rows=%lld", lane->topic, lane->partition,
+                 (long long)lane->committed, found->request_count, lane->in_count, (long long)lane->sealed_rows);
+    }
     lane_settle(lane, lane->in_count > 0 ? found->requests[lane->in_count - 1].end : lane->committed, false);
 }
 
