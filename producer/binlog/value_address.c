@@ -107,7 +107,7 @@ void value_inet6(const struct value_column *column, struct cursor *cursor, struc
             at += (size_t)snprintf(text + at, sizeof text - at, i == 0 ? "::" : ":");
             i += gap_count - 1;
         } else if (i == 6 && gap == 0 && (gap_count == 6 || (gap_count == 5 && words[5] == 0xffff))) {
-            at += print_inet4(text + at, sizeof text - at, bytes + 12);
+            (void)print_inet4(text + at, sizeof text - at, bytes + 12);
             break;
         } else {
             at += (size_t)snprintf(text + at, sizeof text - at, i + 1 < WORDS ? "%x:" : "%x", words[i]);

@@ -94,7 +94,8 @@ static bool is_known(const char *name)
 
 int zone_new(const char *name, struct zone **ret_zone, struct err *err)
 {
-    char *before = getenv("TZ") != NULL ? strdup(getenv("TZ")) : NULL;
+    const char *own = getenv("TZ");
+    char *before = own != NULL ? strdup(own) : NULL;
     struct zone *zone;
 
     if (!is_known(name)) {

@@ -82,3 +82,26 @@ def test_one_large_row(running):
     running.sql("CREATE TABLE wide (id INT PRIMARY KEY, data LONGBLOB)")
     running.sql("INSERT INTO wide VALUES (1, REPEAT(x'00ff', 300000)), (2, 'small')")
     running.wait_and_judge()
+
+
+def test_a_compressed_transaction_of_100_mb_within_the_ceiling(make_path, mysql, broker):
+    """P6: one event of the log, inflated while it arrives; and after a kill in its middle every row is there once (A5)."""
+    path = make_path(mysql, broker)
+    rows = 100_000
+    path.sql("CREATE TABLE big (id INT PRIMARY KEY, text VARCHAR(1100) CHARACTER SET latin1)")
+    producer = path.producer()
+    path.worker(worker__batch__age="1s")
+    path.sql("SET SESSION binlog_transaction_compression = ON, cte_max_recursion_depth = 1000000",
+             f"INSERT INTO big WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {rows}) SELECT n, REPEAT(SHA2(n, 256), 16) FROM s",
+             "SET SESSION binlog_transaction_compression = OFF", "INSERT INTO big VALUES (0, 'behind')")
+    wait_for(lambda: producer.status()["source"]["row_images"] > 0 or producer.status()["kafka_transactions"] > 1 or
+             oracle.history_count(path.sqlite_file, "big") > 0, "its beginning", 120)
+    peak = producer.rss_peak_bytes()
+    producer.kill()
+    producer = path.producer("again")
+    wait_for(lambda: oracle.history_count(path.sqlite_file, "big") >= rows + 1, lambda: f"{oracle.history_count(path.sqlite_file, 'big')} rows", 240)
+    connection = oracle.sqlite_connect(path.sqlite_file)
+    counts = connection.execute("SELECT count(*), count(DISTINCT __txid || __idx), count(DISTINCT __seq), count(DISTINCT id), sum(length(text)) FROM big_history").fetchone()
+    connection.close()
+    assert tuple(counts) == (rows + 1, rows + 1, 2, rows + 1, rows * 1024 + 6)
+    assert max(peak, producer.rss_peak_bytes()) < 48 * MIB + 32 * MIB, f"{producer.rss_peak_bytes() / MIB:.0f} MiB"
