@@ -107,6 +107,8 @@ static void check_both(const struct settings *settings, const struct complaints 
     expect(complaints, settings->sqlite_table == NULL || strstr(settings->sqlite_table, "{table}") != NULL, "sqlite.table",
            "does not hold {table}: all tables would have one name");
     check_bigquery(&settings->bigquery, complaints);
+    expect(complaints, settings->warehouse != WAREHOUSE_BIGQUERY || settings->worker.batch_bytes <= 4 * settings->bigquery.request_bytes,
+           "bigquery.request", "is less than a quarter of worker.batch.bytes; a batch must go into four requests: make it larger, or the batch smaller");
     expect(complaints, fetch_stays_bounded(&settings->kafka), "kafka.message.max.bytes",
            "would raise the worker's fetch.max.bytes above its memory ceiling; set producer.kafka.message.max.bytes instead");
     expect(complaints, fetch_stays_bounded(&settings->worker.kafka), "worker.kafka.message.max.bytes",

@@ -344,8 +344,8 @@ const struct setting settings_table[] = {
      .min = 100,
      .max = 7 * DAY,
      .sentence = "How old a table's newest rows may be in BigQuery; 1s where no pattern matches. Longer is cheaper: it sets the age "
-                 "of a batch, the way (free load jobs where their daily budget allows it, else appends), and how often the view's "
-                 "base is refreshed. The first pattern that matches wins."},
+                 "of a batch, and the way: free load jobs where their daily budget allows it, else appends. The latest view always "
+                 "shows all rows that are in. The first pattern that matches wins."},
     {.path = "sqlite.file",
      .type = SETTING_TEXT,
      .offset = PLACE(sqlite_file),

@@ -42,7 +42,7 @@ void batch_free(struct batch *batch)
         next = block->next;
         free(block);
     }
-    budget_give(batch->_budget, batch->_bytes);
+    budget_give(batch->_budget, batch->_bytes + batch->_charged);
     free(batch->rows);
     free(batch->messages);
     free(batch);
@@ -126,6 +126,12 @@ void batch_add_letter(struct batch *batch, int64_t offset)
     batch->letter_count++;
     batch->letters_unacked++;
     batch_extend(batch, offset + 1);
+}
+
+void batch_charge(struct batch *batch, size_t bytes)
+{
+    batch->_charged += bytes;
+    budget_take(batch->_budget, bytes);
 }
 
 void batch_remove_row(struct batch *batch, size_t row)

@@ -41,6 +41,7 @@ struct batch {
     int32_t topic_partitions; /* the same */
     struct budget *_budget;
     size_t _bytes;
+    size_t _charged;
     size_t _capacity;
     struct batch_block *_blocks;
 };
@@ -54,6 +55,8 @@ void batch_add_duplicate(struct batch *batch, int64_t offset);
 void batch_add_letter(struct batch *batch, int64_t offset);
 /* Everything below the offset is covered, though no message stands there (transaction markers). */
 void batch_extend(struct batch *batch, int64_t end);
+/* What its request holds besides; given back with the batch. */
+void batch_charge(struct batch *batch, size_t bytes);
 /* Takes a row out before it was planned: it becomes a letter. */
 void batch_remove_row(struct batch *batch, size_t row);
 

@@ -32,8 +32,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/must.h"
 #include "common/backoff.h"
+#include "common/log.h"
+#include "common/must.h"
 
 #define PAUSE_FIRST_MS 500
 #define PAUSE_MAX_MS   30000
@@ -61,7 +62,7 @@ static bool invariant(const struct sm *machine)
 void flight_init(struct flight *flight, const char *id, const struct flight_calls *calls, void *context, const struct warehouse_calls *warehouse,
                  struct lane *lane)
 {
-    *flight = (struct flight){._calls = calls, ._context = context, ._warehouse = warehouse, ._lane = lane};
+    *flight = (struct flight){._id = id, ._calls = calls, ._context = context, ._warehouse = warehouse, ._lane = lane};
     sm_init(&flight->sm, "flight", id, states, IDLE, invariant);
 }
 
@@ -103,6 +104,7 @@ static struct batch *end(struct flight *flight, const char *why)
     flight->_given_up = false;
     flight->_sealing = false;
     flight->again_ms = 0;
+    flight->trouble.class = ERR_NONE;
     sm_move(&flight->sm, IDLE, why);
     return batch;
 }
@@ -117,7 +119,6 @@ static void fail(struct flight *flight, enum flight_failure failure, const struc
 
 static void land(struct flight *flight, enum lane_answer answer)
 {
-    flight->trouble.class = ERR_NONE;
     flight->_pauses = 0;
     if (answer == LANE_IN) {
         flight->_calls->landed(flight->_context, end(flight, "in"));
@@ -126,8 +127,12 @@ static void land(struct flight *flight, enum lane_answer answer)
     }
 }
 
+/* People hear of the first pause, and of a new reason. */
 static void rest(struct flight *flight, const struct err *err)
 {
+    if (flight->trouble.class == ERR_NONE || strcmp(flight->trouble.text, err->text) != 0) {
+        log_warn("paused", "partition=%q then=%q reason=%q", flight->_id, "the same again", err->text);
+    }
     flight->trouble = *err;
     flight->again_ms = flight->_calls->now_ms(flight->_context) + backoff_ms(++flight->_pauses, PAUSE_FIRST_MS, PAUSE_MAX_MS);
     sm_move(&flight->sm, REST, "again after a pause");
@@ -236,6 +241,7 @@ static int plan(struct flight *flight, struct err *err)
 
     flight->_request = flight->_warehouse->plan(flight->_lane, &rows, &bad_row, err);
     if (flight->_request != NULL) {
+        batch_charge(batch, flight->_warehouse->request_bytes != NULL ? flight->_warehouse->request_bytes(flight->_request) : 0);
         return 0;
     }
     if (err->class == ERR_POISON) {

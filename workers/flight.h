@@ -31,6 +31,7 @@ struct flight_calls {
 
 struct flight {
     struct sm sm;
+    const char *_id;
     const struct flight_calls *_calls;
     void *_context;
     const struct warehouse_calls *_warehouse;

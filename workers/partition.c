@@ -386,12 +386,19 @@ int64_t partition_next(const struct partition *partition)
 
 int64_t partition_taken(const struct partition *partition)
 {
-    return partition->file_under_way ? partition->file.end : partition->settled;
+    return partition->file_under_way && partition->rests == 0 ? partition->file.end : partition->settled;
 }
 
 bool partition_is_sending(const struct partition *partition)
 {
     return !flight_idle(&partition->flight);
+}
+
+bool partition_waits_for(const struct partition *partition, char *text, size_t size)
+{
+    bool (*asked)(const struct lane *lane, char *text, size_t size) = partition->shared->warehouse->calls->waits_for;
+
+    return asked != NULL && asked(partition->lane, text, size);
 }
 
 bool partition_stopped(const struct partition *partition)

@@ -105,11 +105,14 @@ uint64_t partition_assignment(const struct partition *partition);
 const char *partition_id(const struct partition *partition); /* "topic/3" */
 const char *partition_state(const struct partition *partition);
 int64_t partition_next(const struct partition *partition); /* everything below is settled; -1: not known yet */
-/* Everything below is settled, or in the file under way; -1: not known yet. */
+/* Everything below is settled, or in the file under way; -1: not known yet. A file after a surprise counts only once it is in: else a file
+ * that is refused again and again would look like progress. */
 int64_t partition_taken(const struct partition *partition);
 /* Is a request under way? */
 bool partition_is_sending(const struct partition *partition);
 bool partition_stopped(const struct partition *partition);
+/* What the warehouse waits for, of a question that it has not answered; false: nothing that people must know. */
+bool partition_waits_for(const struct partition *partition, char *text, size_t size);
 /* What it last had trouble with; class ERR_NONE when all is well. */
 const struct err *partition_trouble(const struct partition *partition);
 /* Messages that it holds: equal to what the account says is in flight. For the tests of P5. */

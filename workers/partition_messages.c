@@ -230,6 +230,7 @@ static void on_landed(void *context, struct batch *batch)
     partition_settle_file(partition, FATE_APPENDED); /* only a seal lands while a file is under way (I6) */
     partition->settled = batch->end;
     partition->rests = 0;
+    partition->trouble.class = ERR_NONE;
     partition->flight_wants_mark = false;
     batch_free(batch);
     if (partition->settled == partition->cut && state(partition) == RUN) {

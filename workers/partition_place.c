@@ -150,7 +150,7 @@ void partition_run(struct partition *partition)
 {
     partition->position = partition->start > partition->position ? partition->start : partition->position;
     partition->settled = partition->start;
-    partition->trouble.class = ERR_NONE;
+    partition->trouble.class = partition->rests > 0 ? partition->trouble.class : ERR_NONE; /* else the next landing says that all is well */
     sm_move(&partition->sm, RUN, "at the start");
     log_info("assigned", "topic=%s partition=%d next=%lld", partition->topic, partition->number, (long long)partition->start);
 }

@@ -104,6 +104,11 @@ struct warehouse_calls {
      * batch, also after earlier drops. */
     void (*drop_rows)(struct lane *lane, struct request *request, const size_t *rows, size_t row_count);
     void (*request_free)(struct request *request);
+    /* Memory that the request holds, for the worker's budget; NULL: not worth counting. */
+    size_t (*request_bytes)(const struct request *request);
+    /* What the lane waits for, of a question that it has not answered yet: "an answer of AppendRows, for 40 s". False: nothing that
+     * people must know. For the health check, and NULL where every answer comes soon. */
+    bool (*waits_for)(const struct lane *lane, char *text, size_t size);
     /* Asynchronous, last; every call under way (recover, ensure, send) is answered before `closed`. */
     void (*close)(struct lane *lane, void (*closed)(void *context), void *context);
     json_t *(*status)(struct warehouse *warehouse);

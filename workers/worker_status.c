@@ -50,9 +50,13 @@ static bool member_is_healthy(const struct member *member, char *text, size_t si
         return false;
     }
     if (member->behind_since_ms > 0 && now_ms(worker) - member->behind_since_ms > stall_ms) {
-        (void)snprintf(text, size, "%s has %" PRId64 " messages to go and has made no progress for %" PRIu64 " s (%s): %s", partition_id(member->partition),
+        char waits_for[512];
+        bool waits = partition_waits_for(member->partition, waits_for, sizeof waits_for);
+
+        (void)snprintf(text, size, "%s has %" PRId64 " messages to go and has made no progress for %" PRIu64 " s (%s): %s%s", partition_id(member->partition),
                        lag_of(member), (now_ms(worker) - member->behind_since_ms) / 1000, partition_state(member->partition),
-                       trouble->class != ERR_NONE ? trouble->text : "no error is known");
+                       trouble->class != ERR_NONE ? trouble->text : waits ? "waits for " : "no error is known",
+                       trouble->class == ERR_NONE && waits ? waits_for : "");
         return false;
     }
     return true;
@@ -79,12 +83,16 @@ static json_t *member_status(const struct member *member)
 {
     const struct err *trouble = partition_trouble(member->partition);
     int64_t lag = lag_of(member);
+    char waits_for[512];
     json_t *status = json_pack("{s:s, s:i, s:s, s:I, s:o}", "topic", partition_topic(member->partition), "partition",
                                (int)partition_number(member->partition), "state", partition_state(member->partition), "next",
                                (json_int_t)partition_next(member->partition), "lag", lag < 0 ? json_null() : json_integer(lag));
 
     if (trouble->class != ERR_NONE) {
         json_object_set_new(status, "trouble", json_string(trouble->text));
+    }
+    if (partition_waits_for(member->partition, waits_for, sizeof waits_for)) {
+        json_object_set_new(status, "waits_for", json_string(waits_for));
     }
     return status;
 }
@@ -119,7 +127,7 @@ static void watch(struct member *member)
 {
     int64_t lag = lag_of(member);
     int64_t next = partition_taken(member->partition);
-    bool stuck = owes_progress(member, lag) && next == member->next_seen;
+    bool stuck = owes_progress(member, lag) && next <= member->next_seen;
 
     if (lag >= 0) {
         metric_set(member->lag_metric, (double)lag);

@@ -8,9 +8,11 @@
 
 #include "workers/bigquery/client.h"
 #include "workers/bigquery/cost.h"
+#include "workers/bigquery/method.h"
 #include "workers/bigquery/names.h"
 #include "workers/bigquery/permissions.h"
 #include "workers/bigquery/prove.h"
+#include "workers/bigquery/tables_shape.h"
 
 #define DAY_MS         86400000.0
 #define AGE_DAYS_MIN   0.05 /* a rate of less than an hour is no rate */
@@ -111,18 +113,25 @@ static void check_permissions(struct look *look, enum permissions_scope scope, c
 
 static void judge_dataset(struct look *look, const struct place *place, const json_t *dataset)
 {
-    const struct settings_bigquery *settings = &look->settings->bigquery;
-    const char *owner = settings->owner != NULL ? settings->owner : look->settings->prefix;
+    const char *location = look->settings->bigquery.location;
     const char *marked = text_of(json_object_get(dataset, "labels"), "kakehi_owner");
+    struct buffer owner = {0};
 
-    if (strcasecmp(text_of(dataset, "location"), settings->location) != 0) {
-        finding(look->findings, FINDING_ERROR, place->subject, "set bigquery.location to the dataset's, or choose another dataset", "dataset %s is in %s, and the settings say %s",
-                place->names.dataset, text_of(dataset, "location"), settings->location);
+    shape_owner(&owner, look->settings);
+    if (strcasecmp(text_of(dataset, "location"), location) != 0) {
+        finding(look->findings, FINDING_ERROR, place->subject,
+                "set bigquery.location to the dataset's, or choose another dataset", "dataset %s is in %s, and the settings say %s",
+                place->names.dataset, text_of(dataset, "location"), location);
     }
-    if (marked[0] != '\0' && strcmp(marked, owner) != 0) {
-        finding(look->findings, FINDING_ERROR, place->subject, "choose another bigquery.dataset, or set bigquery.owner if it is yours", "dataset %s belongs to %s, and we are %s",
-                place->names.dataset, marked, owner);
+    if (marked[0] != '\0' && strcmp(marked, buffer_text(&owner)) != 0) {
+        finding(look->findings, FINDING_ERROR, place->subject,
+                "choose another bigquery.dataset, or set bigquery.owner if it is yours", "dataset %s belongs to %s, and we are %s",
+                place->names.dataset, marked, buffer_text(&owner));
+    } else if (marked[0] == '\0') {
+        finding(look->findings, FINDING_WARNING, place->subject, "set the label kakehi_owner on it, if it is for this pipeline",
+                "dataset %s has no owner: it is taken only while it holds no table", place->names.dataset);
     }
+    buffer_deinit(&owner);
 }
 
 static void check_dataset(struct look *look, const struct place *place)
@@ -170,28 +179,51 @@ static double base_bytes(struct look *look, const struct place *place)
     return bytes;
 }
 
+/* As a worker would choose that has no backlog, of a topic with one partition. */
+static bool goes_by_loads(const struct look *look, const char *table)
+{
+    const struct settings_bigquery *settings = &look->settings->bigquery;
+    const struct method_limits limits = {.setting = settings_bigquery_method(look->settings, table),
+                                         .freshness_ms = settings_freshness_ms(look->settings, table),
+                                         .table_jobs = settings->table_jobs,
+                                         .project_jobs = settings->project_jobs,
+                                         .backlog_rows = settings->backlog_rows};
+
+    return method_choose(&limits, 1, 1, 0, &(struct method_choice){0}).method == METHOD_LOAD;
+}
+
+/* How long the history has been collecting what it holds now. */
+static double collected_days(const struct look *look, const json_t *history)
+{
+    double age_days = ((double)time(NULL) * 1000 - number_of(history, "creationTime")) / DAY_MS;
+    double kept_days = (double)look->settings->bigquery.partition_expiration_ms / DAY_MS;
+
+    age_days = kept_days > 0 && kept_days < age_days ? kept_days : age_days;
+    return age_days > AGE_DAYS_MIN ? age_days : AGE_DAYS_MIN;
+}
+
 static void estimate(struct look *look, const struct place *place, const json_t *history, double view_bytes)
 {
-    int64_t freshness_ms = settings_freshness_ms(look->settings, place->full_name);
-    double age_days = ((double)time(NULL) * 1000 - number_of(history, "creationTime")) / DAY_MS;
     double bytes = number_of(history, "numBytes");
     bool base = settings_bigquery_view(look->settings, place->full_name) == BIGQUERY_VIEW_BASE;
     const struct cost_facts facts = {
-        .bytes_a_day = bytes / (age_days > AGE_DAYS_MIN ? age_days : AGE_DAYS_MIN),
+        .bytes_a_day = bytes / collected_days(look, history),
         .stored_bytes = bytes + base_bytes(look, place),
         .query_bytes = view_bytes,
         .queries_a_day = (double)look->settings->bigquery.queries_a_day,
         .refresh_bytes = base ? view_bytes : 0,
         .refreshes_a_day = 1, /* the watermark is a day: views.c */
-        .loads = settings_bigquery_method(look->settings, place->full_name) == BIGQUERY_LOAD || freshness_ms >= 15 * 60 * 1000,
+        .loads = goes_by_loads(look, place->full_name),
     };
     const struct cost cost = cost_month(&facts, &look->prices);
 
     look->cost_sum += cost_sum(&cost);
     finding(look->findings, FINDING_NOTE, place->subject, NULL,
-            "a month: %.2f = writing %.2f (%.3f GB a day, %s) + storage %.2f (%.3f GB) + queries %.2f (%.0f a day of %.1f MB) + refresh %.2f",
-            cost_sum(&cost), cost.writing, facts.bytes_a_day / 1e9, facts.loads ? "load jobs" : "appends", cost.storage, facts.stored_bytes / 1e9, cost.queries,
-            facts.queries_a_day, facts.query_bytes / 1e6, cost.refresh);
+            "a month: %.2f = writing %.2f (%s, %.3f GB a day x 30 x append_gib) + storage %.2f ((%.3f GB + half a month's growth) x "
+            "storage_gib_month) + queries %.2f (%.0f a day x 30 x %.1f MB x scan_tib) + refresh %.2f (%.0f a day x 30 x %.1f MB x scan_tib)",
+            cost_sum(&cost), cost.writing, facts.loads ? "load jobs, free" : "appends", facts.bytes_a_day / 1e9, cost.storage,
+            facts.stored_bytes / 1e9, cost.queries, facts.queries_a_day, facts.query_bytes / 1e6, cost.refresh, facts.refreshes_a_day,
+            facts.refresh_bytes / 1e6);
 }
 
 /* ---- the history and the view */

@@ -205,6 +205,11 @@ void lane_drop_rows(struct lane *lane, struct request *request, const size_t *ro
     append_plan_mark(&request->plan, &lane->mark.append);
 }
 
+size_t lane_request_bytes(const struct request *request)
+{
+    return request->way == WAY_APPEND ? append_plan_memory(&request->plan) : 0; /* a file's rows are the worker's own bytes */
+}
+
 void lane_request_free(struct request *request)
 {
     if (request != NULL) {
@@ -441,6 +446,21 @@ static json_t *verdicts(const struct append_counts *counts)
         (void)json_object_set_new(object, append_verdict_name((enum append_verdict)verdict), json_integer((json_int_t)counts->verdicts[verdict]));
     }
     return object;
+}
+
+bool lane_waits_for(const struct lane *lane, char *text, size_t size)
+{
+    const char *append = append_waits_for(&lane->append);
+
+    if (lane->load != NULL && load_trouble(lane->load, text, size)) {
+        return true;
+    }
+    if (append != NULL) {
+        (void)snprintf(text, size, "%s", append);
+    } else if (state(lane) != READY && state(lane) != CLOSED) {
+        (void)snprintf(text, size, "BigQuery (%s)", sm_name(&lane->sm));
+    }
+    return append != NULL || (state(lane) != READY && state(lane) != CLOSED);
 }
 
 /* {"kakehi.shop.orders/3": {"state": .., "method": .., "waits_for": .., "load": {..}}} */

@@ -45,6 +45,8 @@ uint64_t lane_seal_due_ms(struct lane *lane);
 uint64_t lane_batch_age_ms(struct lane *lane);
 void lane_drop_rows(struct lane *lane, struct request *request, const size_t *rows, size_t row_count);
 void lane_request_free(struct request *request);
+size_t lane_request_bytes(const struct request *request);
+bool lane_waits_for(const struct lane *lane, char *text, size_t size);
 void lane_close(struct lane *lane, void (*closed)(void *context), void *context);
 
 #endif
