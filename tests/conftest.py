@@ -57,7 +57,7 @@ def session_folder():
 @pytest.fixture(scope="session")
 def broker(session_folder):
     """The one Kafka broker that tests share. A test that kills or reconfigures its broker starts one of its own."""
-    return kafka.Broker(session_folder / "kafka").start()
+    return kafka.Broker(session_folder / "kafka", options=["group.min.session.timeout.ms=1000"]).start()
 
 
 @pytest.fixture(scope="session")

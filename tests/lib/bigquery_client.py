@@ -56,6 +56,16 @@ def datasets(here):
     return sorted(item.dataset_id for item in here.client.list_datasets(retry=None))
 
 
+def set_view(here, dataset_name, name, text):
+    view = here.client.get_table(f"{here.project}.{dataset_name}.{name}", retry=None)
+    view.view_query = text
+    here.client.update_table(view, ["view_query"], retry=None)
+
+
+def drop_table(here, dataset_name, name):
+    here.client.delete_table(f"{here.project}.{dataset_name}.{name}", retry=None)
+
+
 def jobs(here, **options):
     return [job.to_api_repr() for job in here.client.list_jobs(retry=None, **options)]
 

@@ -51,6 +51,7 @@ class BigQueryWarehouse:
     """One dataset of the emulator or the fake: that of the path's database."""
 
     name = "bigquery"
+    has_views = True
 
     def __init__(self, server, **settings):
         self.server = server
