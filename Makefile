@@ -130,7 +130,7 @@ $(out)/unit/%: $(out)/tests/unit/%.o $(out)/libunit_help.a $(out)/libproducer.a 
 	@mkdir -p $(@D)
 	$(link) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(pkg_libs) -lcmocka -lavro
 
-$(out)/unit/tables_test $(out)/unit/refresh_test: $(out)/tests/unit/rest_world.o
+$(out)/unit/tables_test $(out)/unit/refresh_test $(out)/unit/views_test: $(out)/tests/unit/rest_world.o
 
 unit: ## build the unit tests (VARIANT=asan) and run them
 	@$(MAKE) --no-print-directory VARIANT=asan -j$$(nproc) unit-programs
