@@ -377,14 +377,23 @@ static void sign(struct upload *upload)
     token_get(upload->options.tokens, &upload->wait);
 }
 
-/* A token travels to it: so it must be https, or of the endpoint that the settings name. */
+/* "https://x.googleapis.com/...", without a user or port. */
+static bool is_google(const char *url)
+{
+    static const char domain[] = ".googleapis.com";
+    const char *host = strncmp(url, "https://", 8) == 0 ? url + 8 : "";
+    size_t size = strcspn(host, "/?#@:\\");
+
+    return host[size] == '/' && size > sizeof domain - 1 && strncasecmp(host + size - (sizeof domain - 1), domain, sizeof domain - 1) == 0;
+}
+
+/* A token travels to it: so it must be Google's, or of the endpoint that the settings name. */
 static bool session_is_safe(const struct upload *upload, const char *url)
 {
     const char *endpoint = upload->options.endpoint;
     size_t size = strlen(endpoint);
 
-    return strnlen(url, SESSION_BYTES_MAX) < SESSION_BYTES_MAX &&
-           (strncmp(url, "https://", 8) == 0 || (strncmp(url, endpoint, size) == 0 && url[size] == '/'));
+    return strnlen(url, SESSION_BYTES_MAX) < SESSION_BYTES_MAX && (is_google(url) || (strncmp(url, endpoint, size) == 0 && url[size] == '/'));
 }
 
 static void on_opened(void *context, const struct rest_answer *answer)
