@@ -102,6 +102,9 @@ static bool drain(struct binlog_stream *stream, bool *inside)
         case BINLOG_IDLE:
             must(!*inside);
             break;
+        case BINLOG_REREAD:
+            must(*inside && binlog_stream_row(stream)->table != NULL);
+            break;
         case BINLOG_ASK:
             must(!"asked without the option to");
             break;
