@@ -887,6 +887,21 @@ static void test_load__a_job_of_the_earlier_owner_that_came_first_is_the_one(voi
     fixture_deinit(&fixture);
 }
 
+static void test_load__names_the_job_that_it_waits_for(void **state)
+{
+    struct fixture fixture;
+    struct load_intent intent = orphan(5);
+    char text[256];
+
+    (void)state;
+    fixture_init(&fixture);
+    assert_false(load_waits_for(fixture.load, text, sizeof text));
+    load_recover(fixture.load, &intent, on_answer, &fixture.answers);
+    assert_true(load_waits_for(fixture.load, text, sizeof text));
+    assert_string_equal(text, "load job kakehi_orphan, for 0 s");
+    fixture_deinit(&fixture);
+}
+
 static void use_up(struct fixture *fixture, const struct load_intent *intent)
 {
     recover(fixture, intent, LOAD_BY_APPEND);
@@ -1061,6 +1076,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_load__an_unfinished_file_that_became_a_job_stops, setup, teardown),
         cmocka_unit_test_setup_teardown(test_load__an_unknown_job_is_built_again_under_its_id_and_to_its_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_load__a_job_of_the_earlier_owner_that_came_first_is_the_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_load__names_the_job_that_it_waits_for, setup, teardown),
         cmocka_unit_test_setup_teardown(test_load__an_intent_over_two_schema_versions_is_used_up, setup, teardown),
         cmocka_unit_test_setup_teardown(test_load__an_intent_without_a_row_left_is_used_up, setup, teardown),
         cmocka_unit_test_setup_teardown(test_load__an_intent_that_load_jobs_do_not_take_is_used_up, setup, teardown),

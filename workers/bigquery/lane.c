@@ -452,7 +452,7 @@ bool lane_waits_for(const struct lane *lane, char *text, size_t size)
 {
     const char *append = append_waits_for(&lane->append);
 
-    if (lane->load != NULL && load_trouble(lane->load, text, size)) {
+    if (lane->load != NULL && (load_trouble(lane->load, text, size) || load_waits_for(lane->load, text, size))) {
         return true;
     }
     if (append != NULL) {

@@ -254,6 +254,15 @@ bool load_trouble(const struct load *load, char *text, size_t size)
     return true;
 }
 
+bool load_waits_for(const struct load *load, char *text, size_t size)
+{
+    if (load->watch == NULL) {
+        return false;
+    }
+    (void)snprintf(text, size, "load job %s, for %" PRIu64 " s", load->intent.job.id, (now(load) - load->watch_ms) / 1000);
+    return true;
+}
+
 json_t *load_status(const struct load *load)
 {
     bool has_job = load->upload != NULL || load->named;

@@ -164,6 +164,8 @@ void load_give_up(struct load *load);
 
 /* Why it does not get on: "load job kakehi_...: RUNNING for 2 h". False: nothing to tell. For /healthz and /status. */
 bool load_trouble(const struct load *load, char *text, size_t size);
+/* The job that it waits for, from the first moment on. false: for none. */
+bool load_waits_for(const struct load *load, char *text, size_t size);
 /* {"state": ..., "file_rows": ..., "file_bytes": ..., "job": ...}; the caller owns it. */
 json_t *load_status(const struct load *load);
 
