@@ -167,11 +167,11 @@ static void note_refused(struct writer *writer, rd_kafka_resp_err_t code, const 
  * one met an error that is tried again (the topic is new and not ready) and the second was taken, the first then counts as
  * DUPLICATE_SEQUENCE_NUMBER, which librdkafka reports as delivered, without an offset. It is lost.
  */
-static void note_unproved(struct writer *writer, const struct parcel_entry *entry)
+static void note_unproved(struct writer *writer, const rd_kafka_message_t *message)
 {
     if (writer->refused.class == ERR_NONE) {
         (void)err_set(&writer->refused, ERR_RETRY, "topic %s: the broker took a message for a repetition, and may not have it",
-                      writer->destinations.items[entry->topic_id].name);
+                      rd_kafka_topic_name(message->rkt));
     }
 }
 
@@ -181,14 +181,15 @@ static void on_delivered(rd_kafka_t *handle, const rd_kafka_message_t *message, 
     const struct parcel_entry *entry = message->_private;
 
     (void)handle;
+    if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR && message->offset < 0) {
+        note_unproved(writer, message);
+    }
     if (entry == NULL) {
-        return; /* the position record: the commit says what became of it */
+        return; /* the position record: what else became of it, the commit says */
     }
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         note_refused(writer, message->err, entry);
-    } else if (message->offset < 0) {
-        note_unproved(writer, entry);
-    } else {
+    } else if (message->offset >= 0) {
         destination_note_end(&writer->destinations.items[entry->topic_id], message->partition, message->offset + 1);
     }
     settle(writer, entry->parcel, 1);
