@@ -19,6 +19,7 @@ from lib.path import PathUnderTest
 def pytest_addoption(parser):
     parser.addoption("--seconds", type=int, default=120, help="storm: how long the load and the kills last")
     parser.addoption("--seed", type=int, default=1, help="storm: the seed of all that is random")
+    parser.addoption("--warehouse", default="sqlite", choices=["sqlite", "bigquery"], help="storm: where the rows end")
     parser.addoption("--database", default="mariadb", choices=["mariadb", "mysql"], help="storm: the source's server")
 
 
@@ -100,11 +101,11 @@ def server(request):
 
 @pytest.fixture
 def make_path(request, tmp_path):
-    """make_path(server, broker, **settings): a prefix, a database and the programs of one test."""
+    """make_path(server, broker, warehouse, **settings): a prefix, a database and the programs of one test."""
     made = []
 
-    def make(server, broker, **settings):
-        path = PathUnderTest(tmp_path / f"path{len(made)}", request.node.name, server, broker, **settings)
+    def make(server, broker, warehouse=None, **settings):
+        path = PathUnderTest(tmp_path / f"path{len(made)}", request.node.name, server, broker, warehouse, **settings)
         made.append(path)
         return path
 

@@ -18,6 +18,10 @@ from lib.processes import Process, free_ports, wait_for
 from lib.proxy import Proxy
 
 
+def _text(words):
+    return struct.pack(">h", len(words)) + words.encode()
+
+
 class Broker:
     """One broker. proxied: it has a second door that leads through a proxy (`through_proxy`): whoever enters there stays behind it, since the
     broker's answers name that address."""
@@ -128,11 +132,16 @@ class Broker:
         assert producer.flush(30) == 0
 
     def delete_records(self, topic, partition, before):
-        """What retention does, at once. The client has no call for it: DeleteRecords v0, as the protocol guide spells it."""
-        def text(words):
-            return struct.pack(">h", len(words)) + words.encode()
-        body = struct.pack(">i", 1) + text(topic) + struct.pack(">iiqi", 1, partition, before, 30000)
-        request = struct.pack(">hhi", 21, 0, 1) + text("test") + body
+        """What retention does, at once."""
+        self._ask_by_hand(21, struct.pack(">i", 1) + _text(topic) + struct.pack(">iiqi", 1, partition, before, 30000))
+
+    def delete_group(self, group):
+        """With all that it has committed; it must have no members."""
+        self._ask_by_hand(42, struct.pack(">i", 1) + _text(group))
+
+    def _ask_by_hand(self, api, body):
+        """What the client has no call for: a request of version 0, as the protocol guide spells it. Both answers end in an error code."""
+        request = struct.pack(">hhi", api, 0, 1) + _text("test") + body
         with socket.create_connection(("127.0.0.1", self.port), 30) as connection:
             connection.sendall(struct.pack(">i", len(request)) + request)
             answer = connection.recv(4096)

@@ -29,9 +29,12 @@ async def main(port, grpc_port, project):
     async def serve(request):
         if request.path.startswith("/control/"):
             return await control.serve(request)
-        if request.path == "/token":
+        if request.path in ("/token", "/computeMetadata/v1/instance/service-accounts/default/token"):
             await faults.http("token")
-            return Answer({"access_token": store.issue_token(), "expires_in": store.settings["token_life_s"], "token_type": "Bearer"})
+            token = {"access_token": store.issue_token(), "expires_in": store.settings["token_life_s"], "token_type": "Bearer"}
+            return Answer(token, headers={"Metadata-Flavor": "Google"})
+        if request.path == "/computeMetadata/v1/instance/service-accounts/default/email":
+            return Answer(b"kakehi@p.iam.gserviceaccount.com", headers={"Metadata-Flavor": "Google"})
         return await rest.serve(request)
 
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", 32 << 20), ("grpc.so_reuseport", 0)])

@@ -4,8 +4,9 @@
 A fault is a dictionary, as it comes over the control endpoint:
 
     call    at which call: AppendRows, CreateWriteStream, GetWriteStream, FinalizeWriteStream; tables.get, tables.insert, tables.patch,
-            datasets.get, jobs.insert, jobs.get, jobs.query, upload.start, upload.put, upload.probe, upload.multipart; job.run (a load job's own
-            work); "*" every call
+            datasets.get, jobs.insert, jobs.get, jobs.query, upload.start, upload.put, upload.probe, upload.multipart, upload.last (the piece
+            that makes the job, however it comes); job.run (a load job's own
+            work); "*" every HTTP call
     when    "before" its work (the default: nothing has happened) or "after" it (all has happened, only the answer is missing)
     table   "dataset.table"; left out: any
     method  an HTTP method; left out: any
@@ -72,7 +73,9 @@ class Faults:
     def take(self, call, when="before", table=None, stream=None, method=None):
         """What to do at this call: {} or the `do` of the first fault that fits."""
         for rule in self.rules:
-            if rule["call"] not in (call, "*") or rule["when"] != when or rule["times"] == 0:
+            if rule["call"] != call and not (rule["call"] == "*" and "." in call and call != "job.run"):
+                continue
+            if rule["when"] != when or rule["times"] == 0:
                 continue
             if rule.get("table") not in (None, table) or rule.get("method") not in (None, method):
                 continue

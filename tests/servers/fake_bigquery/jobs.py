@@ -114,6 +114,13 @@ class Jobs:
         target = upload.body.get("configuration", {}).get("load", {}).get("destinationTable", {}) if upload else {}
         return f"{target.get('datasetId')}.{target['tableId']}" if "tableId" in target else None
 
+    @staticmethod
+    def makes_a_job(call, request):
+        """Is it the upload's last piece, or its only one?"""
+        total = request.headers.get("content-range", "*").rpartition("/")[2]
+        last = f"-{int(total) - 1}/" in request.headers["content-range"] if total.isdigit() else False
+        return call == "upload.multipart" or (call == "upload.put" and last)
+
     def start_upload(self, request, match):
         kind = request.query.get("uploadType")
         if kind == "multipart":

@@ -69,11 +69,12 @@ class Rest:
         if match["project"] != self.store.project:
             raise Refused(404, "notFound", f"Not found: Project {match['project']}")
         call, table = self._name(call, request, match)
-        await self.faults.http(call, "before", table, request.method)
+        names = [call, "upload.last"] if self.jobs.makes_a_job(call, request) else [call]
+        for name in names:
+            await self.faults.http(name, "before", table, request.method)
         answer = work(request, match)
-        if hasattr(answer, "__await__"):
-            answer = await answer
-        await self.faults.http(call, "after", table, request.method)
+        for name in names:
+            await self.faults.http(name, "after", table, request.method)
         if isinstance(answer, Answer):
             return answer
         return Answer(code=204) if answer is None else Answer(answer)
