@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole path into BigQuery: exact values by both methods (append, load), schema changes, names, views, the tables without a key.
+
+Both methods must give the same rows, and those of the source. The emulator says what BigQuery's SQL makes of them; the fake has what the
+emulator lacks: BIGNUMERIC beyond 38 digits.
+"""
+import datetime
+
+import pytest
+
+from lib.bigquery_judge import BigQueryWarehouse, mapped_name
+from lib.processes import wait_for
+from test_types import COMMON, KEYS, JSON_TEXTS, MYSQL_JSON
+
+# Load jobs follow each other within seconds, not minutes.
+FAST_LOADS = {"table_jobs": 86400, "project_jobs": 1000000}
+# The emulator keeps BIGNUMERIC as DECIMAL(38, 18).
+_TOO_WIDE_FOR_THE_EMULATOR = ["decimal(65,30)"]
+
+
+@pytest.fixture
+def bigquery_path(make_path, broker, emulator, fake):
+    """bigquery_path(server, "emulator" or "fake", **settings of bigquery)."""
+    def make(server, warehouse, topics_partitions=1, **settings):
+        return make_path(server, broker, BigQueryWarehouse(emulator if warehouse == "emulator" else fake, **FAST_LOADS, **settings), topics__partitions=topics_partitions)
+    return make
+
+
+def _by_method(path):
+    """Tables whose name ends in _load go by load jobs, the others by appends."""
+    return {"bigquery": {"method": {f"{path.database}.*_load": "load", "*.*": "append"}}}
+
+
+def _both_equal(path, name):
+    """name_append and name_load hold the same values, whatever they are."""
+    rows = {}
+    for method in ("append", "load"):
+        found = path.warehouse.raw_history(path, f"{name}_{method}")
+        rows[method] = sorted((row["id"], row["__op"], repr({column: value for column, value in row.items() if not column.startswith("__")})) for row in found)
+    assert rows["append"] == rows["load"]
+
+
+@pytest.mark.parametrize("server,warehouse", [("mysql", "emulator"), ("mariadb", "fake")], indirect=["server"])
+def test_every_type_by_both_methods(bigquery_path, server, warehouse):
+    """Insert, update and delete of every edge value, and a row of nulls, by append and by load: equal to each other and to SELECT at the source."""
+    path = bigquery_path(server, warehouse)
+    columns = {kind: literals for kind, literals in COMMON.items() if warehouse == "fake" or kind not in _TOO_WIDE_FOR_THE_EMULATOR}
+    columns["json"] = MYSQL_JSON if server.flavor == "mysql" else JSON_TEXTS
+    rows = max(len(literals) for literals in columns.values())
+    shape = "(id INT PRIMARY KEY, " + ", ".join(f"c{i} {kind}" for i, kind in enumerate(columns)) + ") ROW_FORMAT=DYNAMIC"
+    path.sql(*[f"CREATE TABLE types_{method} {shape}" for method in ("append", "load")])
+    path.producer()
+    path.worker(**_by_method(path))
+    connection = path.connect()
+    connection.cursor().execute("SET sql_mode = 'NO_ENGINE_SUBSTITUTION'")  # an ENUM's value 0
+    for method in ("append", "load"):
+        with connection.cursor() as cursor:
+            for row in range(rows):
+                cursor.execute(f"INSERT INTO types_{method} VALUES ({row}, {', '.join(literals[row % len(literals)] for literals in columns.values())})")
+            cursor.execute(f"INSERT INTO types_{method} (id) VALUES ({rows})")
+            cursor.execute(f"UPDATE types_{method} SET c0 = 5 WHERE id = 1")
+            cursor.execute(f"DELETE FROM types_{method} WHERE id = 2")
+    path.wait_and_judge(120)
+    _both_equal(path, "types")
+
+
+def test_every_kind_of_key(bigquery_path, mariadb):
+    path = bigquery_path(mariadb, "fake", topics_partitions=2)
+    path.sql(*[f"CREATE TABLE {name} ({columns})" for name, (columns, _) in KEYS.items()])
+    path.producer()
+    path.worker()
+    for name, (_, rows) in KEYS.items():
+        column = "b" if name == "not_in_order" else "v"
+        path.sql(f"INSERT INTO {name} VALUES {', '.join(rows)}", f"UPDATE {name} SET {column} = 9", f"DELETE FROM {name} LIMIT 1")
+    path.wait_and_judge()
+
+
+@pytest.mark.parametrize("method", ["append", "load"])
+def test_columns_come_and_go(bigquery_path, mariadb, method):
+    """New columns are added before the first row that has them; a dropped one stays, empty from then on; the view stands throughout."""
+    path = bigquery_path(mariadb, "emulator", method={"*.*": method})
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(20), b INT)")
+    path.producer()
+    path.worker()
+    path.sql("INSERT INTO t VALUES (1, 'one', 1), (2, 'two', 2)")
+    path.wait_and_judge()
+    path.sql("ALTER TABLE t ADD COLUMN first DATETIME(3) FIRST", "ALTER TABLE t ADD COLUMN late DECIMAL(50,20)",
+             "INSERT INTO t VALUES ('2026-01-02 03:04:05.678', 3, 'three', 3, 1.5)", "UPDATE t SET b = b + 1")
+    path.wait_and_judge()
+    path.sql("ALTER TABLE t DROP COLUMN a", "UPDATE t SET b = b + 1", "DELETE FROM t WHERE id = 1")
+    path.wait_and_judge()
+    path.sql("ALTER TABLE t ADD COLUMN a VARCHAR(40)", "UPDATE t SET a = 'again'")
+    path.wait_and_judge()
+
+
+def test_two_workers_add_columns_at_once(bigquery_path, mariadb):
+    """Several partitions, several workers, the same new column: the ETag lets one patch through, and everybody goes on."""
+    path = bigquery_path(mariadb, "fake", topics_partitions=4)
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY, a INT)")
+    path.producer()
+    for number in range(2):
+        path.worker(f"worker{number}")
+    for column in range(4):
+        path.sql("INSERT INTO t (id, a) VALUES " + ", ".join(f"({column * 100 + i}, {i})" for i in range(40)), f"ALTER TABLE t ADD COLUMN c{column} INT",
+                 f"UPDATE t SET c{column} = id")
+    path.wait_and_judge()
+
+
+@pytest.mark.parametrize("change,value,widened", [("v DECIMAL(12,2)", "1.25", "NUMERIC"), ("v DECIMAL(36,18)", "1.000000000000000001", "BIGNUMERIC")])
+def test_types_that_widen(bigquery_path, mariadb, change, value, widened):
+    """INT64 to NUMERIC and BIGNUMERIC: the column itself widens, nothing is rewritten."""
+    path = bigquery_path(mariadb, "emulator")
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY, v INT)")
+    path.producer()
+    path.worker()
+    path.sql("INSERT INTO t VALUES (1, 1), (2, 2)")
+    path.wait_arrived()
+    path.sql(f"ALTER TABLE t MODIFY {change}", f"INSERT INTO t VALUES (3, {value})", "UPDATE t SET v = v + 1")
+    path.wait_and_judge()
+    schema = path.warehouse.server.client.call("table", path.warehouse.dataset(path), "t_history")["schema"]["fields"]
+    assert {field["name"]: field["type"] for field in schema}["v"] == widened
+
+
+def test_type_that_does_not_widen(bigquery_path, mariadb):
+    """INT to VARCHAR: the new values go to a further column, said loudly; nothing is lost, and the old column keeps the old ones."""
+    path = bigquery_path(mariadb, "emulator")
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY, v INT)")
+    path.producer()
+    worker = path.worker()
+    path.sql("INSERT INTO t VALUES (1, 1), (2, 2)")
+    path.wait_arrived()
+    path.sql("ALTER TABLE t MODIFY v VARCHAR(20)", "INSERT INTO t VALUES (3, 'drei')", "UPDATE t SET v = 'zwei' WHERE id = 2")
+    path.wait_arrived()
+    rows = path.warehouse.raw_history(path, "t")
+    further = next(name for name in rows[0] if name.startswith("v__"))
+    found = sorted((row["id"], row["__op"], row["v"], row[further]) for row in rows)
+    assert found == [(1, "c", 1, None), (2, "c", 2, None), (2, "u", None, "zwei"), (3, "c", None, "drei")]
+    assert further in worker.text()
+
+
+def test_names_that_bigquery_refuses(bigquery_path, mariadb):
+    path = bigquery_path(mariadb, "emulator")
+    path.sql("CREATE TABLE `odd näme` (`a-b` INT, `日` INT, `1st` INT, `a_x0020_b` INT, `_PARTITIONTIME` INT, `_table_x` INT, `__op` INT, PRIMARY KEY (`日`))")
+    path.topic = lambda table: f"{path.prefix}.{path.database}.{mapped_name(table)}"
+    path.producer()
+    path.worker()
+    path.sql("INSERT INTO `odd näme` VALUES (1, 2, 3, 4, 5, 6, 7), (5, 6, 7, 8, 9, 10, 11)", "UPDATE `odd näme` SET `a-b` = 0")
+    path.wait_arrived()
+    view = path.warehouse.select(path, "* FROM `{dataset}." + mapped_name("odd näme") + "`")
+    fields = path.warehouse.server.client.call("table", path.warehouse.dataset(path), mapped_name("odd näme") + "_history")["schema"]["fields"]
+    said = {field["name"]: field.get("description", "") for field in fields}
+    assert len(view) == 2
+    for original in ("a-b", "日", "1st", "a_x0020_b", "_PARTITIONTIME", "_table_x", "__op"):
+        assert any(original in description for name, description in said.items() if not name.startswith("__")), (original, said)
+
+
+@pytest.mark.parametrize("method", ["append", "load"])
+def test_table_without_a_key_has_a_history_only(bigquery_path, mariadb, method):
+    path = bigquery_path(mariadb, "fake", method={"*.*": method})
+    path.sql("CREATE TABLE events (what VARCHAR(40), at_us BIGINT)")
+    path.producer()
+    path.worker()
+    path.sql("INSERT INTO events VALUES ('a', 1), ('a', 1), ('b', 2)", "UPDATE events SET at_us = 3 WHERE what = 'a' LIMIT 1", "DELETE FROM events WHERE what = 'b'")
+    path.wait_and_judge()
+    assert list(path.warehouse.server.get("tables", dataset=path.warehouse.dataset(path))) == [path.warehouse.history(path, "events")]
+
+
+def test_tables_are_made_as_promised(bigquery_path, mariadb):
+    """Partitioned by ingest day, clustered by the primary key, metadata behind the columns; the dataset bears its owner's mark."""
+    path = bigquery_path(mariadb, "emulator")
+    path.sql("CREATE TABLE t (a INT, b VARCHAR(10), v INT, PRIMARY KEY (b, a))")
+    path.producer()
+    path.worker()
+    path.sql("INSERT INTO t VALUES (1, 'x', 1)")
+    path.wait_and_judge()
+    client, dataset = path.warehouse.server.client, path.warehouse.dataset(path)
+    table = client.call("table", dataset, "t_history")
+    assert table["timePartitioning"]["field"] == "__ingest_day" and table["timePartitioning"]["type"] == "DAY"
+    assert table["clustering"]["fields"] == ["b", "a"]
+    # A history's rows are unique by their identity, not by the source's key.
+    assert table["tableConstraints"]["primaryKey"]["columns"] == ["__source", "__txid", "__idx"]
+    assert [field["name"] for field in table["schema"]["fields"]][:3] == ["a", "b", "v"]
+    assert client.call("dataset", dataset)["labels"]["kakehi_owner"] == path.prefix
+    row, = client.query(f"SELECT * FROM `{dataset}.t_history`")
+    assert abs(row["__ingest_day"] - datetime.datetime.now(datetime.timezone.utc).date()) <= datetime.timedelta(days=1)
+
+
+def test_dataset_of_somebody_else_is_refused(bigquery_path, mariadb):
+    path = bigquery_path(mariadb, "fake")
+    dataset = path.warehouse.dataset(path)
+    assert path.warehouse.server.rest("POST", "datasets", {"datasetReference": {"datasetId": dataset}, "labels": {"kakehi_owner": "production"}})[0] == 200
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY)")
+    path.producer()
+    worker = path.worker()
+    path.sql("INSERT INTO t VALUES (1)")
+    wait_for(lambda: "production" in worker.errors(), lambda: f"a loud refusal:\n{worker.text()[-2000:]}")
+    assert path.warehouse.server.get("tables", dataset=dataset) == {}
