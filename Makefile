@@ -8,6 +8,7 @@ SECONDS ?= 120
 SEED    ?= 1
 BROKER  ?= embedded
 DATABASE ?= mariadb
+WAREHOUSE ?= sqlite
 
 out := build/$(VARIANT)
 
@@ -66,8 +67,8 @@ install: all ## install both programs under $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(programs) $(DESTDIR)$(PREFIX)/bin/
 
-demo: ## run the whole path on this machine (BROKER=kafka: a real Kafka; KEEP=1: leave it running)
-	@ops/demo/run $(BROKER) $(KEEP)
+demo: ## run the whole path on this machine (BROKER=kafka: a real Kafka; WAREHOUSE=bigquery-emulator; KEEP=1: leave it running)
+	@ops/demo/run $(BROKER) $(WAREHOUSE) $(KEEP)
 
 .PHONY: demo-programs
 demo-programs: programs $(out)/kakehi-demo-broker
@@ -82,8 +83,8 @@ docs: ## make docs/settings.md of the table of settings
 	@ops/setup/need build && $(MAKE) --no-print-directory build/release/kakehi-producer
 	@mkdir -p docs && build/release/kakehi-producer --help-settings-markdown >docs/settings.md && echo "made: docs/settings.md"
 
-storm: all ## load with kills at random for SECONDS, by SEED, then the oracle (DATABASE=mysql: on MySQL)
-	@tests/servers/need && /usr/bin/python3 -B -m pytest -p no:cacheprovider -q -s tests/storm --seconds=$(SECONDS) --seed=$(SEED) --database=$(DATABASE)
+storm: all ## load with kills at random for SECONDS, by SEED, then the oracle (DATABASE=mysql, WAREHOUSE=bigquery)
+	@tests/servers/need && /usr/bin/python3 -B -m pytest -p no:cacheprovider -q -s tests/storm --seconds=$(SECONDS) --seed=$(SEED) --database=$(DATABASE) --warehouse=$(WAREHOUSE)
 
 model: ## the protocol models
 	@ops/setup/need test && tests/model/run

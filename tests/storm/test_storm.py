@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """The storm: load, and SIGKILL and SIGSTOP/SIGCONT of producers, workers and the broker at random by seed; then the oracle.
 
-    make storm SECONDS=600 SEED=7          (pytest tests/storm --seconds=600 --seed=7 --database=mysql  for the other server)
+    make storm SECONDS=600 SEED=7          (DATABASE=mysql: the other server; WAREHOUSE=bigquery: into the fake, which makes trouble itself)
 
 Two producers (active and standby), three workers, one broker that is killed and started again on its data. Each action is a line. What the seed fixes is
 the sequence of actions and of transactions; which instruction an action hits it can't fix. Afterwards everything goes on running, the last rows
 arrive, and it is asked what lib/oracle.py says. Nothing is retried: a storm that finds something is right.
+
+With BigQuery each worker draws its method (append, load), so a partition changes its way as it changes its owner; the server throttles, swallows
+answers, ends calls and is paused; and in the middle all workers change their assignor. The emulator is too slow for this: it is the fake's ledger
+that is judged, the view by Google's client.
 """
 import random
 import time
 
 from lib import kafka
+from lib.bigquery_judge import BigQueryWarehouse
 from lib.load import Load, make_tables
 from lib.processes import wait_for
 
@@ -20,8 +25,10 @@ _SAY = "storm %5.1f s  %s"
 class Storm:
     """The programs, and what can happen to them."""
 
-    def __init__(self, path, broker, seed):
+    def __init__(self, path, broker, seed, fake=None):
         self.path = path
+        self.fake = fake
+        self.assignors = ["cooperative-sticky", "range"] if seed % 2 else ["range", "cooperative-sticky"]
         self.broker = broker
         self.random = random.Random(seed)
         self.began = time.monotonic()
@@ -31,6 +38,7 @@ class Storm:
         self.stopped = []      # (when it goes on, program)
         self.broker_back = None
         self.actions = 0
+        self.changed = False   # has the assignor been?
 
     def say(self, words):
         print(_SAY % (time.monotonic() - self.began, words), flush=True)
@@ -41,13 +49,49 @@ class Storm:
 
     def _worker(self):
         self.started += 1
-        return self.path.start_worker(f"worker{self.started}", worker__batch__age=self.random.choice(["20ms", "200ms", "1s"]),
-                                      worker__dedupe__window=self.random.choice([0, 100, 20000]))
+        draw = self.random.choice
+        settings = {"worker__batch__age": draw(["20ms", "200ms", "1s"]), "worker__dedupe__window": draw([0, 100, 20000])}
+        if self.fake:
+            settings.update({"worker__kafka__partition.assignment.strategy": self.assignors[0], "bigquery__method": {"*.*": draw(["append", "append", "load"])},
+                             "bigquery__answer_timeout": draw(["1s", "5s"]), "bigquery__calls": draw([2, 100]), "bigquery__request": draw(["64KiB", "9000000"])})
+        return self.path.start_worker(f"worker{self.started}", **settings)
+
+    def change_assignor(self):
+        """A group has one assignor, so it changes for all workers at once."""
+        self.assignors.reverse()
+        self.say(f"all workers are killed and come again with the assignor {self.assignors[0]}")
+        for index, worker in enumerate(self.workers):
+            worker.kill()
+            self._again(self.workers, index)
 
     def act(self):
         """One thing happens."""
         self.actions += 1
-        self.random.choices([self._kill, self._pause, self._terminate, self._kill_broker, self._pause_broker], [6, 6, 2, 2, 2])[0]()
+        actions, weights = [self._kill, self._pause, self._terminate, self._kill_broker, self._pause_broker], [6, 6, 2, 2, 2]
+        if self.fake:
+            actions, weights = actions + [self._trouble, self._pause_fake], weights + [8, 2]
+        self.random.choices(actions, weights)[0]()
+
+    def _trouble(self):
+        """Something that the service does on its own."""
+        troubles = [("AppendRows", {"swallow": True}, "after"), ("AppendRows", {"cut": True}, "after"), ("AppendRows", {"status": "UNAVAILABLE"}, "before"),
+                    ("AppendRows", {"error": "RESOURCE_EXHAUSTED"}, "before"), ("CreateWriteStream", {"cut": True}, "after"), ("FinalizeWriteStream", {"cut": True}, "after"),
+                    ("upload.last", {"http": 503}, "after"), ("upload.put", {"short_range": 100}, "chunk"), ("job.run", {"job_error": "backendError"}, "before"),
+                    ("jobs.get", {"cut": True}, "before"), ("*", {"http": 429, "reason": "rateLimitExceeded"}, "before")]
+        call, do, when = self.random.choice(troubles)
+        times = self.random.choice([1, 5])
+        if self.fake.process.stopped:
+            return
+        self.say(f"BigQuery: {call} {when} {do}, {times} times")
+        self.fake.fault(call, do, when=when, times=times)
+        if self.random.random() < 0.2:
+            self.fake.post("end-calls", status=self.random.choice(["ABORTED", "UNAVAILABLE"]))
+
+    def _pause_fake(self):
+        seconds = self.random.choice([0.5, 3])
+        self.say(f"SIGSTOP BigQuery for {seconds} s")
+        self.fake.process.stop()
+        self.stopped.append((time.monotonic() + seconds, self.fake.process))
 
     def _any(self):
         group = self.random.choice([self.producers, self.workers])
@@ -110,6 +154,9 @@ class Storm:
                     self._again(group, index)
 
     def calm(self):
+        if self.fake:
+            self.fake.process.resume()
+            self.fake.heal()
         self.stopped = [(0, program) for _, program in self.stopped]
         self.tick()
         self.broker.wait()
@@ -118,11 +165,13 @@ class Storm:
 def test_storm(request, make_path, session_folder):
     seconds, seed, flavor = (request.config.getoption(name) for name in ("--seconds", "--seed", "--database"))
     server = request.getfixturevalue(flavor)
+    fake = request.getfixturevalue("fake") if request.config.getoption("--warehouse") == "bigquery" else None
     broker = kafka.Broker(session_folder / "kafka-storm").start()
-    path = make_path(server, broker, topics__partitions=3)
+    warehouse = fake and BigQueryWarehouse(fake, retry="10s", table_jobs=86400, project_jobs=1000000)
+    path = make_path(server, broker, warehouse, topics__partitions=2 if fake else 3)
     make_tables(path)
-    again = f"repeat it with: make storm SECONDS={seconds} SEED={seed}" + (f" (--database={flavor})" if flavor != "mariadb" else "")
-    storm = Storm(path, broker, seed)
+    again = f"repeat it with: make storm SECONDS={seconds} SEED={seed}" + (f" DATABASE={flavor}" if flavor != "mariadb" else "") + (" WAREHOUSE=bigquery" if fake else "")
+    storm = Storm(path, broker, seed, fake)
     wait_for(lambda: any(program.logged("streaming") for program in storm.producers), "a first producer to stream", 90)
     load = Load(path, seed, rate=120, ddl=True).start()
     try:
@@ -131,6 +180,9 @@ def test_storm(request, make_path, session_folder):
         def over():
             nonlocal next_action
             storm.tick()
+            if fake and time.monotonic() - storm.began > seconds / 2 and not storm.changed:
+                storm.changed = True
+                storm.change_assignor()
             if time.monotonic() >= next_action:
                 storm.act()
                 next_action = time.monotonic() + storm.random.uniform(0.2, 5)
