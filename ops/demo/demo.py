@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """make demo: the whole path on one machine, with kills, and a comparison of everything at the end.
 
-MariaDB -> kakehi-producer -> a broker -> two kakehi-workers -> one SQLite file, all in a temporary folder on free ports. A small shop
+MariaDB -> kakehi-producer -> a broker -> two kakehi-workers -> one SQLite file, or BigQuery's emulator, all in a temporary folder on free ports. A small shop
 works on the database; in the middle a column is added, a worker is killed with SIGKILL, and on a real Kafka the producer too. At the
 end the latest view is compared with the source row by row, and the history with the shop's own ledger. Exit 0: all is equal.
 
@@ -12,22 +12,20 @@ import os
 import pathlib
 import shutil
 import signal
-import sqlite3
 import sys
 import tempfile
 import time
 
 import shop
-import warehouse
+from bigquery import BigQuery
 from children import Failed, Program, wait_for
 from screen import Screen, table
 from servers import EmbeddedBroker, Kafka, MariaDB, write_settings
+from warehouse import Comparison, SqliteFile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "release"
 SEED = 20261121
-TRANSACTIONS_PER_S = 120
-PARTITIONS = 4
 DRAIN_S = 90
 # Seconds after the shop opens.
 NEW_COLUMN_S, KILL_WORKER_S, CLOSE_EMBEDDED_S = 8, 15, 32
@@ -35,10 +33,11 @@ KILL_PRODUCER_S, CLOSE_KAFKA_S = 24, 42
 
 
 class Demo:
-    def __init__(self, folder, kafka):
-        self.folder, self.kafka = folder, kafka
+    def __init__(self, folder, kafka, bigquery):
+        """kafka, bigquery: where they are installed; None: the embedded broker, SQLite."""
+        self.folder, self.kafka, self.bigquery = folder, kafka, bigquery
         self.screen = Screen()
-        self.sqlite = folder / "shop.db"
+        self.warehouse = None
         self.children, self.producers, self.workers = [], [], []
         self.shop = None
         self.awaited = []  # (time of the kill, condition, what to say once it holds)
@@ -53,21 +52,25 @@ class Demo:
         self.server = self.keep_child(MariaDB(self.folder))
         shop.set_up(self.server.connect())
         self.reader = self.server.connect()
+        if self.bigquery:
+            self.screen.news("starting BigQuery's emulator")
+        self.warehouse = BigQuery(self.folder, self.bigquery) if self.bigquery else SqliteFile(self.folder)
+        self.children += self.warehouse.children
         if self.kafka:
             self.screen.news("starting Apache Kafka")
             self.broker = self.keep_child(Kafka(self.folder, self.kafka))
         else:
             tables = [f"{shop.DATABASE}.{name}" for name in shop.TABLES]
-            self.broker = self.keep_child(EmbeddedBroker(self.folder, BUILD / "kakehi-demo-broker", tables, PARTITIONS))
+            self.broker = self.keep_child(EmbeddedBroker(self.folder, BUILD / "kakehi-demo-broker", tables, self.warehouse.partitions))
         self.settings = self.folder / "kakehi.yaml"
-        write_settings(self.settings, self.server, self.broker, self.sqlite)
-        self.screen.say(f"\nMariaDB {self.server.version} -> kakehi-producer -> {self.broker.title} -> 2 kakehi-workers -> SQLite\n"
+        write_settings(self.settings, self.server, self.broker, self.warehouse)
+        self.screen.say(f"\nMariaDB {self.server.version} -> kakehi-producer -> {self.broker.title} -> 2 kakehi-workers -> {self.warehouse.title}\n"
                         f"in {self.folder}")
         if not self.kafka:
             self.screen.say("The embedded broker only pretends transactions, so only a worker is killed here.\n"
                             "`make demo BROKER=kafka` runs on Apache Kafka with real ones, and kills the producer too.")
         self.screen.say("\nread: row changes that the producer has read; appended: rows in the history; freshness: from the commit\n"
-                        "(MariaDB's log tells it in whole seconds) until the row was in the file.")
+                        "(MariaDB's log tells it in whole seconds) until the row was in the warehouse.")
         self.screen.say("\nThe settings file of both programs:\n")
         self.screen.say("".join("    " + line for line in self.settings.read_text().splitlines(True)))
         self.start_programs()
@@ -111,9 +114,13 @@ class Demo:
             cursor.execute(f"SELECT COUNT(*) FROM {full}")
             source = cursor.fetchone()[0]
         return (name, source, sum(producer.table(full).get("read", 0) for producer in self.producers),
-                warehouse.count(self.sqlite, f"{name}_history"),
+                self.counts().get(f"{name}_history", 0),
                 sum(worker.table(full).get("deduplicated", 0) for worker in self.workers),
-                warehouse.count(self.sqlite, name), self.freshness_ms(full))
+                self.counts().get(name, 0), self.freshness_ms(full))
+
+    def counts(self):
+        """Rows of all histories and latest views."""
+        return self.warehouse.counts([f"{name}{end}" for name in shop.TABLES for end in ("", "_history")])
 
     def state(self, program):
         if not program.running():
@@ -137,12 +144,12 @@ class Demo:
 
     def first_rows(self):
         """Kafka's topics come with the first rows, and the workers find them within seconds: then the shop can open."""
-        self.shop = shop.Shop(self.server.connect(), SEED, TRANSACTIONS_PER_S)
+        self.shop = shop.Shop(self.server.connect(), SEED, self.warehouse.transactions_per_s)
         self.shop.first_rows()
 
         def through():
             self.refresh()
-            return self.assigned() == PARTITIONS * len(shop.TABLES) and self.histories_are_full()
+            return self.assigned() == self.warehouse.partitions * len(shop.TABLES) and self.histories_are_full()
         wait_for(through, "the first rows", 60)
         self.screen.news("the first rows are through, both workers have their partitions")
 
@@ -155,7 +162,7 @@ class Demo:
         victim.kill()
         self.screen.news(f"kill -9 worker 2 (process {victim.pid}); worker 3 is started in its place")
         self.program("worker 3", "kakehi-worker", self.workers)
-        self.tell_when(lambda: self.assigned() == PARTITIONS * len(shop.TABLES), "all partitions are worked on again")
+        self.tell_when(lambda: self.assigned() == self.warehouse.partitions * len(shop.TABLES), "all partitions are worked on again")
 
     def kill_producer(self):
         victim = self.producers[0]
@@ -192,7 +199,8 @@ class Demo:
 
     def histories_are_full(self):
         """They hold what was committed, or more."""
-        return all(warehouse.count(self.sqlite, f"{name}_history") >= self.shop.committed[name] for name in shop.TABLES)
+        counts = self.counts()
+        return all(counts.get(f"{name}_history", 0) >= self.shop.committed[name] for name in shop.TABLES)
 
     def drain(self):
         def through():
@@ -209,7 +217,7 @@ class Demo:
 
     # -- the verdict ----------------------------------------------------------------------------------------------------------------
     def verdict(self):
-        compared = [warehouse.Comparison(self.sqlite, self.reader, name, self.shop.committed[name]) for name in shop.TABLES]
+        compared = [Comparison(self.warehouse, self.reader, name, self.shop.committed[name]) for name in shop.TABLES]
         self.screen.finish()
         self.screen.say()
         heads = (("source", "rows"), ("latest", "rows"), ("", "equal"), ("changes", "committed"), ("history", "rows"), ("distinct", "identities"))
@@ -230,15 +238,15 @@ class Demo:
         """With KEEP: everything still runs."""
         say = self.screen.say
         say("\nIt keeps running. Look around, in another terminal:\n")
-        say("    # change something: it is in SQLite about a second later")
+        say(f"    # change something: it is in {self.warehouse.title} about a second later")
         say(f"    mariadb -S {self.server.socket} -u root shop")
-        say(f"    sqlite3 {self.sqlite} 'SELECT * FROM orders ORDER BY id DESC LIMIT 5'")
-        say(f"    sqlite3 {self.sqlite} \"{HISTORY_QUERY}\"")
+        for line in self.warehouse.how_to_look():
+            say(f"    {line}")
         for program in self.producers + self.workers:
             if program.running():
                 say(f"    curl http://{program.address}/metrics     # {program.name}; /status is JSON")
         say(f"    tail -f {self.folder}/*.log")
-        say("\nCtrl-C stops everything; the folder with the SQLite file and the logs is kept.")
+        say("\nCtrl-C stops everything; the folder with everything in it is kept.")
 
     def play(self):
         try:
@@ -255,22 +263,14 @@ class Demo:
             child.stop()
 
 
-HISTORY_QUERY = "SELECT __op, __ts, status, total FROM orders_history WHERE id = 7 ORDER BY __seq, __idx"
-
-
 def leave_file(demo):
     """The SQLite file outlives the demo, in build/, as one file."""
-    target = ROOT / "build" / "demo" / "shop.db"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)
-    source, copy = sqlite3.connect(demo.sqlite), sqlite3.connect(target)
-    source.backup(copy)
-    source.close()
-    copy.close()
-    shown = target.relative_to(ROOT)
-    print("\nLook around:\n")
-    print(f"    sqlite3 {shown} 'SELECT * FROM orders ORDER BY id DESC LIMIT 5'")
-    print(f"    sqlite3 {shown} \"{HISTORY_QUERY}\"")
+    target = demo.warehouse.leave(ROOT / "build" / "demo")
+    if target:
+        shown = target.relative_to(ROOT)
+        print("\nLook around:\n")
+        print(f"    sqlite3 {shown} 'SELECT * FROM orders ORDER BY id DESC LIMIT 5'")
+        print(f"    sqlite3 {shown} \"{demo.warehouse.HISTORY}\"")
     print("\n`make demo KEEP=1` leaves everything running: change rows yourself, see /metrics and /status.")
 
 
@@ -298,11 +298,12 @@ def run(demo, keep):
 def main():
     arguments = argparse.ArgumentParser(prog="demo")
     arguments.add_argument("--kafka", type=pathlib.Path, metavar="DIR", help="Apache Kafka as tests/servers/get-kafka left it")
+    arguments.add_argument("--bigquery", type=pathlib.Path, metavar="DIR", help="the BigQuery emulator as tests/servers/get-bigquery left it")
     arguments.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
     given = arguments.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupted)
-    demo = Demo(pathlib.Path(tempfile.mkdtemp(prefix="kakehi-demo-")), given.kafka)
+    demo = Demo(pathlib.Path(tempfile.mkdtemp(prefix="kakehi-demo-")), given.kafka, given.bigquery)
     equal = None
     try:
         equal = run(demo, given.keep)
@@ -314,7 +315,7 @@ def main():
         if equal and not given.keep:
             leave_file(demo)
         if equal is False or given.keep:
-            print(f"\nkept: {demo.folder} (settings, logs, the SQLite file)")
+            print(f"\nkept: {demo.folder} (settings, logs, data)")
         else:
             shutil.rmtree(demo.folder, ignore_errors=True)
     return 0 if equal else 1

@@ -108,9 +108,7 @@ source:
   password: ${{KAKEHI_PASSWORD}}
   tls: off                                # a private server on this machine
   tables: [shop.*]
-sqlite:
-  file: {sqlite}
-
+{warehouse}
 # Several on one machine: any free port for /metrics and /status; it is logged.
 producer: {{listen: "127.0.0.1:0"}}
 worker: {{listen: "127.0.0.1:0"}}
@@ -119,7 +117,7 @@ worker: {{listen: "127.0.0.1:0"}}
 KAFKA_SETTINGS = """\
 
 # Two workers share each table. A process that was killed is noticed after six seconds.
-topics: {partitions: 4}
+topics: {partitions: %d}
 """
 
 EMBEDDED_SETTINGS = """\
@@ -141,9 +139,9 @@ EMBEDDED_PROPERTIES = """\
 """
 
 
-def write_settings(path, server, broker, sqlite):
+def write_settings(path, server, broker, warehouse):
     embedded = isinstance(broker, EmbeddedBroker)
-    text = FIRST_SETTINGS.format(broker=broker.address, port=server.port, sqlite=sqlite)
+    text = FIRST_SETTINGS.format(broker=broker.address, port=server.port, warehouse=warehouse.settings())
     properties = EMBEDDED_PROPERTIES if embedded else KAFKA_PROPERTIES
-    text = text.replace("source:\n", properties + "source:\n", 1) + (EMBEDDED_SETTINGS if embedded else KAFKA_SETTINGS)
+    text = text.replace("source:\n", properties + "source:\n", 1) + (EMBEDDED_SETTINGS if embedded else KAFKA_SETTINGS % warehouse.partitions)
     path.write_text(text)

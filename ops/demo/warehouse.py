@@ -1,29 +1,65 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The SQLite file as a reader sees it, and the comparison with the source."""
+"""The warehouse as a reader sees it, and the comparison with the source. This one is the SQLite file; bigquery.py has the emulator."""
 import sqlite3
 
 import shop
 
 
-def read(file, sql):
-    """All rows, or None while the file or the table is not there yet."""
-    try:
-        connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=5)
-    except sqlite3.OperationalError:
-        return None
-    try:
-        return connection.execute(sql).fetchall()
-    except sqlite3.OperationalError as error:
-        if "no such table" in str(error) or "unable to open" in str(error):
+class SqliteFile:
+    title = "SQLite"
+    partitions = 4          # a table
+    transactions_per_s = 120
+
+    def __init__(self, folder):
+        self.file = folder / "shop.db"
+        self.children = []
+
+    def settings(self):
+        return f"sqlite:\n  file: {self.file}\n"
+
+    def read(self, sql):
+        """All rows, or None while the file or the table is not there yet."""
+        try:
+            connection = sqlite3.connect(f"file:{self.file}?mode=ro", uri=True, timeout=5)
+        except sqlite3.OperationalError:
             return None
-        raise
-    finally:
-        connection.close()
+        try:
+            return connection.execute(sql).fetchall()
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error) or "unable to open" in str(error):
+                return None
+            raise
+        finally:
+            connection.close()
 
+    def count(self, table):
+        rows = self.read(f"SELECT COUNT(*) FROM {table}")
+        return rows[0][0] if rows else 0
 
-def count(file, table):
-    rows = read(file, f"SELECT COUNT(*) FROM {table}")
-    return rows[0][0] if rows else 0
+    def counts(self, tables):
+        return {table: self.count(table) for table in tables}
+
+    def identities(self, table):
+        return self.count(f"(SELECT DISTINCT __source, __txid, __idx FROM {table}_history)")
+
+    def latest(self, table, columns):
+        return self.read(f"SELECT {', '.join(columns)} FROM {table}")
+
+    HISTORY = "SELECT __op, __ts, status, total FROM orders_history WHERE id = 7 ORDER BY __seq, __idx"
+
+    def how_to_look(self):
+        return [f"sqlite3 {self.file} 'SELECT * FROM orders ORDER BY id DESC LIMIT 5'", f"sqlite3 {self.file} \"{self.HISTORY}\""]
+
+    def leave(self, folder):
+        """One file, in `folder`; the lines that show it."""
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / "shop.db"
+        target.unlink(missing_ok=True)
+        source, copy = sqlite3.connect(self.file), sqlite3.connect(target)
+        source.backup(copy)
+        source.close()
+        copy.close()
+        return target
 
 
 def as_text(value):
@@ -53,13 +89,13 @@ def keyed(table, columns, rows):
 class Comparison:
     """Of one table: the latest view with the source, the history with the ledger of commits."""
 
-    def __init__(self, file, connection, table, committed):
+    def __init__(self, warehouse, connection, table, committed):
         columns, self.source = source_rows(connection, table)
-        latest = read(file, f"SELECT {', '.join(columns)} FROM {table}")
+        latest = warehouse.latest(table, columns)
         self.table, self.committed, self.latest_count = table, committed, len(latest)
         self.latest = keyed(table, columns, latest)
-        self.history = count(file, f"{table}_history")
-        self.identities = count(file, f"(SELECT DISTINCT __source, __txid, __idx FROM {table}_history)")
+        self.history = warehouse.count(f"{table}_history")
+        self.identities = warehouse.identities(table)
 
     def differences(self):
         """Sentences; none if all is equal."""
