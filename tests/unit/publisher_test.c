@@ -288,9 +288,7 @@ static void test_publisher__takes_no_message_for_delivered_that_the_broker_may_n
     cut(world, 1);
     await(world, "failed");
     assert_int_equal(world->err.class, ERR_RETRY);
-    assert_non_null(strstr(world->err.text, "may not have it"));
-    fence(world);
-    take_all_parcels(world);
+    assert_non_null(strstr(world->err.text, "may not have it")); /* whichever of the two it was: row or position */
 }
 
 static void test_publisher__carries_out_nothing_that_was_given_after_a_failure(void **state)
