@@ -85,7 +85,8 @@ def test_a_history_that_is_dropped_stops_its_table_and_is_not_made_again(path):
     worker = _start(path)
     path.rest.call("DELETE", f"/datasets/{path.database}/tables/t_history")
     path.sql("INSERT INTO t VALUES (4, 'four', 4)")
-    worker.wait_logged("othing is made in its place", 60)
+    worker.wait_logged("stopped", 60)
+    assert "Nothing is made in its place" in worker.text()
     assert path.rest.table(path.database, "t_history") is None
 
 
