@@ -65,7 +65,8 @@ def test_every_type_by_both_methods(bigquery_path, server, warehouse):
 
 
 def test_every_kind_of_key(bigquery_path, mariadb):
-    path = bigquery_path(mariadb, "fake", topics_partitions=2)
+    """Clustering, the view and its order by each kind of key."""
+    path = bigquery_path(mariadb, "fake")
     path.sql(*[f"CREATE TABLE {name} ({columns})" for name, (columns, _) in KEYS.items()])
     path.producer()
     path.worker()
@@ -75,10 +76,10 @@ def test_every_kind_of_key(bigquery_path, mariadb):
     path.wait_and_judge()
 
 
-@pytest.mark.parametrize("method", ["append", "load"])
-def test_columns_come_and_go(bigquery_path, mariadb, method):
+@pytest.mark.parametrize("method,warehouse", [("append", "emulator"), ("load", "fake")])
+def test_columns_come_and_go(bigquery_path, mariadb, method, warehouse):
     """New columns are added before the first row that has them; a dropped one stays, empty from then on; the view stands throughout."""
-    path = bigquery_path(mariadb, "emulator", method={"*.*": method})
+    path = bigquery_path(mariadb, warehouse, method={"*.*": method})
     path.sql("CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(20), b INT)")
     path.producer()
     path.worker()
@@ -140,17 +141,15 @@ def test_type_that_does_not_widen(bigquery_path, mariadb):
 
 def test_names_that_bigquery_refuses(bigquery_path, mariadb):
     path = bigquery_path(mariadb, "emulator")
-    path.sql("CREATE TABLE `odd näme` (`a-b` INT, `日` INT, `1st` INT, `a_x0020_b` INT, `_PARTITIONTIME` INT, `_table_x` INT, `__op` INT, PRIMARY KEY (`日`))")
+    path.sql("CREATE TABLE `odd näme` (`a-b` INT, `日` INT, `1st` INT, `a_x0020_b` INT, `_PARTITIONTIME` INT, `_table_x` INT, PRIMARY KEY (`日`))")
     path.topic = lambda table: f"{path.prefix}.{path.database}.{mapped_name(table)}"
     path.producer()
     path.worker()
-    path.sql("INSERT INTO `odd näme` VALUES (1, 2, 3, 4, 5, 6, 7), (5, 6, 7, 8, 9, 10, 11)", "UPDATE `odd näme` SET `a-b` = 0")
-    path.wait_arrived()
-    view = path.warehouse.select(path, "* FROM `{dataset}." + mapped_name("odd näme") + "`")
+    path.sql("INSERT INTO `odd näme` VALUES (1, 2, 3, 4, 5, 6), (5, 6, 7, 8, 9, 10)", "UPDATE `odd näme` SET `a-b` = 0")
+    path.wait_and_judge()
     fields = path.warehouse.server.client.call("table", path.warehouse.dataset(path), mapped_name("odd näme") + "_history")["schema"]["fields"]
     said = {field["name"]: field.get("description", "") for field in fields}
-    assert len(view) == 2
-    for original in ("a-b", "日", "1st", "a_x0020_b", "_PARTITIONTIME", "_table_x", "__op"):
+    for original in ("a-b", "日", "1st", "a_x0020_b", "_PARTITIONTIME", "_table_x"):
         assert any(original in description for name, description in said.items() if not name.startswith("__")), (original, said)
 
 

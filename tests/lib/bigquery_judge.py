@@ -9,6 +9,7 @@ import re
 
 from lib.bigquery import ClientError
 from lib.oracle import Row
+from lib.processes import wait_for
 
 _ESCAPE = re.compile(r"_x([0-9A-F]{4})_")
 
@@ -92,8 +93,19 @@ class BigQueryWarehouse:
         return rows
 
     def view_rows(self, path, table, source):
-        view = f"{self.dataset(path)}.{mapped_name(table)}"
-        return [self._columns(row, source) for row in self.server.client.query(f"SELECT * FROM `{view}`")]
+        """Of the view as it is once it has the source's columns: rows don't wait for it, so it may come a moment behind them."""
+        view, rows = f"{self.dataset(path)}.{mapped_name(table)}", []
+
+        def there():
+            try:
+                rows[:] = [self._columns(row, source) for row in self.server.client.query(f"SELECT * FROM `{view}`")]
+            except ClientError as error:
+                if "NotFound" not in str(error):
+                    raise
+                return False
+            return not rows or set(source.names) <= set(rows[0])
+        wait_for(there, lambda: f"the view {view} with the columns {source.names}: {rows[:1]}", 30, 0.3)
+        return rows
 
     @staticmethod
     def _columns(row, source):
