@@ -23,6 +23,18 @@ def pytest_addoption(parser):
     parser.addoption("--database", default="mariadb", choices=["mariadb", "mysql"], help="storm: the source's server")
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "thorough: long, and beside a shorter test of the same rule; runs with THOROUGH=1 only")
+
+
+def pytest_collection_modifyitems(config, items):
+    """What is left out is counted as deselected, in the session's own summary."""
+    thorough = [item for item in items if item.get_closest_marker("thorough")]
+    if thorough and os.environ.get("THOROUGH") != "1":
+        items[:] = [item for item in items if item not in thorough]
+        config.hook.pytest_deselected(items=thorough)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     """Remembers how the test ended, so that a fixture can show the programs' logs of a failed test only."""

@@ -62,6 +62,7 @@ def _end(path):
     path.wait_and_judge(90)
 
 
+@pytest.mark.thorough
 def test_C1_killed_at_each_step(loaded):
     """kill -9 while a call stands there, sent or carried out; the held call is let go only when the next owner is at work."""
     worker = loaded.worker("worker0")
@@ -164,7 +165,7 @@ def test_C3_answer_lost_while_more_rows_wait(loaded):
 def test_C4_rolling_restart_with_another_window_and_batch(loaded):
     """Nothing that depends on configuration is needed for recovery."""
     worker = loaded.worker("worker0")
-    for turn, settings in enumerate([{"worker__dedupe__window": 0}, {"worker__dedupe__window": 5, "worker__batch__rows": 1}, {"bigquery__request": "64KiB"},
+    for turn, settings in enumerate([{"worker__dedupe__window": 0}, {"worker__dedupe__window": 5, "worker__batch__rows": 1}, {"bigquery__request": "64KiB", "worker__batch__bytes": "256KiB"},
                                      {"worker__dedupe__memory": "64KiB", "bigquery__calls": 1}], 1):
         _more(loaded)
         following = loaded.worker(f"worker{turn}", **settings)

@@ -110,6 +110,7 @@ def test_D2_paused_before_its_job_is_made(loading, when, zombie):
     assert [job["statistics"]["load"]["outputRows"] for job in _jobs(path)][0] == "100"
 
 
+@pytest.mark.thorough
 def test_D2_paused_before_the_last_piece_of_a_large_file(loading):
     """The upload has no end yet, and its intent is committed: another worker builds the whole file again under the id; then the last piece goes."""
     path = loading(1, freshness="4s")
@@ -145,6 +146,7 @@ def test_D2_two_owners_send_the_same_intent_at_once(loading):
     assert len(_jobs(path)) == len({job["jobReference"]["jobId"] for job in _jobs(path)})
 
 
+@pytest.mark.thorough
 def test_D2_killed_at_each_step(loaded):
     """kill -9 with a file under way; with the intent committed and its last piece held; with the job made, running, done and unheard of."""
     worker = loaded.worker("worker0")

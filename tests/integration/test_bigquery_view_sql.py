@@ -13,6 +13,9 @@ from lib.histories import History, Rest, RestError, Source, TODAY, state, text
 _numbers = itertools.count(1)
 
 
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.thorough) for seed in (1, 2, 3))]
+
+
 def _day(back):
     return TODAY - datetime.timedelta(days=back)
 
@@ -32,7 +35,7 @@ def _many(seed, days=8, each=25):
     return [source.change(_day(days - number)) for number in range(days) for _ in range(each)]
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_plain_view_shows_what_a_replay_shows(history, seed):
     history.add(_many(seed))
     assert history.view() == state(history.changes)
@@ -48,7 +51,7 @@ def test_deleted_and_truncated_rows_can_be_shown(history):
     assert history.view("base_deletes", _day(0)) == history.view("plain_deletes")
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_as_of_shows_the_state_at_any_time(history, seed):
     source = Source(seed)
     history.add([source.change(_day(1), op) for op in random.Random(seed).choices("cudt", (30, 40, 20, 2), k=120)])
@@ -58,7 +61,7 @@ def test_as_of_shows_the_state_at_any_time(history, seed):
         assert {(region, int(number)): tuple(values) for region, number, *values in rows} == state(history.changes, at), at
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_base_and_tail_shows_the_same_wherever_they_meet(history, seed):
     history.add(_many(seed))
     history.merge(_day(100))
@@ -66,7 +69,7 @@ def test_base_and_tail_shows_the_same_wherever_they_meet(history, seed):
         assert history.view("base", _day(back)) == state(history.changes), back
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_ft_f1_two_refreshers_in_any_order(history, seed):
     """Each reads the watermark, merges from it, and only then moves it; one may stop between for days. The view is right after every single step."""
     rng, source, held = random.Random(100 + seed), Source(seed), []
