@@ -165,6 +165,11 @@ bool load_trouble(const struct load *load, char *text, size_t size)
     return false;
 }
 
+bool load_waits_for(const struct load *load, char *text, size_t size)
+{
+    return load_trouble(load, text, size);
+}
+
 json_t *load_status(const struct load *load)
 {
     (void)load;
