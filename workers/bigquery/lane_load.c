@@ -12,7 +12,6 @@
  *
  * An intent that recovery finds with no job (D2): its range is built again, up to the cut. Where that can't be, load_give_up.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -230,8 +229,8 @@ void lane_recover_load(struct lane *lane)
         lane_answer(lane, &err, "a job of somebody else");
         return;
     }
-    (void)snprintf(intent.job.id, sizeof intent.job.id, "%s", found->job);
-    (void)snprintf(intent.job.location, sizeof intent.job.location, "%s", found->location);
+    memcpy(intent.job.id, found->job, strlen(found->job) + 1);
+    memcpy(intent.job.location, found->location, strlen(found->location) + 1);
     open_load(lane);
     sm_move(&lane->sm, INTENT, "the commit names a load job");
     load_recover(lane->load, &intent, on_intent, lane);
