@@ -24,7 +24,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "thorough: long, and beside a shorter test of the same rule; runs with THOROUGH=1 only")
+    config.addinivalue_line("markers", "thorough: long, or one of several of its rule; runs with THOROUGH=1 only")
 
 
 def pytest_collection_modifyitems(config, items):

@@ -102,6 +102,7 @@ def test_C1_killed_between_plan_and_send(appending, session_folder):
     broker.close()
 
 
+@pytest.mark.thorough
 def test_C1_killed_before_the_next_commit(loaded):
     """The answer was there; the commit that would have said so was not. At moments that the fake's count gives."""
     worker = loaded.worker("worker0")
@@ -113,6 +114,7 @@ def test_C1_killed_before_the_next_commit(loaded):
     _end(loaded)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_C2_answer_held_until_the_partition_moved(loaded, strategy):
     """The answer comes when another worker owns the partition, and the old one has joined again: it must say nothing to Kafka."""
@@ -162,6 +164,7 @@ def test_C3_answer_lost_while_more_rows_wait(loaded):
     _end(loaded)
 
 
+@pytest.mark.thorough
 def test_C4_rolling_restart_with_another_window_and_batch(loaded):
     """Nothing that depends on configuration is needed for recovery."""
     worker = loaded.worker("worker0")
@@ -285,6 +288,7 @@ def test_C7_the_table_is_asked(appending, trick, written):
     path.wait_and_judge()
 
 
+@pytest.mark.thorough
 def test_C7_streams_expire_while_idle(appending):
     """Four days without traffic: an empty plan, so nothing is open."""
     path = appending(partitions=1, call_idle="1s")
@@ -344,6 +348,7 @@ def test_C8_dead_letter_then_crash_then_mended(appending):
 # ---- what the service does on its own
 
 
+@pytest.mark.thorough
 def test_refused_for_now(loaded):
     """Storms of refusals, then quiet: the same bytes again after a back-off."""
     loaded.worker()
@@ -355,6 +360,7 @@ def test_refused_for_now(loaded):
     _end(loaded)
 
 
+@pytest.mark.thorough
 def test_storm_of_429_and_5xx_in_rest(loaded):
     """REST answers 429, 403 with quota reasons, 500, 503, and cut connections, while tables are made and columns added."""
     troubles = [{"http": 429, "reason": "rateLimitExceeded"}, {"http": 403, "reason": "quotaExceeded"}, {"http": 503}, {"http": 500}, {"cut": True}]
@@ -369,6 +375,7 @@ def test_storm_of_429_and_5xx_in_rest(loaded):
     _end(loaded)
 
 
+@pytest.mark.thorough
 def test_calls_are_ended_by_the_server(loaded):
     """After ten minutes of silence, at GOAWAY, at a restart of the service: the call ends, the stream lives."""
     loaded.worker()
@@ -391,6 +398,7 @@ def test_idle_close_by_the_server(appending):
     path.judge()
 
 
+@pytest.mark.thorough
 def test_streams_gone_under_load(loaded):
     """Streams vanish while requests are under way: NOT_FOUND is a surprise, and the table says what is in."""
     loaded.worker()

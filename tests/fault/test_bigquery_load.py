@@ -128,6 +128,7 @@ def test_D2_paused_before_the_last_piece_of_a_large_file(loading):
     path.wait_and_judge(90)
 
 
+@pytest.mark.thorough
 def test_D2_two_owners_send_the_same_intent_at_once(loading):
     """Both last pieces stand at the door, the zombie's and the new owner's, and go in together: one of them is answered 409."""
     path = loading(partitions=1)
@@ -211,6 +212,7 @@ def test_D5_method_changes_back_and_forth(loaded):
     _end(loaded)
 
 
+@pytest.mark.thorough
 def test_D5_backlog_goes_by_load_jobs(loading):
     """auto: seconds by append; a backlog by load jobs; then by append again. Each row once, whichever way it went."""
     path = loading(1, method={"*.*": "auto"}, backlog=2000)
@@ -233,6 +235,7 @@ def test_D5_backlog_goes_by_load_jobs(loading):
 # ---- what the service does on its own
 
 
+@pytest.mark.thorough
 def test_answer_lost_after_the_job_was_made(loaded):
     """5xx and cut connections where jobs.insert has made the job: the same id is asked for, not made anew."""
     for do in ({"http": 503}, {"http": 500}, {"cut": True}):
@@ -242,6 +245,7 @@ def test_answer_lost_after_the_job_was_made(loaded):
     _end(loaded)
 
 
+@pytest.mark.thorough
 def test_storm_of_429_and_5xx(loaded):
     for do in ({"http": 429, "reason": "rateLimitExceeded"}, {"http": 403, "reason": "rateLimitExceeded"}, {"http": 500}, {"http": 502}, {"http": 503}):
         for call in ("upload.multipart", "jobs.get"):
@@ -262,6 +266,7 @@ def test_308_with_a_shorter_range(loading):
     path.wait_and_judge(90)
 
 
+@pytest.mark.thorough
 def test_session_gone_before_the_seal(loading):
     """A week's sleep, or the service forgot the upload: nothing of it was committed, its rows are read again."""
     path = loading(1, freshness="4s")
@@ -294,6 +299,7 @@ def test_job_stays_running(loading):
     wait_for(lambda: worker.get("/healthz")[0] == 200, lambda: worker.get("/healthz"), 30, 0.1)
 
 
+@pytest.mark.thorough
 def test_job_fails_for_now(loaded):
     """A failed job has loaded nothing: another id, the same rows."""
     faults = [loaded.fake.fault("job.run", {"job_error": reason}, times=2) for reason in ("backendError", "rateLimitExceeded")]

@@ -115,6 +115,7 @@ def test_F1_two_refreshers_one_paused(based, door, step):
     _view_is_source(based)
 
 
+@pytest.mark.thorough
 def test_F1_zombie_sets_an_older_watermark(based):
     """The tail is larger then, and nothing is wrong."""
     _views(based)
@@ -168,6 +169,7 @@ def test_F4_truncated_rows_do_not_come_back(based):
     _view_is_source(based)
 
 
+@pytest.mark.thorough
 def test_F5_rows_that_came_into_a_closed_day(based):
     """Whatever broke F3: the next round finds them by the days' counts, says so, and takes them over."""
     _views(based)
@@ -208,6 +210,7 @@ def test_F6_plain_view_of_an_expiring_history_is_refused(make_path, mariadb, bro
     assert "partition_expiration" in worker.text() and worker.popen.returncode != 0
 
 
+@pytest.mark.thorough
 def test_F7_base_made_anew(based):
     """Somebody drops the base: the next round reads the whole history, makes it, and goes back to base + tail."""
     _days_pass(based)
@@ -218,6 +221,7 @@ def test_F7_base_made_anew(based):
     assert len(_base_rows(based)) == 10
 
 
+@pytest.mark.thorough
 def test_columns_come_and_go_under_a_base(based):
     _views(based)
     based.sql("ALTER TABLE t ADD COLUMN extra INT", "UPDATE t SET extra = id WHERE id < 5")
