@@ -68,19 +68,7 @@ bool charset_is_ascii(const uint8_t *bytes, size_t size)
 
 bool charset_is_utf8(const uint8_t *bytes, size_t size)
 {
-    size_t i = ascii_run(bytes, size);
-
-    while (i < size) {
-        uint32_t character;
-        size_t step =
-            bytes[i] < 0x80 ? ascii_run(bytes + i, size - i) : utf8_decode((const char *)bytes + i, size - i, &character);
-
-        if (step == 0) {
-            return false;
-        }
-        i += step;
-    }
-    return true;
+    return utf8_valid((const char *)bytes, size);
 }
 
 bool charset_is_plain(enum charset charset, const uint8_t *bytes, size_t size)
