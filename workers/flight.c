@@ -77,11 +77,6 @@ bool flight_idle(const struct flight *flight)
     return sm_at(&flight->sm) == IDLE;
 }
 
-bool flight_is_sent(const struct flight *flight)
-{
-    return sm_at(&flight->sm) == SEND;
-}
-
 const struct batch *flight_batch(const struct flight *flight)
 {
     return flight->_batch;
@@ -295,11 +290,6 @@ void flight_begin_seal(struct flight *flight, struct batch *batch)
     flight->_sealing = true;
     flight->_request = flight->_warehouse->seal(flight->_lane, batch->end);
     advance(flight);
-}
-
-bool flight_is_seal(const struct flight *flight)
-{
-    return flight->_sealing;
 }
 
 void flight_step(struct flight *flight)

@@ -62,10 +62,7 @@ void flight_begin_seal(struct flight *flight, struct batch *batch); /* idle; tak
 void flight_step(struct flight *flight);                       /* at again_ms */
 /* Ends as soon as it can: at once, or with the answer that the lane owes. */
 void flight_give_up(struct flight *flight);
-/* Does the lane owe an answer that may say what is in? */
-bool flight_is_sent(const struct flight *flight);
 const struct batch *flight_batch(const struct flight *flight); /* NULL: idle */
-bool flight_is_seal(const struct flight *flight);
 
 void flight_on_buried(struct flight *flight, uint64_t batch_number);
 void flight_on_marked(struct flight *flight);
