@@ -18,6 +18,7 @@
 #include "common/http.h"
 #include "common/log.h"
 #include "common/must.h"
+#include "workers/bigquery/channel_options.h"
 #include "workers/bigquery/grpc.h"
 #include "workers/bigquery/lane.h"
 #include "workers/bigquery/load.h"
@@ -297,16 +298,13 @@ static struct loads *open_loads(const struct bigquery_warehouse *self)
 static int open_channels(struct bigquery_warehouse *self, struct err *err)
 {
     const struct settings_bigquery *settings = &self->settings->bigquery;
-    const struct http_options http_options = {.ca_file = settings->ca_file};
-    const struct token_options token_options = {.credentials = settings->credentials,
-                                                .impersonate = settings->impersonate,
-                                                .trust_any_host = settings->credentials_hosts == BIGQUERY_HOSTS_ANY};
+    const struct channel_options options = channel_options_of(settings);
     const struct grpc_options grpc_options = {.endpoint = settings->storage_endpoint,
                                               .ca_file = settings->ca_file,
                                               .gzip = settings->compression == BIGQUERY_COMPRESSION_GZIP};
 
-    if (http_new(self->loop, &http_options, &self->http, err) != 0 || http_new(self->loop, &http_options, &self->uploads, err) != 0 ||
-        token_source_new(self->loop, self->http, &token_options, &self->tokens, err) != 0 ||
+    if (http_new(self->loop, &options.http, &self->http, err) != 0 || http_new(self->loop, &options.http, &self->uploads, err) != 0 ||
+        token_source_new(self->loop, self->http, &options.tokens, &self->tokens, err) != 0 ||
         grpc_new(self->loop, &grpc_options, &self->grpc, err) != 0) {
         return -1;
     }
@@ -316,12 +314,10 @@ static int open_channels(struct bigquery_warehouse *self, struct err *err)
 static void open_lanes(struct bigquery_warehouse *self)
 {
     const struct settings_bigquery *settings = &self->settings->bigquery;
+    const struct channel_options options = channel_options_of(settings);
     struct lane_world world;
 
-    self->rest = rest_new(self->loop, self->http, self->tokens,
-                          &(struct rest_options){.endpoint = settings->endpoint,
-                                                 .quota_project = settings->quota_project,
-                                                 .retry_ms = (uint64_t)settings->retry_ms});
+    self->rest = rest_new(self->loop, self->http, self->tokens, &options.rest);
     self->tables = tables_open(&(struct tables_options){.loop = self->loop, .rest = self->rest, .settings = self->settings});
     if (settings->refresh == BIGQUERY_REFRESH_WORKER) {
         self->views = views_open(&(struct views_options){.loop = self->loop, .rest = self->rest, .settings = self->settings});

@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include "common/must.h"
+#include "workers/bigquery/channel_options.h"
 #include "workers/bigquery/grpc.h"
 #include "workers/bigquery/token.h"
 
@@ -72,20 +73,15 @@ static void on_closed(void *context)
 static int open_parts(struct client *client, struct err *err)
 {
     const struct settings_bigquery *settings = &client->settings->bigquery;
-    const struct http_options http = {.ca_file = settings->ca_file};
-    const struct token_options token = {.credentials = settings->credentials,
-                                        .impersonate = settings->impersonate,
-                                        .trust_any_host = settings->credentials_hosts == BIGQUERY_HOSTS_ANY};
-    const struct rest_options rest = {
-        .endpoint = settings->endpoint, .quota_project = settings->quota_project, .retry_ms = (uint64_t)settings->retry_ms};
+    const struct channel_options options = channel_options_of(settings);
     const struct grpc_options grpc = {.endpoint = settings->storage_endpoint, .ca_file = settings->ca_file};
 
-    if (http_new(&client->loop, &http, &client->http, err) != 0 ||
-        token_source_new(&client->loop, client->http, &token, &client->tokens, err) != 0 ||
+    if (http_new(&client->loop, &options.http, &client->http, err) != 0 ||
+        token_source_new(&client->loop, client->http, &options.tokens, &client->tokens, err) != 0 ||
         grpc_new(&client->loop, &grpc, &client->grpc, err) != 0) {
         return -1;
     }
-    client->rest = rest_new(&client->loop, client->http, client->tokens, &rest);
+    client->rest = rest_new(&client->loop, client->http, client->tokens, &options.rest);
     return 0;
 }
 
