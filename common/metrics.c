@@ -91,18 +91,6 @@ double metric_get(const struct metric *metric)
     return atomic_load(&metric->value);
 }
 
-double metric_family_sum(const struct metric_family *family)
-{
-    double sum = 0;
-
-    for (const struct metric *cell = family->_cells; cell != NULL; cell = cell->next) {
-        double value = metric_get(cell);
-
-        sum += isnan(value) ? 0 : value;
-    }
-    return sum;
-}
-
 static void print_label_value(struct buffer *out, const char *value)
 {
     for (; *value != '\0'; value++) {

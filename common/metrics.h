@@ -33,7 +33,5 @@ void metric_add(struct metric *metric, double more);
 void metric_set(struct metric *metric, double value);
 double metric_get(const struct metric *metric);
 void metrics_print(struct buffer *out);
-/* Sum over all cells of a family; for /status. */
-double metric_family_sum(const struct metric_family *family);
 
 #endif

@@ -93,7 +93,6 @@ static void make_file(struct world *world, enum avro_file_codec codec, size_t bl
     avro_file_flush(&file, out);
     avro_file_flush(&file, out); /* nothing waits: nothing is added */
     assert_int_equal(file.row_count, ROWS);
-    assert_int_equal(avro_file_waiting(&file), 0);
     avro_file_deinit(&file);
     avro_coder_free(coder);
 }
@@ -241,13 +240,14 @@ static void test_avro_file__a_row_larger_than_a_block_is_a_block(void **state)
     struct buffer out = {0};
     struct buffer data = {0};
     uint8_t row[3000] = {1};
+    size_t header_size;
 
     (void)state;
     avro_file_begin(&file, coder, "{}", sync_marker, 1000, &out);
+    header_size = out.size;
     avro_file_add(&file, row, 10, -1, &out); /* a day before 1970: one byte too */
-    assert_int_equal(avro_file_waiting(&file), 11);
+    assert_int_equal(out.size, header_size); /* it waits for the end of its block */
     avro_file_add(&file, row, sizeof row, 0, &out);
-    assert_int_equal(avro_file_waiting(&file), 0);
     assert_int_equal(unpack(&out, false, &data), 2);
     assert_int_equal(data.size, 11 + sizeof row + 1);
     avro_file_deinit(&file);

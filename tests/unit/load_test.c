@@ -1018,8 +1018,6 @@ static void test_load__a_file_is_due_by_age_by_size_and_not_before_its_gap(void 
     send_file(&fixture, LOAD_DONE);
     absorb_rows(&fixture, 30, 30);
     assert_true(load_due_ms(fixture.load) == now + 50000); /* full, but the budget of jobs holds */
-    load_hurry(fixture.load);
-    assert_true(load_due_ms(fixture.load) == 0);
     fixture_deinit(&fixture);
 }
 

@@ -123,8 +123,6 @@ static void test_storage_messages__requests_are_the_official_bytes(void **state)
     check_bytes(&out, BYTES_OF("\x0a\x1e" TABLE "\x12\x02\x10\x01"));
     storage_finalize_write_stream(&out, STREAM);
     check_bytes(&out, BYTES_OF("\x0a\x29" STREAM));
-    storage_get_write_stream(&out, STREAM);
-    check_bytes(&out, BYTES_OF("\x0a\x29" STREAM));
 }
 
 static void test_storage_messages__reads_a_stream(void **state)

@@ -178,11 +178,6 @@ void avro_file_add(struct avro_file *file, const uint8_t *value, size_t value_si
     }
 }
 
-size_t avro_file_waiting(const struct avro_file *file)
-{
-    return file->_block.size;
-}
-
 void avro_file_deinit(struct avro_file *file)
 {
     buffer_deinit(&file->_block);

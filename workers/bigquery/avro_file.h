@@ -64,8 +64,6 @@ void avro_file_begin(struct avro_file *file, struct avro_coder *coder, const cha
 void avro_file_add(struct avro_file *file, const uint8_t *value, size_t value_size, int32_t ingest_day, struct buffer *out);
 /* Appends the last block, if rows wait. The file is whole then; rows may still follow, in a further block. */
 void avro_file_flush(struct avro_file *file, struct buffer *out);
-/* The memory that waits for the end of the block. */
-size_t avro_file_waiting(const struct avro_file *file);
 void avro_file_deinit(struct avro_file *file); /* {0} is fine */
 
 #endif

@@ -90,17 +90,6 @@ void grpc_call_half_close(struct grpc_call *call);
 /* Ends the call with CANCELLED, soon; no other callback comes before that, and nothing is borrowed any more. */
 void grpc_call_cancel(struct grpc_call *call);
 
-/* ---- what an owner's watchdog needs: the channel never ends a call because its answers are late */
-
-struct grpc_call_facts {
-    bool connected;               /* it has a connection; false: it waits for one */
-    uint64_t heard_ms;            /* uv_now when something of this call came last; 0: never */
-    uint64_t connection_heard_ms; /* uv_now when anything came on its connection; 0: never */
-    size_t unsent_count;          /* messages given and not yet sent */
-};
-
-void grpc_call_look(const struct grpc_call *call, struct grpc_call_facts *ret_facts);
-
 /* {"endpoint", "connections": [{"peer", "state", "calls", "queued_bytes", "sent_bytes", "received_bytes"}], "calls_waiting",
  * "sent_bytes", "received_bytes"}: the latter two of all connections that ever were. */
 json_t *grpc_report(const struct grpc *grpc);

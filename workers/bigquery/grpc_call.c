@@ -170,14 +170,6 @@ void grpc_call_cancel(struct grpc_call *call)
     }
 }
 
-void grpc_call_look(const struct grpc_call *call, struct grpc_call_facts *ret_facts)
-{
-    *ret_facts = (struct grpc_call_facts){.connected = call->connection != NULL,
-                                          .heard_ms = call->heard_ms,
-                                          .connection_heard_ms = call->connection != NULL ? call->connection->heard_ms : 0,
-                                          .unsent_count = call->queue_count};
-}
-
 void grpc_call_fail(struct grpc_call *call, enum grpc_code code, const char *format, ...)
 {
     char text[sizeof((struct err *)NULL)->text];
@@ -326,7 +318,6 @@ size_t grpc_call_on_body(void *stream, uint8_t *to, size_t size, bool *ret_last)
 
 static void hear(struct grpc_call *call)
 {
-    call->heard_ms = uv_now(call->grpc->loop);
     if (grpc_answer_settled(&call->answer)) {
         grpc_call_touch(call);
     }

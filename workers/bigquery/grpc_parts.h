@@ -89,7 +89,6 @@ struct grpc_call {
     bool left;        /* HEADERS were produced: the server may know of it */
     bool refused;     /* the server said that it did nothing with it */
     bool going_away;  /* the owner is to be told */
-    uint64_t heard_ms;
 
     struct grpc_sending queue[GRPC_QUEUE_MAX]; /* a ring; the first may be partly sent */
     unsigned queue_first;

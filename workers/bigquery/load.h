@@ -15,7 +15,7 @@
  *
  * How a lane uses it:
  *
- *   plan       load_fits(load, schema id)? If not, the file under way must be sealed first: load_hurry
+ *   plan       load_fits(load, schema id)? If not, the file under way must be sealed first
  *   send       load_absorb, then LANE_TAKEN; a batch without rows is TAKEN too while a file is under way
  *   seal       load_seal; from now on the mark is load_intent, until it is in or a recovery has answered
  *   send that  load_send: DONE -> LANE_IN, PAUSE -> LANE_PAUSE, SURPRISE -> LANE_SURPRISE, FAILED -> LANE_STOP
@@ -25,7 +25,7 @@
  *                BY_APPEND -> start = offset, appends up to intent.end
  *                REBUILD -> start = offset, cut = intent.end, and the mark stays the intent
  *                FAILED -> err as it is
- *   method     load_pace at each choice that says load; load_hurry where the file under way is to end now
+ *   method     load_pace at each choice that says load; a file under way is sealed where the next choice says append
  */
 #ifndef KAKEHI_WORKERS_BIGQUERY_LOAD_H
 #define KAKEHI_WORKERS_BIGQUERY_LOAD_H
@@ -132,8 +132,6 @@ bool load_under_way(const struct load *load);
 uint64_t load_due_ms(const struct load *load);
 /* age_ms: a file is due at this age; gap_ms: but not sooner after the seal before it, however full it is. See method_choice. */
 void load_pace(struct load *load, uint64_t age_ms, uint64_t gap_ms);
-/* The file under way, if any, is due at once, whatever its pace: a new schema version or a change of method waits for it. */
-void load_hurry(struct load *load);
 
 /* ---- its end */
 

@@ -25,7 +25,7 @@ void load_forget_file(struct load *load)
     avro_file_deinit(&load->file);
     buffer_deinit(&load->filling);
     buffer_deinit(&load->sending);
-    load->putting = load->sent = load->own = load->early = load->hurry = false;
+    load->putting = load->sent = load->own = load->early = false;
     load->failure = load->stall = (struct err){0};
     load->file_bytes = 0;
     load->next_offset = INT64_MIN;
@@ -254,9 +254,6 @@ uint64_t load_due_ms(const struct load *load)
     if (state(load) != FILLING || load->adopted) {
         return UINT64_MAX;
     }
-    if (load->hurry) {
-        return 0;
-    }
     return due_ms > gap_end_ms ? due_ms : gap_end_ms;
 }
 
@@ -264,9 +261,4 @@ void load_pace(struct load *load, uint64_t age_ms, uint64_t gap_ms)
 {
     load->age_ms = age_ms < LOAD_AGE_MAX_MS ? age_ms : LOAD_AGE_MAX_MS;
     load->gap_ms = gap_ms < LOAD_AGE_MAX_MS ? gap_ms : LOAD_AGE_MAX_MS;
-}
-
-void load_hurry(struct load *load)
-{
-    load->hurry = state(load) == FILLING;
 }

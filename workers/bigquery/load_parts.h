@@ -63,7 +63,6 @@ struct load {
     uint64_t age_ms;
     uint64_t gap_ms;
     uint64_t sealed_ms; /* the last seal; 0: none */
-    bool hurry;
 
     /* The call under way. */
     load_answered answer; /* NULL: none */

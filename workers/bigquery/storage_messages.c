@@ -17,7 +17,6 @@
 
 enum { CREATE_PARENT = 1, CREATE_WRITE_STREAM = 2 };
 enum { FINALIZE_NAME = 1, FINALIZE_ROW_COUNT = 1 };
-enum { GET_NAME = 1 };
 enum { STREAM_NAME = 1, STREAM_TYPE = 2, STREAM_CREATE_TIME = 3, STREAM_COMMIT_TIME = 4 };
 enum { TIMESTAMP_SECONDS = 1, TIMESTAMP_NANOS = 2 };
 enum { ANSWER_RESULT = 1, ANSWER_ERROR = 2, ANSWER_UPDATED_SCHEMA = 3, ANSWER_ROW_ERRORS = 4, ANSWER_WRITE_STREAM = 5 };
@@ -49,11 +48,6 @@ void storage_create_write_stream(struct buffer *out, const char *parent)
 void storage_finalize_write_stream(struct buffer *out, const char *name)
 {
     protobuf_put_text(out, FINALIZE_NAME, name);
-}
-
-void storage_get_write_stream(struct buffer *out, const char *name)
-{
-    protobuf_put_text(out, GET_NAME, name);
 }
 
 /* ---- answers: parts. Each gives what is wrong, or NULL */

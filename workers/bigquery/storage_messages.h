@@ -25,7 +25,6 @@
 /* parent: "projects/P/datasets/D/tables/T". The stream is COMMITTED. */
 void storage_create_write_stream(struct buffer *out, const char *parent);
 void storage_finalize_write_stream(struct buffer *out, const char *name);
-void storage_get_write_stream(struct buffer *out, const char *name);
 
 /* ---- answers */
 
@@ -36,7 +35,7 @@ struct storage_text {
 
 enum storage_stream_type { STORAGE_STREAM_UNKNOWN, STORAGE_STREAM_COMMITTED, STORAGE_STREAM_PENDING, STORAGE_STREAM_BUFFERED };
 
-/* WriteStream: the answer of CreateWriteStream and GetWriteStream. */
+/* WriteStream: the answer of CreateWriteStream. */
 struct storage_stream {
     struct storage_text name; /* 1 to STORAGE_STREAM_NAME_MAX printable ASCII bytes */
     enum storage_stream_type type;

@@ -481,11 +481,6 @@ void upload_put(struct upload *upload, const uint8_t *bytes, size_t size, bool l
     }
 }
 
-uint64_t upload_held(const struct upload *upload)
-{
-    return upload->held;
-}
-
 static void free_timer(uv_handle_t *handle)
 {
     free(handle);

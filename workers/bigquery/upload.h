@@ -74,9 +74,6 @@ struct upload *upload_new(const struct upload_options *options);
  */
 void upload_put(struct upload *upload, const uint8_t *bytes, size_t size, bool last, upload_answered answer, void *context);
 
-/* Answered puts so far: bytes that the server said it holds. */
-uint64_t upload_held(const struct upload *upload);
-
 /* Withdraws a put: no answer comes, its bytes are free. Takes NULL. Not inside an answer's callback of another upload's put
  * only; inside its own it is fine. */
 void upload_free(struct upload *upload);
