@@ -41,7 +41,7 @@ class MariaDB(Child):
         log = folder / "mariadb.log"
         with open(log, "ab") as out:
             made = subprocess.run(["mariadb-install-db", "--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db",
-                                   *user, f"--datadir={data}"], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+                                   *user, f"--datadir={data}", f"--tmpdir={folder}"], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
         if made.returncode:
             raise Failed(f"mariadb-install-db failed:\n{log.read_text()[-1500:]}")
         super().__init__("MariaDB", [

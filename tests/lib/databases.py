@@ -26,11 +26,16 @@ def servers_folder():
 
 
 class Database:
-    """What both servers have in common."""
+    """What both servers have in common.
+
+    Each has a folder of its own for temporary tables: a MariaDB that starts, also to make its data, deletes all that look like such in that folder.
+    In a shared /tmp these are the ones of others, which crash by it (signal 11, "lost connection").
+    """
 
     def __init__(self, folder, options=()):
         self.folder = Path(folder)
-        self.folder.mkdir(parents=True)
+        self.temporary = self.folder / "tmp"
+        self.temporary.mkdir(parents=True)
         self.data = self.folder / "data"
         self.options = list(options)
         self.port = free_ports()
@@ -41,8 +46,8 @@ class Database:
         if not self.data.exists():
             self._install()
         argv = self._argv() + _ROW_LOG + self.options + [
-            f"--datadir={self.data}", f"--socket={self.socket}", f"--pid-file={self.folder}/pid", f"--port={self.port}",
-            "--bind-address=127.0.0.1"]
+            f"--datadir={self.data}", f"--tmpdir={self.temporary}", f"--socket={self.socket}", f"--pid-file={self.folder}/pid",
+            f"--port={self.port}", "--bind-address=127.0.0.1"]
         self.process = Process(self.flavor, argv, self.folder / "log")
         wait_for(self._answers, lambda: f"{self.flavor}:\n{self.process.text()[-2000:]}", 120)
         self._make_reader()
@@ -111,7 +116,7 @@ class MariaDB(Database):
     def _install(self):
         user = ["--user=root"] if os.getuid() == 0 else []
         result = subprocess.run(["mariadb-install-db", "--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db",
-                                 f"--datadir={self.data}"] + user, capture_output=True, text=True, check=False)
+                                 f"--datadir={self.data}", f"--tmpdir={self.temporary}"] + user, capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stdout + result.stderr
 
     def _log_reader(self):
@@ -140,7 +145,8 @@ class MySQL(Database):
         return [self.home / "mysqld", "--gtid-mode=ON", "--enforce-gtid-consistency=ON", "--performance-schema=OFF"] + small
 
     def _install(self):
-        result = subprocess.run([self.home / "mysqld", f"--datadir={self.data}", "--initialize-insecure"], capture_output=True, text=True, check=False)
+        result = subprocess.run([self.home / "mysqld", f"--datadir={self.data}", f"--tmpdir={self.temporary}", "--initialize-insecure"],
+                                capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stderr
 
     def _log_reader(self):
