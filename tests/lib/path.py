@@ -204,6 +204,8 @@ class PathUnderTest:
                 lines = log.read_text(errors="replace").splitlines()
                 print(f"---- {log.name} ({len(lines)} lines)")
                 print("\n".join(lines[:15] + ["..."] + lines[-60:] if len(lines) > 75 else lines))
+            print(f"---- the end of the {self.server.flavor}'s own log")
+            print("\n".join(self.server.process.text().splitlines()[-20:]))
 
 
 # Settings whose keys are words of somebody else: everything behind them is one key, dots and all.
