@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/log.h"
+#include "common/metrics.h"
 #include "common/must.h"
 #include "common/nearest.h"
 #include "common/settings.h"
@@ -40,6 +42,7 @@ static void print_program_help(const struct cli_program *program, FILE *out)
         {"version", 0, NULL, "this build and the libraries it is linked with"},
         {"help-settings", 0, NULL, "every key of the settings file"},
         {"help-settings-markdown", 0, NULL, "the same, as the documentation page"},
+        {"help-metrics-markdown", 0, NULL, "every metric that this program may show, as its part of the documentation page"},
         {0},
     };
 
@@ -256,6 +259,10 @@ static int dispatch(const struct cli_program *program, int argc, char **argv)
         settings_print_markdown(stdout);
         return CLI_OK;
     }
+    if (strcmp(word, "--help-metrics-markdown") == 0) {
+        metrics_print_markdown(stdout);
+        return CLI_OK;
+    }
     for (const struct cli_command *command = program->commands; command->name != NULL; command++) {
         if (strcmp(command->name, word) == 0) {
             return run_command(program, command, argv + 2, argv + argc);
@@ -266,5 +273,8 @@ static int dispatch(const struct cli_program *program, int argc, char **argv)
 
 int cli_main(const struct cli_program *program, int argc, char **argv)
 {
-    return flush(program, dispatch(program, argc, argv));
+    int result = flush(program, dispatch(program, argc, argv));
+
+    log_flush();
+    return result;
 }

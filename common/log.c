@@ -5,10 +5,15 @@
  *
  * A value that would break its line is quoted even when it came by %s: a wrong %s must not forge a second line. Bytes that are
  * not UTF-8 become U+FFFD, so that every line is valid for whoever collects them. A value longer than VALUE_BYTES_MAX is cut.
+ *
+ * A line's kind, by which repetitions are known, is a hash of 64 bits over all of it that is no number. Two kinds that collide would
+ * lose a first line, once in some 10^15 pairs.
  */
 #include "common/log.h"
 
 #include <ctype.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,6 +23,7 @@
 #include <unistd.h>
 
 #include "common/buffer.h"
+#include "common/log_repeats.h"
 #include "common/must.h"
 #include "common/utf8.h"
 
@@ -25,6 +31,13 @@
 
 static enum log_level level_now = LOG_INFO;
 static enum log_format format_now = LOG_LOGFMT;
+static _Atomic uint64_t counts[LOG_DEBUG + 1];
+
+/* A line that is being made: all of it but the time. */
+struct line {
+    struct buffer text;
+    uint64_t kind;
+};
 
 /* The format and its arguments, half read. */
 struct reader {
@@ -176,27 +189,42 @@ static bool needs_quotes(const struct buffer *text)
     return text->size == 0;
 }
 
-static void append_field(struct buffer *line, const char *key, size_t key_size, const struct value *value)
+static void add_to_kind(struct line *line, const void *bytes, size_t size)
+{
+    const uint8_t *at = bytes;
+
+    for (size_t index = 0; index < size; index++) {
+        line->kind = (line->kind ^ at[index]) * 0x100000001b3; /* FNV-1a */
+    }
+    line->kind = (line->kind ^ 0xff) * 0x100000001b3; /* an end that no UTF-8 holds */
+}
+
+static void append_field(struct line *line, const char *key, size_t key_size, const struct value *value)
 {
     bool bare = format_now == LOG_JSON ? value->number : !value->quoted && !needs_quotes(&value->text);
+    bool names = key_size == strlen("partition") && memcmp(key, "partition", key_size) == 0;
 
     if (format_now == LOG_JSON) {
-        buffer_append_text(line, ",\"");
-        buffer_append(line, key, key_size);
-        buffer_append_text(line, "\":");
+        buffer_append_text(&line->text, ",\"");
+        buffer_append(&line->text, key, key_size);
+        buffer_append_text(&line->text, "\":");
     } else {
-        buffer_append_byte(line, ' ');
-        buffer_append(line, key, key_size);
-        buffer_append_byte(line, '=');
+        buffer_append_byte(&line->text, ' ');
+        buffer_append(&line->text, key, key_size);
+        buffer_append_byte(&line->text, '=');
     }
     if (bare) {
-        buffer_append(line, value->text.bytes, value->text.size);
+        buffer_append(&line->text, value->text.bytes, value->text.size);
     } else {
-        append_quoted(line, value->text.bytes, value->text.size);
+        append_quoted(&line->text, value->text.bytes, value->text.size);
+    }
+    add_to_kind(line, key, key_size);
+    if (!value->number || names) {
+        add_to_kind(line, value->text.bytes, value->text.size);
     }
 }
 
-static void append_fields(struct buffer *line, struct reader *reader)
+static void append_fields(struct line *line, struct reader *reader)
 {
     while (*reader->at != '\0') {
         struct value value = {.text = {0}};
@@ -214,9 +242,19 @@ static void append_fields(struct buffer *line, struct reader *reader)
     }
 }
 
-static void append_head(struct buffer *line, enum log_level level, const char *event)
+static void append_event(struct line *line, enum log_level level, const char *event)
 {
     static const char *const levels[] = {"error", "warn", "info", "debug"};
+
+    buffer_printf(&line->text, format_now == LOG_JSON ? ",\"level\":\"%s\",\"event\":\"%s\"" : " %s %s", levels[level], event);
+    add_to_kind(line, levels[level], strlen(levels[level]));
+    add_to_kind(line, event, strlen(event));
+}
+
+/* ---- writing */
+
+static void append_time(struct buffer *out)
+{
     struct timespec now;
     struct tm parts;
     char date[32];
@@ -224,32 +262,89 @@ static void append_head(struct buffer *line, enum log_level level, const char *e
     (void)clock_gettime(CLOCK_REALTIME, &now);
     (void)gmtime_r(&now.tv_sec, &parts);
     (void)strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts);
-    buffer_printf(line,
-                  format_now == LOG_JSON ? "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"event\":\"%s\"" : "%s.%03ldZ %s %s",
-                  date, now.tv_nsec / 1000000, levels[level], event);
+    buffer_printf(out, format_now == LOG_JSON ? "{\"time\":\"%s.%03ldZ\"" : "%s.%03ldZ", date, now.tv_nsec / 1000000);
 }
 
 /* A line that stderr does not take (a full disk, a closed pipe) is lost: there is nowhere to say so. */
-static void write_line(const struct buffer *line)
+static void write_line(const struct buffer *text, uint64_t stands_for)
 {
-    ssize_t written = write(STDERR_FILENO, line->bytes, line->size);
+    struct buffer whole = {0};
+    ssize_t written;
 
+    append_time(&whole);
+    buffer_append(&whole, text->bytes, text->size);
+    if (stands_for > 1) {
+        buffer_printf(&whole, format_now == LOG_JSON ? ",\"repeated\":%llu" : " repeated=%llu", (unsigned long long)stands_for);
+    }
+    buffer_append_text(&whole, format_now == LOG_JSON ? "}\n" : "\n");
+    written = write(STDERR_FILENO, whole.bytes, whole.size);
     (void)written;
+    buffer_deinit(&whole);
+}
+
+static uint64_t machine_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static pthread_mutex_t repeats_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct log_repeats repeats = {.interval_ms = LOG_INTERVAL_MS, .write = write_line};
+static uint64_t (*now_ms)(void) = machine_ms;
+
+void log_set_clock(uint64_t (*other)(void))
+{
+    now_ms = other != NULL ? other : machine_ms;
+}
+
+static void write_held(bool all)
+{
+    must(pthread_mutex_lock(&repeats_lock) == 0);
+    log_repeats_write(&repeats, now_ms(), all);
+    must(pthread_mutex_unlock(&repeats_lock) == 0);
+}
+
+void log_flush(void)
+{
+    write_held(true);
+}
+
+static void write_unless_repeated(enum log_level level, const struct line *line)
+{
+    bool held = false;
+    uint64_t stands_for = 1;
+
+    if (level <= LOG_WARN && level_now < LOG_DEBUG) {
+        must(pthread_mutex_lock(&repeats_lock) == 0);
+        held = log_repeats_hold(&repeats, line->kind, &line->text, now_ms(), &stands_for);
+        must(pthread_mutex_unlock(&repeats_lock) == 0);
+    }
+    if (!held) {
+        write_line(&line->text, stands_for);
+    }
+}
+
+uint64_t log_count(enum log_level level)
+{
+    return atomic_load(&counts[level]);
 }
 
 void log_event(enum log_level level, const char *event, const char *fields, ...)
 {
-    struct buffer line = {0};
+    struct line line = {.kind = 0xcbf29ce484222325};
     struct reader reader = {.at = fields};
 
     if (level > level_now) {
         return;
     }
-    append_head(&line, level, event);
+    (void)atomic_fetch_add(&counts[level], 1);
+    append_event(&line, level, event);
     va_start(reader.list, fields);
     append_fields(&line, &reader);
     va_end(reader.list);
-    buffer_append_text(&line, format_now == LOG_JSON ? "}\n" : "\n");
-    write_line(&line);
-    buffer_deinit(&line);
+    write_unless_repeated(level, &line);
+    write_held(false);
+    buffer_deinit(&line.text);
 }

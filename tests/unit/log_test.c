@@ -17,6 +17,7 @@
 #include <stdlib.h>
 
 #include "common/log.h"
+#include "common/log_repeats.h"
 #include "tests/unit/capture.h"
 
 /* What stands behind the time stamp. */
@@ -27,9 +28,19 @@ static const char *end(void)
     return line[0] != '\0' ? strchr(line, ' ') + 1 : line;
 }
 
+static uint64_t clock_ms;
+
+static uint64_t our_clock(void)
+{
+    return clock_ms;
+}
+
 static int set_up(void **state)
 {
     (void)state;
+    log_flush();
+    clock_ms += 10 * (uint64_t)LOG_INTERVAL_MS; /* what other tests have logged is forgotten */
+    log_set_clock(our_clock);
     log_setup(LOG_INFO, LOG_LOGFMT);
     capture_start(STDERR_FILENO);
     return 0;
@@ -143,6 +154,137 @@ static void test_log__is_one_json_object_a_line(void **state)
     json_decref(object);
 }
 
+/* What was written, without the times. */
+static const char *ends(void)
+{
+    static char text[4096];
+    size_t size = 0;
+
+    for (const char *line = capture_end(STDERR_FILENO); *line != '\0'; line = strchr(line, '\n') + 1) {
+        const char *from = strchr(line, ' ') + 1;
+
+        size += (size_t)snprintf(text + size, sizeof text - size, "%.*s", (int)(strchr(from, '\n') + 1 - from), from);
+    }
+    text[size] = '\0';
+    return text;
+}
+
+static void test_log__counts_warnings_that_differ_in_numbers_only(void **state)
+{
+    (void)state;
+    for (int i = 1; i <= 5; i++) {
+        log_warn("trouble", "source=%s because=%q retry_ms=%d", "shop", "it is down", i);
+    }
+    assert_string_equal(ends(), "warn trouble source=shop because=\"it is down\" retry_ms=1\n");
+    capture_start(STDERR_FILENO);
+    clock_ms += LOG_INTERVAL_MS - 1;
+    log_warn("trouble", "source=%s because=%q retry_ms=%d", "shop", "it is down", 6);
+    assert_string_equal(ends(), "");
+    capture_start(STDERR_FILENO);
+    clock_ms++;
+    log_warn("trouble", "source=%s because=%q retry_ms=%d", "shop", "it is down", 7);
+    assert_string_equal(ends(), "warn trouble source=shop because=\"it is down\" retry_ms=7 repeated=6\n");
+}
+
+static void test_log__writes_what_differs_in_words_at_once(void **state)
+{
+    (void)state;
+    log_warn("trouble", "because=%q", "it is down");
+    log_warn("trouble", "because=%q", "it is up");
+    log_error("trouble", "because=%q", "it is up");
+    log_warn("lost", "because=%q", "it is up");
+    log_warn("lost", "then=%q", "it is up");
+    log_warn("a", "b=%s c=%s", "x", "yz");
+    log_warn("a", "b=%s c=%s", "xy", "z");
+    assert_string_equal(ends(), "warn trouble because=\"it is down\"\nwarn trouble because=\"it is up\"\nerror trouble because=\"it is up\"\n"
+                                "warn lost because=\"it is up\"\nwarn lost then=\"it is up\"\nwarn a b=x c=yz\nwarn a b=xy c=z\n");
+}
+
+static void test_log__takes_the_number_of_a_partition_for_a_name(void **state)
+{
+    (void)state;
+    log_warn("recover", "topic=%s partition=%d again_ms=%d", "t", 1, 5);
+    log_warn("recover", "topic=%s partition=%d again_ms=%d", "t", 2, 6);
+    log_warn("recover", "topic=%s partition=%d again_ms=%d", "t", 1, 7);
+    assert_string_equal(ends(), "warn recover topic=t partition=1 again_ms=5\nwarn recover topic=t partition=2 again_ms=6\n");
+}
+
+static void test_log__tells_what_it_holds_with_the_next_line_that_comes(void **state)
+{
+    (void)state;
+    log_warn("trouble", "in_ms=%d", 1);
+    log_warn("trouble", "in_ms=%d", 2);
+    log_warn("trouble", "in_ms=%d", 3);
+    clock_ms += LOG_INTERVAL_MS;
+    log_info("heartbeat", "rows=%d", 0);
+    clock_ms += LOG_INTERVAL_MS;
+    log_info("heartbeat", "rows=%d", 0);
+    clock_ms += LOG_INTERVAL_MS;
+    log_warn("trouble", "in_ms=%d", 4);
+    assert_string_equal(ends(), "warn trouble in_ms=1\ninfo heartbeat rows=0\nwarn trouble in_ms=3 repeated=2\ninfo heartbeat rows=0\n"
+                                "warn trouble in_ms=4\n");
+}
+
+static void test_log__loses_no_count_at_the_end(void **state)
+{
+    uint64_t before = log_count(LOG_WARN);
+
+    (void)state;
+    log_warn("trouble", "in_ms=%d", 1);
+    log_warn("trouble", "in_ms=%d", 2);
+    log_flush();
+    log_flush();
+    assert_string_equal(ends(), "warn trouble in_ms=1\nwarn trouble in_ms=2\n");
+    assert_int_equal(log_count(LOG_WARN) - before, 2);
+}
+
+static void test_log__holds_nothing_back_that_is_no_warning(void **state)
+{
+    (void)state;
+    log_info("joined", "members=%d", 1);
+    log_info("joined", "members=%d", 1);
+    assert_string_equal(ends(), "info joined members=1\ninfo joined members=1\n");
+}
+
+static void test_log__holds_nothing_back_at_debug(void **state)
+{
+    (void)state;
+    log_setup(LOG_DEBUG, LOG_LOGFMT);
+    log_warn("trouble", "in_ms=%d", 1);
+    log_warn("trouble", "in_ms=%d", 1);
+    assert_string_equal(ends(), "warn trouble in_ms=1\nwarn trouble in_ms=1\n");
+}
+
+static void test_log__says_a_count_in_json_too(void **state)
+{
+    (void)state;
+    log_setup(LOG_INFO, LOG_JSON);
+    for (int i = 0; i < 3; i++) {
+        log_error("trouble", "in_ms=%d", i);
+    }
+    log_flush();
+    assert_non_null(strstr(capture_end(STDERR_FILENO), ",\"level\":\"error\",\"event\":\"trouble\",\"in_ms\":2,\"repeated\":2}\n"));
+}
+
+static void test_log__forgets_no_kind_when_there_are_too_many(void **state)
+{
+    char name[16];
+    int lines = 0;
+
+    (void)state;
+    for (int i = 0; i < LOG_REPEATS_KINDS_MAX + 1; i++) {
+        (void)snprintf(name, sizeof name, "t%d", i);
+        log_warn("trouble", "table=%s", name);
+        log_warn("trouble", "table=%s", name);
+        clock_ms++;
+    }
+    /* One line each, and the second one of the first kind, which had to make room. */
+    for (const char *at = capture_end(STDERR_FILENO); (at = strchr(at, '\n')) != NULL; at++) {
+        lines++;
+    }
+    assert_int_equal(lines, LOG_REPEATS_KINDS_MAX + 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -156,6 +298,15 @@ int main(void)
         cmocka_unit_test_setup(test_log__takes_no_text_for_one, set_up),
         cmocka_unit_test_setup(test_log__stamps_the_time_in_utc_with_milliseconds, set_up),
         cmocka_unit_test_setup(test_log__is_one_json_object_a_line, set_up_json),
+        cmocka_unit_test_setup(test_log__counts_warnings_that_differ_in_numbers_only, set_up),
+        cmocka_unit_test_setup(test_log__writes_what_differs_in_words_at_once, set_up),
+        cmocka_unit_test_setup(test_log__takes_the_number_of_a_partition_for_a_name, set_up),
+        cmocka_unit_test_setup(test_log__tells_what_it_holds_with_the_next_line_that_comes, set_up),
+        cmocka_unit_test_setup(test_log__loses_no_count_at_the_end, set_up),
+        cmocka_unit_test_setup(test_log__holds_nothing_back_that_is_no_warning, set_up),
+        cmocka_unit_test_setup(test_log__holds_nothing_back_at_debug, set_up),
+        cmocka_unit_test_setup(test_log__says_a_count_in_json_too, set_up),
+        cmocka_unit_test_setup(test_log__forgets_no_kind_when_there_are_too_many, set_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
