@@ -9,6 +9,7 @@ SEED    ?= 1
 BROKER  ?= embedded
 DATABASE ?= mariadb
 WAREHOUSE ?= sqlite
+DOCS ?= docs
 
 out := build/$(VARIANT)
 
@@ -79,9 +80,9 @@ check: ## all tests; the last line is "N passed, N failed"
 lint: ## warnings of gcc and clang, clang-tidy, arrows between folders, generated pages
 	@ops/setup/need build lint test && tests/lint/run
 
-docs: ## make docs/settings.md of the table of settings
-	@ops/setup/need build && $(MAKE) --no-print-directory build/release/kakehi-producer
-	@mkdir -p docs && build/release/kakehi-producer --help-settings-markdown >docs/settings.md && echo "made: docs/settings.md"
+docs: ## make the pages of docs/ that are made of the code: settings.md, metrics.md (DOCS=folder: there)
+	@ops/setup/need build && $(MAKE) --no-print-directory -j$$(nproc) programs
+	@ops/pages $(DOCS)
 
 storm: all ## load with kills at random for SECONDS, by SEED, then the oracle (DATABASE=mysql, WAREHOUSE=bigquery)
 	@tests/servers/need && /usr/bin/python3 -B -m pytest -p no:cacheprovider -q -s tests/storm --seconds=$(SECONDS) --seed=$(SEED) --database=$(DATABASE) --warehouse=$(WAREHOUSE)

@@ -31,6 +31,7 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/must.h"
+#include "common/process_metrics.h"
 
 #define MAGIC            0x61646d69
 #define CONNECTIONS_MAX  32
@@ -119,6 +120,7 @@ static enum MHD_Result answer_metrics(struct admin *admin, struct MHD_Connection
     enum MHD_Result result;
 
     (void)admin;
+    process_metrics_renew();
     metrics_print(&text);
     result = send_text(connection, MHD_HTTP_OK, type_metrics, buffer_text(&text), text.size);
     buffer_deinit(&text);

@@ -47,7 +47,7 @@ struct cli_program {
     void (*print_versions)(void);       /* the linked libraries, for --version */
 };
 
-/* Also knows --version, --help, --help-settings and --help-settings-markdown. Returns the exit code. */
+/* Also knows --version, --help, --help-settings, --help-settings-markdown and --help-metrics-markdown. Returns the exit code. */
 int cli_main(const struct cli_program *program, int argc, char **argv);
 
 #endif

@@ -16,14 +16,14 @@
 #define STALL_MS     60000 /* without progress for this long: not healthy */
 #define HEARTBEAT_MS 60000
 
-static struct metric_family kafka_transactions = {
+static struct metric_family kafka_transactions METRIC_FAMILY = {
     .name = "kakehi_kafka_transactions_total",
     .help = "Kafka transactions committed.",
     .kind = METRIC_COUNTER,
     .labels = {"source"},
 };
 
-static struct metric_family source_behind = {
+static struct metric_family source_behind METRIC_FAMILY = {
     .name = "kakehi_source_behind_seconds",
     .help = "Age of the last transaction read, 0 when the source has nothing more to read.",
     .kind = METRIC_GAUGE,

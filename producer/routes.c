@@ -8,7 +8,7 @@
 
 #include "common/must.h"
 
-static struct metric_family changes_read = {
+static struct metric_family changes_read METRIC_FAMILY = {
     .name = "kakehi_changes_read_total",
     .help = "Row changes committed to Kafka, by table.",
     .kind = METRIC_COUNTER,

@@ -16,6 +16,7 @@
 #include "common/cli.h"
 #include "common/log.h"
 #include "common/must.h"
+#include "common/process_metrics.h"
 #include "producer/binlog/source.h"
 #include "producer/pipeline.h"
 
@@ -188,6 +189,7 @@ int run_producer(const struct settings *settings)
     struct run run = {.settings = settings};
     struct err err = {0};
 
+    process_metrics_start("kakehi-producer");
     start_handles(&run);
     if (assemble(&run, &err) != 0) {
         log_error("not_started", "because=%q", err.text);

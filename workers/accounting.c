@@ -8,17 +8,17 @@
 #include "common/metrics.h"
 #include "common/must.h"
 
-static struct metric_family families[FATE_COUNT] = {
+static struct metric_family families[FATE_COUNT] METRIC_FAMILY = {
     [FATE_APPENDED] = {.name = "kakehi_rows_appended_total", .help = "Rows in the history", .kind = METRIC_COUNTER, .labels = {"table"}},
     [FATE_DEDUPLICATED] = {.name = "kakehi_rows_deduplicated_total", .help = "Messages dropped as duplicates in the log", .kind = METRIC_COUNTER, .labels = {"table"}},
     [FATE_FILTERED] = {.name = "kakehi_rows_filtered_total", .help = "Messages dropped by a filter", .kind = METRIC_COUNTER, .labels = {"table"}},
     [FATE_DEAD_LETTERED] = {.name = "kakehi_rows_dead_lettered_total", .help = "Messages given to the dead letters", .kind = METRIC_COUNTER, .labels = {"table"}},
     [FATE_ALREADY_IN] = {.name = "kakehi_rows_already_in_total", .help = "Rows found in the history after a recovery", .kind = METRIC_COUNTER, .labels = {"table"}},
 };
-static struct metric_family read_family = {.name = "kakehi_rows_read_total", .help = "Messages read, also those that were given back and read again", .kind = METRIC_COUNTER, .labels = {"table"}};
-static struct metric_family returned_family = {.name = "kakehi_rows_returned_total", .help = "Messages read and given back unsettled at a rebalance or recovery, to be read again: read - returned = appended + deduplicated + filtered + dead_lettered + already_in + in_flight", .kind = METRIC_COUNTER, .labels = {"table"}};
-static struct metric_family in_flight_family = {.name = "kakehi_rows_in_flight", .help = "Messages read whose request has no answer yet", .kind = METRIC_GAUGE, .labels = {"table"}};
-static struct metric_family freshness_family = {.name = "kakehi_freshness_seconds", .help = "From the commit at the source to the history, of the newest row", .kind = METRIC_GAUGE, .labels = {"table"}};
+static struct metric_family read_family METRIC_FAMILY = {.name = "kakehi_rows_read_total", .help = "Messages read, also those that were given back and read again", .kind = METRIC_COUNTER, .labels = {"table"}};
+static struct metric_family returned_family METRIC_FAMILY = {.name = "kakehi_rows_returned_total", .help = "Messages read and given back unsettled at a rebalance or recovery, to be read again: read - returned = appended + deduplicated + filtered + dead_lettered + already_in + in_flight", .kind = METRIC_COUNTER, .labels = {"table"}};
+static struct metric_family in_flight_family METRIC_FAMILY = {.name = "kakehi_rows_in_flight", .help = "Messages read whose request has no answer yet", .kind = METRIC_GAUGE, .labels = {"table"}};
+static struct metric_family freshness_family METRIC_FAMILY = {.name = "kakehi_freshness_seconds", .help = "From the commit at the source to the history, of the newest row", .kind = METRIC_GAUGE, .labels = {"table"}};
 
 static const char *const fate_names[FATE_COUNT] = {"appended", "deduplicated", "filtered", "dead_lettered", "already_in"};
 

@@ -18,6 +18,7 @@
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/must.h"
+#include "common/process_metrics.h"
 #include "common/version.h"
 #include "workers/bigquery/bigquery_warehouse.h"
 #include "workers/sqlite/sqlite_warehouse.h"
@@ -292,6 +293,7 @@ int worker_run(const struct settings *settings)
     /* What is large, requests and what librdkafka fetched, goes back to the system when it is freed; by itself the threshold
      * rises to the largest that was freed, and the heap keeps holes of that size. */
     (void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+    process_metrics_start("kakehi-worker");
     open_loop(&worker);
     if (begin(&worker, &err) != 0) {
         log_error("exit", "reason=%q", err.text);

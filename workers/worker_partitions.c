@@ -4,6 +4,7 @@
  * not closed yet, also those that went back to the group and wait for their lane. The consumer hands a machine over as `owner` and
  * matches its own answers; dead letters and schemas answer by the assignment's number, which finds the machine or nothing.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -36,7 +37,7 @@ static void drop_member(struct worker *worker, const struct partition *partition
     }
     member = *link;
     *link = member->next;
-    metric_set(member->lag_metric, 0);
+    metric_set(member->lag_metric, NAN);
     free(member);
 }
 

@@ -13,8 +13,8 @@
 #include "common/version.h"
 #include "workers/worker_parts.h"
 
-static struct metric_family lag_family = {
-    .name = "kakehi_partition_lag", .help = "Messages that are not settled yet", .kind = METRIC_GAUGE, .labels = {"topic", "partition"}};
+static struct metric_family lag_family METRIC_FAMILY = {
+    .name = "kakehi_partition_lag_messages", .help = "Messages that are not settled yet", .kind = METRIC_GAUGE, .labels = {"topic", "partition"}};
 
 static int64_t lag_of(const struct member *member)
 {

@@ -74,21 +74,21 @@ static const struct sm_state states[] = {
     [STOPPING] = {"STOPPING", SM_TO(IDLE)},
 };
 
-static struct metric_family clock_steps = {
+static struct metric_family clock_steps METRIC_FAMILY = {
     .name = "kakehi_clock_steps_total",
     .help = "Times that the source's clock ran more than a minute behind the order numbers",
     .kind = METRIC_COUNTER,
     .labels = {"source"},
 };
 
-static struct metric_family reread_needed = {
+static struct metric_family reread_needed METRIC_FAMILY = {
     .name = "kakehi_reread_needed",
     .help = "1: a statement (ALTER, RENAME) may have changed stored rows of the table without row events.",
     .kind = METRIC_GAUGE,
     .labels = {"source", "table"},
 };
 
-static struct metric_family replaced_values = {
+static struct metric_family replaced_values METRIC_FAMILY = {
     .name = "kakehi_unrepresentable_total",
     .help = "Values that had no place in their type and were changed as source.unrepresentable says, by table.",
     .kind = METRIC_COUNTER,

@@ -176,6 +176,20 @@ def check_log():
                             report(path, line_of(text, place), f"not a field of the log: {field}")
 
 
+def check_metrics():
+    """Each family of metrics is known before anything is counted, and has a name as Prometheus wants it: _total behind counters alone."""
+    for path in files(".c"):
+        text = read(path)
+        if path.startswith("tests/"):
+            continue
+        for match in re.finditer(r"static struct metric_family ([^;]*?)=(.*?);\n", text, flags=re.S):
+            if "METRIC_FAMILY" not in match.group(1):
+                report(path, line_of(text, match.start()), "METRIC_FAMILY is missing: docs/metrics.md would not know it")
+            for name, kind in re.findall(r'\.name = "(\w+)".*?\.kind = METRIC_(\w+)', match.group(2), flags=re.S):
+                if not re.fullmatch(r"(kakehi|process)(_[a-z]+[a-z0-9]*)+", name) or name.endswith("_total") != (kind == "COUNTER"):
+                    report(path, line_of(text, match.start()), f"not the name of a {kind.lower()}: {name}")
+
+
 def check_sizes():
     """Functions, files and parameter lists that one can read. Foreign callbacks (on_...) have the parameters that they have, and a
     test reads like a table: what it spells out may be long."""

@@ -13,6 +13,7 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <stdlib.h>
 
 #include "common/metrics.h"
 
@@ -126,6 +127,51 @@ static void test_metrics__lose_no_count_between_threads(void **state)
     assert_int_equal(metric_get(cell), 80000);
 }
 
+static void test_metrics__sort_what_took_long_into_buckets_that_add_up(void **state)
+{
+    static struct metric_family family = {.name = "f_seconds", .help = "F.", .kind = METRIC_HISTOGRAM, .labels = {"x"}};
+    struct metric *cell = metric_cell(&family, (const char *const[]){"y"});
+
+    (void)state;
+    metric_observe(cell, 0.001); /* a bound belongs to its bucket */
+    metric_observe(cell, 0.3);
+    metric_observe(cell, 61);
+    assert_non_null(strstr(print(), "# TYPE f_seconds histogram\nf_seconds_bucket{x=\"y\",le=\"0.001\"} 1\n"));
+    assert_non_null(strstr(print(), "le=\"0.25\"} 1\nf_seconds_bucket{x=\"y\",le=\"0.5\"} 2\n"));
+    assert_non_null(strstr(print(), "le=\"60\"} 2\nf_seconds_bucket{x=\"y\",le=\"+Inf\"} 3\n"
+                                    "f_seconds_sum{x=\"y\"} 61.301\nf_seconds_count{x=\"y\"} 3\n"));
+}
+
+static void test_metrics__a_histogram_without_labels_has_its_buckets_alone(void **state)
+{
+    static struct metric_family family = {.name = "g_seconds", .help = "G.", .kind = METRIC_HISTOGRAM};
+
+    (void)state;
+    metric_observe(metric_cell(&family, NULL), 1);
+    assert_non_null(strstr(print(), "g_seconds_bucket{le=\"1\"} 1\n"));
+    assert_non_null(strstr(print(), "g_seconds_sum 1\ng_seconds_count 1\n"));
+}
+
+static struct metric_family later METRIC_FAMILY = {.name = "z_total", .help = "Later.", .labels = {"a", "b"}};
+static struct metric_family sooner METRIC_FAMILY = {.name = "a_seconds", .help = "Sooner.", .kind = METRIC_HISTOGRAM};
+
+static void test_metrics__stand_on_the_page_before_anything_was_counted(void **state)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    (void)state;
+    assert_non_null(out);
+    assert_null(later._cells);
+    assert_null(sooner._cells);
+    metrics_print_markdown(out);
+    assert_int_equal(fclose(out), 0);
+    assert_non_null(strstr(text, "|---|---|---|---|\n| `a_seconds` | histogram | | Sooner. |\n"));
+    assert_non_null(strstr(text, "| `z_total` | counter | `a`, `b` | Later. |\n"));
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -135,6 +181,9 @@ int main(void)
         cmocka_unit_test_teardown(test_metrics__print_head_and_cells_together, tear_down),
         cmocka_unit_test_teardown(test_metrics__print_numbers_exactly, tear_down),
         cmocka_unit_test_teardown(test_metrics__lose_no_count_between_threads, tear_down),
+        cmocka_unit_test_teardown(test_metrics__sort_what_took_long_into_buckets_that_add_up, tear_down),
+        cmocka_unit_test_teardown(test_metrics__a_histogram_without_labels_has_its_buckets_alone, tear_down),
+        cmocka_unit_test_teardown(test_metrics__stand_on_the_page_before_anything_was_counted, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

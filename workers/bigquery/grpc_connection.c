@@ -37,9 +37,9 @@ static const struct sm_state states[] = {
 
 #define PING_INTERVAL_MS_MAX 3600000
 
-static struct metric_family sent_family = {
+static struct metric_family sent_family METRIC_FAMILY = {
     .name = "kakehi_grpc_sent_bytes_total", .help = "Bytes given to gRPC connections, TLS included", .kind = METRIC_COUNTER};
-static struct metric_family received_family = {.name = "kakehi_grpc_received_bytes_total",
+static struct metric_family received_family METRIC_FAMILY = {.name = "kakehi_grpc_received_bytes_total",
                                                .help = "Bytes received from gRPC connections, TLS undone",
                                                .kind = METRIC_COUNTER};
 

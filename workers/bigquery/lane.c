@@ -411,11 +411,11 @@ void lanes_free(struct lanes *lanes, void (*freed)(void *context), void *context
     calls_free(lanes->calls, on_calls_freed, lanes);
 }
 
-static struct metric_family answers_family = {
+static struct metric_family answers_family METRIC_FAMILY = {
     .name = "kakehi_bigquery_answers_total", .help = "What answers to AppendRows requests came to", .kind = METRIC_COUNTER, .labels = {"answer"}};
-static struct metric_family bytes_family = {
+static struct metric_family bytes_family METRIC_FAMILY = {
     .name = "kakehi_bigquery_append_bytes_total", .help = "Bytes of AppendRows requests, tries included", .kind = METRIC_COUNTER};
-static struct metric_family streams_family = {
+static struct metric_family streams_family METRIC_FAMILY = {
     .name = "kakehi_bigquery_streams_made_total", .help = "Write streams made; the service allows 10,000 an hour", .kind = METRIC_COUNTER};
 
 static void tell_metrics(const struct lanes *lanes)

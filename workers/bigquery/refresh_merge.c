@@ -9,7 +9,7 @@
 #include "common/metrics.h"
 #include "workers/bigquery/refresh_parts.h"
 
-static struct metric_family late_rows = {
+static struct metric_family late_rows METRIC_FAMILY = {
     .name = "kakehi_bigquery_late_rows_total",
     .help = "Rows that came into a history's day after it was closed for its base: found, and merged again.",
     .kind = METRIC_COUNTER,

@@ -103,7 +103,7 @@ struct rest {
     void *closed_context;
 };
 
-static struct metric_family tries_total = {.name = "kakehi_rest_tries_total",
+static struct metric_family tries_total METRIC_FAMILY = {.name = "kakehi_rest_tries_total",
                                            .help = "Requests to BigQuery's REST interface by HTTP status; 0: no answer came",
                                            .kind = METRIC_COUNTER,
                                            .labels = {"method", "status"}};

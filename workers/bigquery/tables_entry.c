@@ -42,21 +42,21 @@ static const struct sm_state states[] = {
     [WIDEN] = {"WIDEN", TO_CALLS},
 };
 
-static struct metric_family columns_added = {
+static struct metric_family columns_added METRIC_FAMILY = {
     .name = "kakehi_bigquery_columns_added_total",
     .help = "Columns added to histories.",
     .kind = METRIC_COUNTER,
     .labels = {"table"},
 };
 
-static struct metric_family columns_widened = {
+static struct metric_family columns_widened METRIC_FAMILY = {
     .name = "kakehi_bigquery_columns_widened_total",
     .help = "Columns of histories whose type was widened.",
     .kind = METRIC_COUNTER,
     .labels = {"table"},
 };
 
-static struct metric_family columns_further = {
+static struct metric_family columns_further METRIC_FAMILY = {
     .name = "kakehi_bigquery_columns_further_total",
     .help = "Further columns made because a column's new type could not be had by widening.",
     .kind = METRIC_COUNTER,

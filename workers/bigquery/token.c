@@ -54,7 +54,7 @@ static const struct sm_state states[] = {
     [CLOSED] = {"CLOSED", 0},
 };
 
-static struct metric_family fetches_total = {.name = "kakehi_token_fetches_total",
+static struct metric_family fetches_total METRIC_FAMILY = {.name = "kakehi_token_fetches_total",
                                              .help = "Access tokens asked for, by how that ended",
                                              .kind = METRIC_COUNTER,
                                              .labels = {"result"}};

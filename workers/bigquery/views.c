@@ -28,14 +28,14 @@
 #define SPREAD_MS      (30 * 60000)
 #define DAY_MS         (CIVIL_DAY_US / 1000)
 
-static struct metric_family rounds = {
+static struct metric_family rounds METRIC_FAMILY = {
     .name = "kakehi_bigquery_view_rounds_total",
     .help = "Rounds over latest views, by what came of them: nothing, changed, merged, no_key, gone, failed.",
     .kind = METRIC_COUNTER,
     .labels = {"table", "result"},
 };
 
-static struct metric_family watermarks = {
+static struct metric_family watermarks METRIC_FAMILY = {
     .name = "kakehi_bigquery_base_lag_days",
     .help = "Days that a latest view reads from the history beside its base: 2 where all is well.",
     .kind = METRIC_GAUGE,
