@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How fast a worker carries a backlog from Kafka into the Storage Write API, beside librdkafka's own consume rate on the same topic.
 
-    make bench && tests/bench/append.py [ROWS] [PARTITIONS]      (1000000 and 24 when not given)
+    make bench-programs && tests/bench/append.py [ROWS] [PARTITIONS]      (1000000 and 24 when not given)
 
 The rows come from a private MariaDB through the producer, one topic. The other end is tests/bench/append_sink: TLS, counts rows, throws
 them away; REST is the fake of tests/servers. Measured is the time of the first nine tenths: the last batches are not full, and wait for

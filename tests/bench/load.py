@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How fast a worker carries a backlog from Kafka into the files of load jobs, beside librdkafka's own consume rate on the same topic.
 
-    make bench && tests/bench/load.py [ROWS] [PARTITIONS]      (4000000 and 24 when not given)
+    make bench-programs && tests/bench/load.py [ROWS] [PARTITIONS]      (4000000 and 24 when not given)
 
 The rows come from a private MariaDB through the producer, one topic. The other end is tests/bench/load_sink.py: TLS, counts rows, throws
 them away. A lane makes a write stream before it knows its way: tests/bench/append_sink gives them. Measured is from three tenths of the

@@ -25,13 +25,14 @@
 struct tally {
     uint64_t bytes;
     double seconds; /* until the last byte that was not a heartbeat's */
+    double cpu_s;   /* the same */
 };
 
-static double now_s(void)
+static double now_s(clockid_t clock)
 {
     struct timespec now;
 
-    must(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
+    must(clock_gettime(clock, &now) == 0);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
@@ -44,7 +45,7 @@ static bool is_heartbeat(const uint8_t *bytes, ssize_t size)
 static int read_all(struct binlog_connection *connection, uint64_t bytes_max, struct tally *tally, struct err *err)
 {
     uint8_t *piece = malloc(BINLOG_PIECE_MAX);
-    double start_s = now_s();
+    double start_s = now_s(CLOCK_MONOTONIC), start_cpu_s = now_s(CLOCK_PROCESS_CPUTIME_ID);
     ssize_t count = 0;
 
     must(piece != NULL);
@@ -54,7 +55,8 @@ static int read_all(struct binlog_connection *connection, uint64_t bytes_max, st
             break;
         }
         tally->bytes += (uint64_t)count;
-        tally->seconds = now_s() - start_s;
+        tally->seconds = now_s(CLOCK_MONOTONIC) - start_s;
+        tally->cpu_s = now_s(CLOCK_PROCESS_CPUTIME_ID) - start_cpu_s;
     }
     free(piece);
     return count < 0 ? -1 : 0;
@@ -80,7 +82,7 @@ static int run(const struct settings *settings, uint64_t bytes_max, struct err *
     connection->calls->close(connection);
     connection->calls->free(connection);
     if (result == 0) {
-        printf("%" PRIu64 " bytes in %.3f s: %.1f MB/s\n", tally.bytes, tally.seconds, tally.seconds > 0 ? (double)tally.bytes / tally.seconds / 1e6 : 0);
+        printf("%" PRIu64 " bytes in %.6f s, %.6f CPU s\n", tally.bytes, tally.seconds, tally.cpu_s);
     }
     return result;
 }
