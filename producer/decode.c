@@ -19,6 +19,7 @@
 #include "common/buffer.h"
 #include "common/must.h"
 #include "common/settings.h"
+#include "producer/binlog/choices.h"
 #include "producer/binlog/stream.h"
 #include "schemas/value_text.h"
 
@@ -27,12 +28,13 @@
 enum { CONFIG };
 
 const struct cli_option decode_options[] = {
-    [CONFIG] = {"config", 'c', "FILE", "a settings file: only the tables that it selects are printed (else all are)"},
+    [CONFIG] = {"config", 'c', "FILE", "a settings file: only the tables that it selects are printed (else all are), their values as it chooses"},
     {0},
 };
 
 struct decode {
     const struct settings *settings; /* NULL: all tables */
+    struct choices *choices;         /* owned; NULL: none */
     struct binlog_stream *stream;
     struct buffer line;
     FILE *held; /* rows that are not verified yet; NULL: there are none */
@@ -75,21 +77,8 @@ static void append_text(struct buffer *out, const char *key, const char *text)
 static int append_image(struct buffer *out, const char *key, const struct table *table, const struct cell *cells,
                         struct err *err)
 {
-    buffer_printf(out, ",\"%s\":%s", key, cells == NULL ? "null" : "{");
-    for (size_t c = 0; cells != NULL && c < table->column_count; c++) {
-        const struct column *column = &table->columns[c];
-
-        if (c > 0) {
-            buffer_append_byte(out, ',');
-        }
-        value_text_json_string(out, column->name, strlen(column->name));
-        buffer_append_byte(out, ':');
-        if (value_text_json(out, column, &cells[c], err) != 0) {
-            return err_while(err, "table %s.%s, column %s", table->database, table->name, column->name);
-        }
-    }
-    buffer_append_text(out, cells == NULL ? "" : "}");
-    return 0;
+    buffer_printf(out, ",\"%s\":", key);
+    return value_text_json_row(out, table, cells, err);
 }
 
 static int append_row(struct decode *decode, struct err *err)
@@ -288,12 +277,39 @@ static int decode_files(struct decode *decode, const struct cli_arguments *argum
     return exit_code;
 }
 
+static int load_choices(struct decode *decode)
+{
+    struct err err = {0};
+
+    return choices_new(&decode->settings->source, &decode->choices, &err) == 0 ? CLI_OK : complain(CLI_SETTINGS, "%s", err.text);
+}
+
+static int decode_all(struct decode *decode, const struct cli_arguments *arguments)
+{
+    const struct binlog_stream_options options = {
+        .framing = BINLOG_FILE,
+        .selected = selected,
+        .context = decode,
+        .choose = decode->choices != NULL ? choices_choose : NULL,
+        .choose_context = decode->choices,
+        .names_optional = true,
+    };
+    int exit_code;
+
+    decode->stream = binlog_stream_new(&options);
+    exit_code = decode_files(decode, arguments);
+    if (decode->held != NULL) {
+        (void)fclose(decode->held);
+    }
+    binlog_stream_free(decode->stream);
+    return exit_code;
+}
+
 int decode_run(const struct cli_arguments *arguments)
 {
     const char *path = arguments->values[CONFIG];
     struct settings *settings = path != NULL ? settings_load(path, SETTINGS_FOR_PRODUCER, stderr) : NULL;
     struct decode *decode;
-    struct binlog_stream_options options = {.framing = BINLOG_FILE, .selected = selected, .names_optional = true};
     int exit_code;
 
     if (path != NULL && settings == NULL) {
@@ -306,13 +322,11 @@ int decode_run(const struct cli_arguments *arguments)
     decode = calloc(1, sizeof *decode);
     must(decode != NULL);
     decode->settings = settings;
-    options.context = decode;
-    decode->stream = binlog_stream_new(&options);
-    exit_code = decode_files(decode, arguments);
-    if (decode->held != NULL) {
-        (void)fclose(decode->held);
+    exit_code = settings != NULL ? load_choices(decode) : CLI_OK;
+    if (exit_code == CLI_OK) {
+        exit_code = decode_all(decode, arguments);
     }
-    binlog_stream_free(decode->stream);
+    choices_free(decode->choices);
     buffer_deinit(&decode->line);
     settings_free(settings);
     free(decode);

@@ -254,3 +254,31 @@ int value_text_json(struct buffer *out, const struct column *column, const struc
     }
     return 0;
 }
+
+int value_text_json_row(struct buffer *out, const struct table *table, const struct cell *cells, struct err *err)
+{
+    buffer_append_text(out, cells == NULL ? "null" : "{");
+    for (size_t c = 0; cells != NULL && c < table->column_count; c++) {
+        const struct column *column = &table->columns[c];
+
+        if (c > 0) {
+            buffer_append_byte(out, ',');
+        }
+        value_text_json_string(out, column->name, strlen(column->name));
+        buffer_append_byte(out, ':');
+        if (value_text_json(out, column, &cells[c], err) != 0) {
+            return err_while(err, "table %s.%s", table->database, table->name);
+        }
+    }
+    buffer_append_text(out, cells == NULL ? "" : "}");
+    return 0;
+}
+
+void value_text_json_base64(struct buffer *out, const void *bytes, size_t size)
+{
+    if (bytes == NULL) {
+        buffer_append_text(out, "null");
+    } else {
+        append_base64(out, bytes, size);
+    }
+}

@@ -15,6 +15,10 @@
  * (on one line). A CELL_UNREPRESENTABLE is a string of its text; of its base64 if that is not UTF-8. ERR_POISON: a decimal's
  * bytes are none, a number is not finite, a text is not UTF-8. */
 int value_text_json(struct buffer *out, const struct column *column, const struct cell *cell, struct err *err) MUST_CHECK;
+/* Appends the row as a JSON object {"column":value, ...}; cells NULL: null. */
+int value_text_json_row(struct buffer *out, const struct table *table, const struct cell *cells, struct err *err) MUST_CHECK;
+/* Appends bytes as a JSON string of their base64; NULL: null. */
+void value_text_json_base64(struct buffer *out, const void *bytes, size_t size);
 /* Appends a JSON string, quoted; bytes must be UTF-8. */
 void value_text_json_string(struct buffer *out, const char *text, size_t size);
 

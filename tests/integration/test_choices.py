@@ -6,14 +6,6 @@ from lib.processes import wait_for
 FAILED = 1
 
 
-def _insert(path, *statements):
-    connection = path.connect()
-    with connection.cursor() as cursor:
-        cursor.execute("SET sql_mode = ''")
-        for statement in statements:
-            cursor.execute(statement)
-
-
 def _rows(path, table, changes):
     wait_for(lambda: oracle.history_count(path.sqlite_file, table) == changes, "the changes", 60)
     return {row["id"]: row for row in oracle.view_rows(path.sqlite_file, table)}
@@ -28,7 +20,7 @@ def test_null(path):
     path.sql(ODD[0])
     producer = path.producer(source__unrepresentable={f"{path.database}.odd.*": "null"})
     path.worker()
-    _insert(path, *ODD[1:])
+    path.loose_sql(*ODD[1:])
     rows = _rows(path, "odd", 4)
     assert [rows[1][name] for name in ("d", "dt", "ts", "s", "ok")] == [None, None, None, None, "2000-01-01"]
     assert [rows[2][name] for name in ("d", "dt", "ts", "s")] == ["2026-11-21", "2026-11-21 01:02:03.456000", "2026-11-21 01:02:03.400000", "表"]
@@ -40,7 +32,7 @@ def test_text(path):
     path.sql(ODD[0])
     path.producer(source__unrepresentable={f"{path.database}.odd.ok": "stop", "*": "text"})
     path.worker()
-    _insert(path, *ODD[1:])
+    path.loose_sql(*ODD[1:])
     rows = _rows(path, "odd", 4)
     assert [rows[1][name] for name in ("d", "dt", "ts", "s", "ok")] == ["2026-02-00", "0000-00-00 00:00:00.000", "0000-00-00 00:00:00.0", "A\\x85@B", "2000-01-01"]
     assert [rows[2][name] for name in ("d", "dt", "ts", "s")] == ["2026-11-21", "2026-11-21 01:02:03.456", "2026-11-21 01:02:03.4", "表"]
@@ -49,7 +41,7 @@ def test_text(path):
 def test_a_key_can_not_be_null(path):
     path.sql("CREATE TABLE k (d DATE PRIMARY KEY)")
     producer = path.producer(source__unrepresentable={"*": "null"})
-    _insert(path, "INSERT INTO k VALUES ('0000-00-00')")
+    path.loose_sql("INSERT INTO k VALUES ('0000-00-00')")
     assert producer.wait(60) == FAILED and "null in the primary key" in producer.errors(), producer.text()[-2000:]
 
 
@@ -57,9 +49,9 @@ def test_wall_clock_of_a_zone(path):
     path.sql("CREATE TABLE z (id INT PRIMARY KEY, tokyo DATETIME(3), berlin DATETIME, plain DATETIME)")
     path.producer(source__datetime_zone={"*.z.tokyo": "Asia/Tokyo", "*.z.berlin": "Europe/Berlin"}, source__unrepresentable={"*.berlin": "null"})
     path.worker()
-    _insert(path, "INSERT INTO z VALUES (1, '2026-11-21 09:00:00.125', '2026-07-01 12:00:00', '2026-07-01 12:00:00')",
-            "INSERT INTO z VALUES (2, '1950-07-01 12:00:00', '2026-03-29 02:30:00', '2026-03-29 02:30:00')",
-            "INSERT INTO z VALUES (3, NULL, '2026-10-25 02:30:00', NULL)")
+    path.loose_sql("INSERT INTO z VALUES (1, '2026-11-21 09:00:00.125', '2026-07-01 12:00:00', '2026-07-01 12:00:00')",
+                   "INSERT INTO z VALUES (2, '1950-07-01 12:00:00', '2026-03-29 02:30:00', '2026-03-29 02:30:00')",
+                   "INSERT INTO z VALUES (3, NULL, '2026-10-25 02:30:00', NULL)")
     rows = _rows(path, "z", 3)
     assert rows[1]["tokyo"] == "2026-11-21 00:00:00.125000" and rows[2]["tokyo"] == "1950-07-01 02:00:00.000000"
     assert [rows[i]["berlin"] for i in (1, 2, 3)] == ["2026-07-01 10:00:00.000000", None, "2026-10-25 00:30:00.000000"]

@@ -141,3 +141,17 @@ def test_a_file_that_is_not_there(tmp_path):
 def test_a_file_that_is_no_log(tmp_path):
     (tmp_path / "text").write_text("this is not a log\n" * 100)
     assert _decode(tmp_path / "text").returncode == DATA
+
+
+def test_settings_choose_tables_and_values(mariadb_path):
+    """-c: the rows are what the stream would make of them."""
+    path = mariadb_path
+    path.sql("CREATE TABLE odd (id INT PRIMARY KEY, d DATE, z DATETIME)", "CREATE TABLE hidden (id INT PRIMARY KEY)")
+    path.loose_sql("INSERT INTO odd VALUES (1, '2026-02-00', '2026-11-21 09:00:00')", "INSERT INTO hidden VALUES (1)")
+    path.server.new_log_file()
+    files = [file for file in path.server.log_files() if file.name >= path.first_log_file][:-1]
+    decoded = path.run_producer("decode", *files, source__tables=[f"{path.database}.odd"], source__unrepresentable={"*.d": "null"},
+                                source__datetime_zone={"*.z": "Asia/Tokyo"})
+    assert decoded.popen.returncode == 0, decoded.text()
+    (row,) = [json.loads(line) for line in decoded.text().splitlines()]
+    assert row["after"] == {"id": 1, "d": None, "z": "2026-11-21T00:00:00.000000Z"}

@@ -113,6 +113,15 @@ class PathUnderTest:
     def sql(self, *statements):
         return self.server.sql(*statements, database=self.database)
 
+    def loose_sql(self, *statements):
+        """With a server that takes zero and partial dates."""
+        connection = self.connect()
+        with connection.cursor() as cursor:
+            cursor.execute("SET sql_mode = ''")
+            for statement in statements:
+                cursor.execute(statement)
+        connection.close()
+
     def connect(self, **options):
         return self.server.connect(self.database, **options)
 
