@@ -6,6 +6,9 @@
  * the old producer can't commit behind our back, and nothing it has open comes through. The last `__seq` is kept, so that
  * order numbers go on growing (rule O1). A new position may lose rows, or bring them twice, and no program can know which was
  * meant: a person says the source's name.
+ *
+ * Settling a table takes its name out of what the record says of tables: that its stored rows changed without row events ("reread"), that
+ * its changes go to the dead letters ("aside"). The position stays; it is the person's word that the rows were read again or made right.
  */
 #include "producer/position.h"
 
@@ -26,13 +29,14 @@
 #include "producer/writer.h"
 #include "schemas/value_text.h"
 
-enum { CONFIG, JSON, SET, RESET, SERVER, YES };
+enum { CONFIG, JSON, SET, RESET, SETTLED, SERVER, YES };
 
 const struct cli_option position_options[] = {
     [CONFIG] = {"config", 'c', "FILE", "the settings file"},
     [JSON] = {"json", 0, NULL, "print the record as JSON"},
     [SET] = {"set", 0, "POSITION", "go on behind this GTID set, or at this file:position"},
     [RESET] = {"reset", 0, NULL, "forget the position: the source begins anew, which needs empty data topics"},
+    [SETTLED] = {"settled", 0, "TABLE", "database.table is right again: no longer set aside, nor to be read again"},
     [SERVER] = {"server", 0, "ID", "whose files file:position means (server_uuid; MariaDB: server_id), if no record says it"},
     [YES] = {"yes-i-mean", 0, "NAME", "the source's name, instead of typing it"},
     {0},
@@ -72,6 +76,26 @@ static void print_text(const char *label, const json_t *record, const char *key)
     }
 }
 
+/* Tables of which the record says something. */
+static void print_tables(const json_t *record)
+{
+    const json_t *reread = json_object_get(record, "reread");
+    json_t *aside = json_object_get(record, "aside");
+    const char *name;
+    const json_t *table;
+    json_t *why;
+    size_t index;
+
+    json_array_foreach(reread, index, table)
+    {
+        printf("%-12s %s\n", "read again", json_is_string(table) ? json_string_value(table) : "?");
+    }
+    json_object_foreach(aside, name, why)
+    {
+        printf("%-12s %s: %s\n", "set aside", name, json_is_string(why) ? json_string_value(why) : "?");
+    }
+}
+
 static void print_record(const json_t *record)
 {
     const json_t *transaction = json_object_get(record, "transaction");
@@ -91,6 +115,7 @@ static void print_record(const json_t *record)
                json_string_value(json_object_get(transaction, "txid")),
                (int64_t)json_integer_value(json_object_get(transaction, "rows")));
     }
+    print_tables(record);
 }
 
 static int show(const struct settings *settings, bool as_json, struct err *err)
@@ -194,6 +219,20 @@ static int parse(struct binlog_wish *wish, const char *text, struct err *err)
                : err_set(err, ERR_FATAL, "\"%s\" is for a first start (source.start): give a GTID set or file:position", text);
 }
 
+/* What is known of tables does not depend on where the source stands. */
+static void keep_tables(json_t *record, const json_t *old)
+{
+    static const char *const lists[] = {"reread", "aside"};
+
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        json_t *list = json_object_get(old, lists[i]);
+
+        if (list != NULL) {
+            json_object_set(record, lists[i], list);
+        }
+    }
+}
+
 json_t *position_record(const char *text, const json_t *old, const char *server, struct err *err)
 {
     struct binlog_wish wish;
@@ -209,11 +248,39 @@ json_t *position_record(const char *text, const json_t *old, const char *server,
     binlog_wish_deinit(&wish);
     json_object_set_new(record, "seq", json_integer(json_integer_value(json_object_get(old, "seq")))); /* O1: it only grows */
     json_object_set_new(record, "ts", json_integer(json_integer_value(json_object_get(old, "ts"))));
+    keep_tables(record, old);
     if (status != 0) {
         json_decref(record);
         return NULL;
     }
     return record;
+}
+
+/* Takes it out of an object, or an array of names. */
+static bool take_out(json_t *record, const char *list, const char *table)
+{
+    json_t *names = json_object_get(record, list);
+    bool found = json_object_del(names, table) == 0;
+
+    for (size_t i = 0; i < json_array_size(names) && !found; i++) {
+        const char *name = json_string_value(json_array_get(names, i));
+
+        found = name != NULL && strcmp(name, table) == 0 && json_array_remove(names, i) == 0;
+    }
+    return found;
+}
+
+json_t *position_settled(const json_t *old, const char *table, struct err *err)
+{
+    json_t *record = old != NULL ? json_deep_copy(old) : json_object();
+    bool reread = take_out(record, "reread", table), aside = take_out(record, "aside", table);
+
+    if (reread || aside) {
+        return record;
+    }
+    (void)err_set(err, ERR_FATAL, "the position record says nothing of table %.200s: nothing was changed", table);
+    json_decref(record);
+    return NULL;
 }
 
 /* Before anybody is fenced for a slip of the pen. */
@@ -230,19 +297,17 @@ static int check_text(const char *text, struct err *err)
     return status;
 }
 
-static int confirm(const struct settings *settings, const char *given, struct err *err)
+static int confirm(const struct settings *settings, const char *given, const char *warning, struct err *err)
 {
     const char *name = settings->source.name;
     char line[256] = "";
 
     if (given == NULL) {
-        (void)fprintf(
-            stderr,
-            "This takes source %s over from a producer that is running: with its next commit it finds out, and starts again\n"
-            "at the new position.\n"
-            "Rows before that position that are not in Kafka yet are never read; rows behind it that are, come twice.\n"
-            "Type the name of the source to go on: ",
-            name);
+        (void)fprintf(stderr,
+                      "This takes source %s over from a producer that is running: with its next commit it finds out, and starts again.\n"
+                      "%s"
+                      "Type the name of the source to go on: ",
+                      name, warning);
         if (fgets(line, sizeof line, stdin) != NULL) {
             line[strcspn(line, "\n")] = '\0';
         }
@@ -251,58 +316,83 @@ static int confirm(const struct settings *settings, const char *given, struct er
     return strcmp(given, name) == 0 ? 0 : err_set(err, ERR_FATAL, "that is not the name of the source: nothing was changed");
 }
 
-/* text NULL: reset. A record that can't be read is no reason not to replace it. */
-static int change(struct writer *writer, const char *text, const char *server, struct err *err)
-{
-    json_t *old, *record = NULL;
+/* What a person asks for; all of it borrowed. */
+struct order {
+    const char *settled; /* db.table; else: */
+    const char *text;    /* where to go on; NULL: nowhere (reset) */
+    const char *server;
+};
 
-    if (writer_open(writer, true, err) != 0 || writer_fence(writer, err) != 0) {
-        return -1;
-    }
+/* A record that can't be read is no reason not to replace it. */
+static int make_record(const struct order *order, struct writer *writer, json_t **ret_record, struct err *err)
+{
+    json_t *old;
+
+    *ret_record = NULL;
     if (writer_read_position(writer, &old, err) != 0) {
-        if (err->class != ERR_FATAL) {
+        if (err->class != ERR_FATAL || order->settled != NULL) {
             return -1;
         }
         log_warn("old_position", "because=%q then=%q", err->text, "it is replaced; the last __seq is not known");
         old = NULL;
     }
-    if (text != NULL) {
-        record = position_record(text, old, server, err);
+    if (order->settled != NULL) {
+        *ret_record = position_settled(old, order->settled, err);
+    } else if (order->text != NULL) {
+        *ret_record = position_record(order->text, old, order->server, err);
     }
     json_decref(old);
-    return text != NULL && record == NULL ? -1 : writer_cut(writer, record, err);
+    return *ret_record != NULL || (order->settled == NULL && order->text == NULL) ? 0 : -1;
 }
 
-static int set(const struct settings *settings, const struct cli_arguments *arguments, struct err *err)
+static int change(struct writer *writer, const struct order *order, struct err *err)
+{
+    json_t *record;
+
+    if (writer_open(writer, order->settled == NULL, err) != 0 || writer_fence(writer, err) != 0 ||
+        make_record(order, writer, &record, err) != 0) {
+        return -1;
+    }
+    return writer_cut(writer, record, err);
+}
+
+static const char warning_of_set[] = "It goes on at the new position.\n"
+                                     "Rows before that position that are not in Kafka yet are never read; rows behind it that are, come twice.\n";
+static const char warning_of_settled[] = "Its position stays. Rows of the table that are missing or old in the warehouse stay so: make them right first.\n";
+
+static int set(const struct settings *settings, const struct order *order, const char *name, struct err *err)
 {
     const struct writer_calls calls = {.cancelled = never, .settled = ignore_settled};
-    const char *text = arguments->values[SET];
     struct writer *writer;
     int status;
 
-    if (text != NULL && check_text(text, err) != 0) {
+    if (order->text != NULL && check_text(order->text, err) != 0) {
         return -1;
     }
-    if (confirm(settings, arguments->values[YES], err) != 0 || writer_new(settings, &calls, &writer, err) != 0) {
+    if (confirm(settings, name, order->settled != NULL ? warning_of_settled : warning_of_set, err) != 0 ||
+        writer_new(settings, &calls, &writer, err) != 0) {
         return -1;
     }
-    status = change(writer, text, arguments->values[SERVER], err);
+    status = change(writer, order, err);
     writer_free(writer);
-    if (status == 0) {
-        log_info("position_set", "source=%s position=%q", settings->source.name, text != NULL ? text : "none");
+    if (status == 0 && order->settled != NULL) {
+        log_info("table_settled", "source=%s table=%q", settings->source.name, order->settled);
+    } else if (status == 0) {
+        log_info("position_set", "source=%s position=%q", settings->source.name, order->text != NULL ? order->text : "none");
     }
     return status;
 }
 
 int position_run(const struct cli_arguments *arguments)
 {
-    bool changes = arguments->values[SET] != NULL || arguments->values[RESET] != NULL;
+    const struct order order = {arguments->values[SETTLED], arguments->values[SET], arguments->values[SERVER]};
+    int changes = (order.text != NULL) + (order.settled != NULL) + (arguments->values[RESET] != NULL);
     struct settings *settings;
     struct err err = {0};
     int status;
 
-    if (arguments->values[SET] != NULL && arguments->values[RESET] != NULL) {
-        (void)fprintf(stderr, "kakehi-producer position: give --set or --reset, not both\n");
+    if (changes > 1) {
+        (void)fprintf(stderr, "kakehi-producer position: give one of --set, --reset and --settled\n");
         return CLI_USAGE;
     }
     settings = settings_load(arguments->values[CONFIG] != NULL ? arguments->values[CONFIG] : "kakehi.yaml",
@@ -311,7 +401,7 @@ int position_run(const struct cli_arguments *arguments)
         return CLI_SETTINGS;
     }
     log_setup(settings->log.level, settings->log.format);
-    status = changes ? set(settings, arguments, &err) : show(settings, arguments->values[JSON] != NULL, &err);
+    status = changes > 0 ? set(settings, &order, arguments->values[YES], &err) : show(settings, arguments->values[JSON] != NULL, &err);
     if (status != 0) {
         (void)fprintf(stderr, "kakehi-producer position: %s\n", err.text);
     }

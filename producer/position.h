@@ -15,5 +15,7 @@ int position_run(const struct cli_arguments *arguments);
 /* For tests: the record that puts a source at `text` (GTID set or file:position). old: its record so far, borrowed; NULL: none.
  * server: for file:position without an old record, the server's identity; NULL: not given. NULL and err if it can't be made. */
 json_t *position_record(const char *text, const json_t *old, const char *server, struct err *err);
+/* For tests: the record without what it says of the table (reread, aside). NULL and err if it says nothing of it. */
+json_t *position_settled(const json_t *old, const char *table, struct err *err);
 
 #endif

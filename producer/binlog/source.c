@@ -367,9 +367,16 @@ static void free_tables(struct binlog_source *source)
     source->table_count = 0;
 }
 
-static void show_reread(const struct binlog_source *source, const char *name)
+static void show_reread(const struct binlog_source *source, const char *name, double value)
 {
-    metric_set(metric_cell(&reread_needed, (const char *const[]){source->settings->name, name}), 1);
+    metric_set(metric_cell(&reread_needed, (const char *const[]){source->settings->name, name}), value);
+}
+
+static void show_all_reread(const struct binlog_source *source, double value)
+{
+    for (size_t i = 0; i < source->progress.reread.count; i++) {
+        show_reread(source, source->progress.reread.texts[i], value);
+    }
 }
 
 /* Its rows change in the warehouse with the next row event of each, or when the table is read again. */
@@ -380,7 +387,7 @@ static void note_reread(struct binlog_source *source)
 
     (void)snprintf(name, sizeof name, "%.256s.%.256s", table->database, table->name);
     progress_reread(&source->progress, name);
-    show_reread(source, name);
+    show_reread(source, name, 1);
     log_warn("reread_needed", "source=%s table=%q transaction=%s because=%q", source->settings->name, name, source->progress.txid,
              "a statement may have changed stored rows without row events");
 }
@@ -521,9 +528,7 @@ static int take_start(struct binlog_source *source, const json_t *record, struct
         progress_deinit(&source->progress);
         return -1;
     }
-    for (size_t i = 0; i < source->progress.reread.count; i++) {
-        show_reread(source, source->progress.reread.texts[i]);
-    }
+    show_all_reread(source, 1);
     source->placed = true;
     source->moves_cut = source->progress.moves;
     return 0;
@@ -624,6 +629,7 @@ static void finish_stop(struct binlog_source *source)
     binlog_stream_free(source->stream);
     source->stream = NULL;
     free_tables(source);
+    show_all_reread(source, 0); /* the next record says it anew */
     progress_deinit(&source->progress);
     source->placed = false;
     source->trouble = (struct err){0};

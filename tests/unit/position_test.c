@@ -126,6 +126,35 @@ static void test_position__refuses_what_is_no_place(void **state)
     }
 }
 
+static void test_position__settling_takes_out_the_named_table_alone(void **state)
+{
+    json_t *old = json_pack("{s:s, s:i, s:[s,s], s:{s:s,s:s}}", "gtid", "0-1-5", "seq", 9, "reread", "d.a", "d.b", "aside", "d.a", "why", "d.c", "why");
+    json_t *expected = json_pack("{s:s, s:i, s:[s], s:{s:s}}", "gtid", "0-1-5", "seq", 9, "reread", "d.b", "aside", "d.c", "why");
+    struct err err;
+    json_t *record = position_settled(old, "d.a", &err);
+
+    (void)state;
+    assert_true(json_equal(record, expected));
+    assert_null(position_settled(record, "d.a", &err));
+    assert_int_equal(err.class, ERR_FATAL);
+    assert_null(position_settled(NULL, "d.a", &err));
+    json_decref(record);
+    json_decref(expected);
+    json_decref(old);
+}
+
+static void test_position__a_new_place_keeps_what_is_known_of_tables(void **state)
+{
+    json_t *old = json_pack("{s:[s], s:{s:s}}", "reread", "d.a", "aside", "d.c", "why");
+    json_t *record = set("0-1-7", old, NULL);
+
+    (void)state;
+    assert_true(json_equal(json_object_get(record, "reread"), json_object_get(old, "reread")));
+    assert_true(json_equal(json_object_get(record, "aside"), json_object_get(old, "aside")));
+    json_decref(record);
+    json_decref(old);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +165,8 @@ int main(void)
         cmocka_unit_test(test_position__keeps_the_last_seq_O1),
         cmocka_unit_test(test_position__files_need_a_server),
         cmocka_unit_test(test_position__refuses_what_is_no_place),
+        cmocka_unit_test(test_position__settling_takes_out_the_named_table_alone),
+        cmocka_unit_test(test_position__a_new_place_keeps_what_is_known_of_tables),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
