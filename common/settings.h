@@ -23,7 +23,8 @@
 #include "common/text_list.h"
 
 enum tls_mode { TLS_VERIFY, TLS_VERIFY_CA, TLS_OFF };
-enum on_table_error { ON_TABLE_ERROR_STOP };
+enum on_table_error { ON_TABLE_ERROR_STOP, ON_TABLE_ERROR_DEAD_LETTER };
+enum too_large { TOO_LARGE_STOP, TOO_LARGE_DEAD_LETTER };
 enum warehouse_kind { WAREHOUSE_SQLITE, WAREHOUSE_BIGQUERY };
 enum bigquery_method { BIGQUERY_AUTO, BIGQUERY_APPEND, BIGQUERY_LOAD };
 enum bigquery_hosts { BIGQUERY_HOSTS_KNOWN, BIGQUERY_HOSTS_ANY };
@@ -64,7 +65,7 @@ struct settings_source {
     int64_t heartbeat_ms;     /* asked of the server while it has nothing to send */
     int64_t connect_timeout_ms;
     enum on_table_error on_table_error;
-    struct text_pairs unrepresentable; /* pattern db.table.column -> "stop", "null", "text" */
+    struct text_pairs unrepresentable; /* pattern db.table.column -> "stop", "null", "text", "dead_letter" */
     struct text_pairs datetime_zone;   /* pattern db.table.column -> zone */
 };
 
@@ -74,6 +75,7 @@ struct settings_producer {
     int64_t memory_bytes;         /* ceiling, without the largest single row */
     int64_t transaction_bytes;    /* a Kafka transaction is committed at this size ... */
     int64_t transaction_age_ms;   /* ... or age, at the latest */
+    enum too_large too_large;     /* a row that makes a message larger than Kafka takes */
     int64_t position_interval_ms; /* position-only transactions while no selected table changes (A6) */
 };
 

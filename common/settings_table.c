@@ -26,8 +26,9 @@ _Static_assert(sizeof(enum tls_mode) == sizeof(int), "a choice is stored as an i
 static const char *const log_formats[] = {"logfmt", "json", NULL};
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const tls_modes[] = {"verify", "verify_ca", "off", NULL};
-static const char *const table_errors[] = {"stop", NULL};
-static const char *const unrepresentable[] = {"stop", "null", "text", NULL};
+static const char *const table_errors[] = {"stop", "dead_letter", NULL};
+static const char *const too_large[] = {"stop", "dead_letter", NULL};
+static const char *const unrepresentable[] = {"stop", "null", "text", "dead_letter", NULL};
 static const char *const credentials_hosts[] = {"known", "any", NULL};
 static const char *const warehouses[] = {"sqlite", "bigquery", NULL};
 static const char *const methods[] = {"auto", "append", "load", NULL};
@@ -196,7 +197,10 @@ const struct setting settings_table[] = {
      .offset = PLACE(source.on_table_error),
      .standard = "stop",
      .choices = table_errors,
-     .sentence = "What happens when a selected table can't be read exactly: stop, with the reason, before anything is lost."},
+     .sentence = "What becomes of a table of which a row can't be said in its schema: stop ends the stream, with the reason, before "
+                 "anything is lost; dead_letter sets the table aside: that change and all later ones of the table go to the dead letters, "
+                 "in their order and with their values, until `kakehi-producer position --settled` says that the table is right again. "
+                 "What can't be decoded stops the stream either way."},
     {.path = "source.unrepresentable",
      .type = SETTING_BY_TABLE,
      .flags = SETTING_OF_COLUMNS,
@@ -205,8 +209,9 @@ const struct setting settings_table[] = {
      .choices = unrepresentable,
      .sentence = "What becomes of values that a column's type has no place for (zero and partial dates, times that a zone skips, bytes "
                  "that are no text): stop ends the stream; null writes NULL, and a key can't be that; text makes the column a text, dates "
-                 "as MySQL prints them, such bytes as \\xHH. By pattern of database.table.column, the first that matches wins; stop where "
-                 "none does. kakehi_unrepresentable_total counts what was changed."},
+                 "as MySQL prints them, such bytes as \\xHH; dead_letter gives the row to the dead letters, and the table goes on "
+                 "without it. By pattern of database.table.column, the first that matches wins; stop where none does. "
+                 "kakehi_unrepresentable_total counts what was changed, kakehi_producer_dead_letters_total the letters."},
     {.path = "source.datetime_zone",
      .type = SETTING_BY_TABLE,
      .flags = SETTING_OF_COLUMNS,
@@ -250,6 +255,14 @@ const struct setting settings_table[] = {
      .min = 1,
      .max = 10 * SECOND,
      .sentence = "... or at this age: it is most of the delay that the producer adds."},
+    {.path = "producer.too_large",
+     .type = SETTING_CHOICE,
+     .offset = PLACE(producer.too_large),
+     .standard = "stop",
+     .choices = too_large,
+     .sentence = "What becomes of a row that makes a message larger than Kafka takes (producer.kafka.message.max.bytes, and the topic's "
+                 "max.message.bytes): stop ends the stream, and names both limits; dead_letter leaves a reference in the dead letters (key, "
+                 "position, size, SHA-256), and the table goes on without the row. Each such row costs a start from the last commit."},
     {.path = "producer.position_interval",
      .type = SETTING_DURATION,
      .offset = PLACE(producer.position_interval_ms),

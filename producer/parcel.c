@@ -52,43 +52,47 @@ void parcel_clear(struct parcel *parcel)
     }
 }
 
+static size_t size_of(const struct message *message)
+{
+    return message->key_size + message->value_size + message->reason_size;
+}
+
 bool parcel_fits(const struct parcel *parcel, const struct message *message)
 {
-    size_t room = parcel->capacity - parcel->size;
+    return parcel->count == 0 || (parcel->count < PARCEL_MESSAGES && size_of(message) <= parcel->capacity - parcel->size);
+}
 
-    if (parcel->count == 0) {
-        return true;
+static void append(struct parcel *parcel, const void *bytes, size_t size)
+{
+    if (size > 0) {
+        memcpy(parcel->bytes + parcel->size, bytes, size);
+        parcel->size += size;
     }
-    return parcel->count < PARCEL_MESSAGES && message->key_size <= room && message->value_size <= room - message->key_size;
 }
 
 void parcel_add(struct parcel *parcel, const struct message *message)
 {
-    size_t size = message->key_size + message->value_size;
     struct parcel_entry *entry = &parcel->entries[parcel->count];
 
     must(parcel_fits(parcel, message));
     must(message->key != NULL || message->key_size == 0);
-    if (size > parcel->capacity) {
-        resize(parcel, size);
+    if (size_of(message) > parcel->capacity) {
+        resize(parcel, size_of(message));
     }
     *entry = (struct parcel_entry){
         .parcel = parcel,
         .begin = parcel->size,
         .key_size = message->key_size,
         .value_size = message->value_size,
+        .reason_size = message->reason_size,
         .key_null = message->key == NULL,
         .topic_id = message->topic_id,
         .partition = message->partition,
         .seq = message->seq,
         .idx = message->idx,
     };
-    if (message->key_size > 0) {
-        memcpy(parcel->bytes + parcel->size, message->key, message->key_size);
-    }
-    if (message->value_size > 0) {
-        memcpy(parcel->bytes + parcel->size + message->key_size, message->value, message->value_size);
-    }
-    parcel->size += size;
+    append(parcel, message->key, message->key_size);
+    append(parcel, message->value, message->value_size);
+    append(parcel, message->reason, message->reason_size);
     parcel->count++;
 }

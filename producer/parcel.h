@@ -19,14 +19,18 @@
 
 #define PARTITION_BY_KEY (-1) /* the partitioner decides */
 
+#define TOPIC_DEAD_LETTERS UINT32_MAX /* as topic_id: <prefix>.dead */
+
 /* What goes to one topic. All pointers are borrowed. */
 struct message {
-    uint32_t topic_id; /* what publisher_prepare answered */
+    uint32_t topic_id; /* what publisher_prepare answered, or TOPIC_DEAD_LETTERS */
     int32_t partition; /* or PARTITION_BY_KEY */
     const void *key;   /* NULL: a null key */
     size_t key_size;
     const void *value;
     size_t value_size;
+    const char *reason; /* of a dead letter: its header; else NULL */
+    size_t reason_size;
     int64_t seq; /* names the change where a message is refused, without telling what is in it */
     int64_t idx;
 };
@@ -36,9 +40,10 @@ struct parcel;
 /* A message inside a parcel; also what librdkafka carries as the message's opaque. */
 struct parcel_entry {
     struct parcel *parcel;
-    size_t begin; /* of the key, then the value */
+    size_t begin; /* of the key, then the value, then the reason */
     size_t key_size;
     size_t value_size;
+    size_t reason_size; /* 0: it is no dead letter */
     bool key_null;
     uint32_t topic_id;
     int32_t partition;
@@ -62,7 +67,7 @@ void parcel_free(struct parcel *parcel); /* takes NULL */
 void parcel_clear(struct parcel *parcel);
 /* Is there room for it? An empty parcel has room for any message. */
 bool parcel_fits(const struct parcel *parcel, const struct message *message);
-/* Copies key and value into the parcel; it must fit. */
+/* Copies key, value and reason into the parcel; it must fit. */
 void parcel_add(struct parcel *parcel, const struct message *message);
 
 #endif

@@ -34,7 +34,8 @@
  *     it is committed (A8).
  * I4  Rows are cut only where the source says so (`cuttable`).
  *
- * STREAM's steps and the cuts are in pipeline_stream.c, what is told about it all in pipeline_status.c.
+ * STREAM's steps and the cuts are in pipeline_stream.c, what becomes of changes that can't be rows in pipeline_letters.c, what is told
+ * about it all in pipeline_status.c.
  *
  * A cut is due when the source has nothing more at the moment, or by size, or by age (A3); without rows every position_interval
  * while the position moves, or it would fall out of the source's log (A6).
@@ -275,6 +276,7 @@ static void on_position(void *context, const json_t *record)
     pipeline->first = record == NULL;
     pipeline->announced = false;
     pipeline->cut_ms = pipeline_now_ms(pipeline);
+    pipeline_letters_begin(pipeline, record);
     move(pipeline, STREAM, record != NULL ? "the position is known" : "a first start");
     if (pipeline->source->calls->start(pipeline->source, record, &err) != 0) {
         pipeline_trouble(pipeline, &err);
@@ -308,6 +310,7 @@ static void on_committed(void *context)
     pipeline->transactions++;
     metric_add(pipeline->transactions_metric, 1);
     routes_committed(&pipeline->routes);
+    pipeline_letters_committed(pipeline);
     pipeline->source->calls->committed(pipeline->source);
     if (pipeline_is_at(pipeline, DRAIN)) {
         step_drain(pipeline);
@@ -325,6 +328,11 @@ static void on_room(void *context)
 static void on_ready(void *context)
 {
     pipeline_soon(context);
+}
+
+static void on_too_large(void *context, int64_t seq, int64_t idx)
+{
+    pipeline_on_too_large(context, seq, idx);
 }
 
 static void on_failed(void *context, const struct err *err, bool fenced_off)
@@ -403,7 +411,7 @@ void pipeline_wake(struct pipeline *pipeline)
 static int join_parts(struct pipeline *pipeline, struct err *err)
 {
     const struct publisher_calls publisher_calls = {pipeline,    on_opened,    on_fenced, on_position,
-                                                    on_prepared, on_committed, on_room,   on_failed};
+                                                    on_prepared, on_committed, on_room,   on_too_large, on_failed};
     const struct election_calls election_calls = {pipeline, on_owned, on_lost, on_election_failed};
 
     if (election_new(pipeline->world->loop, pipeline->settings, &election_calls, &pipeline->election, err) != 0) {
@@ -435,6 +443,7 @@ int pipeline_new(const struct settings *settings, const struct pipeline_world *w
 void pipeline_free(struct pipeline *pipeline)
 {
     pipeline->source->calls->free(pipeline->source);
+    json_decref(pipeline->aside);
     routes_deinit(&pipeline->routes);
     messages_deinit(&pipeline->messages);
     free(pipeline);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pipeline_parts: what pipeline.c, pipeline_stream.c and pipeline_status.c share. Nobody else includes it. */
+/* pipeline_parts: what pipeline.c, pipeline_stream.c, pipeline_letters.c and pipeline_status.c share. Nobody else includes it. */
 #ifndef KAKEHI_PRODUCER_PIPELINE_PARTS_H
 #define KAKEHI_PRODUCER_PIPELINE_PARTS_H
 
@@ -13,6 +13,14 @@
 
 /* The picture is in pipeline.c. */
 enum { OPEN, STANDBY, FENCE, READ, STREAM, DRAIN, HALT, BACKOFF, CLOSING };
+
+#define OVERSIZED_MAX 64
+
+struct oversized { /* a message that the broker refused for its size */
+    int64_t seq;
+    int64_t idx;
+    bool used; /* its reference is in the open transaction, or the one whose commit is under way */
+};
 
 struct pipeline {
     struct sm sm;
@@ -38,7 +46,7 @@ struct pipeline {
     bool idle;    /* the source had nothing more when it was last asked */
     bool holding; /* `held` is yielded, not encoded */
     struct change held;
-    struct route *route; /* of held */
+    struct route *route; /* of held; NULL: it has none */
     bool preparing;
     struct messages messages;
     size_t messages_given; /* of messages, into parcels */
@@ -48,6 +56,10 @@ struct pipeline {
     size_t open_bytes;
     uint64_t open_since_ms;
     uint64_t cut_ms; /* the last one */
+
+    json_t *aside; /* owned; {"db.t": why}: tables whose changes go to the dead letters */
+    struct oversized too_large[OVERSIZED_MAX];
+    size_t too_large_count;
 
     struct routes routes;
     uint64_t transactions;
@@ -80,6 +92,20 @@ void pipeline_trouble(struct pipeline *pipeline, const struct err *err);
 
 /* pipeline_stream.c: cuts if it is due and nothing forbids it (I1, I2, I4). */
 void pipeline_consider_cut(struct pipeline *pipeline);
+
+/* pipeline_letters.c: what the policies make of a change that can't be a row. */
+void pipeline_letters_begin(struct pipeline *pipeline, const json_t *record); /* NULL: a first start */
+void pipeline_letters_state(const struct pipeline *pipeline, json_t *state);  /* adds to the record of a cut */
+void pipeline_letters_committed(struct pipeline *pipeline);
+void pipeline_on_too_large(struct pipeline *pipeline, int64_t seq, int64_t idx);
+/* Is the table of the held change set aside? */
+bool pipeline_is_aside(const struct pipeline *pipeline);
+/* Each decides about the held change; false: the source is at its end (pipeline_trouble was called). */
+bool pipeline_letter_of_table_aside(struct pipeline *pipeline);
+bool pipeline_table_error(struct pipeline *pipeline, struct err *err);
+bool pipeline_row_error(struct pipeline *pipeline, struct err *err);
+/* The held change has become messages, and is counted. */
+void pipeline_made(struct pipeline *pipeline, struct tally *tally);
 
 /* pipeline_status.c */
 void pipeline_figures_init(struct pipeline *pipeline);

@@ -176,8 +176,8 @@ json_t *pipeline_status(const struct pipeline *pipeline)
 
     pipeline->source->calls->figures(pipeline->source, &figures);
     trouble = trouble_text(pipeline, &figures);
-    return json_pack("{s:s, s:s, s:s, s:o, s:I, s:o, s:o}", "program", "kakehi-producer", "version", version_text(), "state",
+    return json_pack("{s:s, s:s, s:s, s:o, s:I, s:o, s:o, s:o}", "program", "kakehi-producer", "version", version_text(), "state",
                      sm_name(&pipeline->sm), "source", source_status(pipeline, &figures), "kafka_transactions",
-                     (json_int_t)pipeline->transactions, "tables", routes_status(&pipeline->routes), "trouble",
-                     any_text(trouble != NULL ? trouble : ""));
+                     (json_int_t)pipeline->transactions, "tables", routes_status(&pipeline->routes), "set_aside",
+                     pipeline->aside != NULL ? json_deep_copy(pipeline->aside) : json_object(), "trouble", any_text(trouble != NULL ? trouble : ""));
 }

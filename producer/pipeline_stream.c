@@ -32,6 +32,7 @@ static void give_parcel(struct pipeline *pipeline)
 static void cut(struct pipeline *pipeline, json_t *state)
 {
     must(!pipeline->cutting && all_handed_over(pipeline) && state != NULL); /* I1, I2 */
+    pipeline_letters_state(pipeline, state);
     give_parcel(pipeline);
     publisher_cut(pipeline->publisher, state);
     routes_cut(&pipeline->routes);
@@ -97,7 +98,8 @@ static bool step_first(struct pipeline *pipeline)
 static bool step_messages(struct pipeline *pipeline)
 {
     while (pipeline->messages_given < pipeline->messages.count) {
-        struct message message = messages_get(&pipeline->messages, pipeline->messages_given, pipeline->route->topic_id);
+        uint32_t topic_id = pipeline->route != NULL ? pipeline->route->topic_id : TOPIC_DEAD_LETTERS;
+        struct message message = messages_get(&pipeline->messages, pipeline->messages_given, topic_id);
 
         if (pipeline->parcel != NULL && !parcel_fits(pipeline->parcel, &message)) {
             give_parcel(pipeline);
@@ -116,14 +118,6 @@ static bool step_messages(struct pipeline *pipeline)
     return true;
 }
 
-/* P1: the one position serves all tables, so a table that can't be encoded stops the source. */
-static void on_table_error(struct pipeline *pipeline, struct err *err)
-{
-    err->class = ERR_FATAL;
-    (void)err_while(err, "a table can't go on (mend it, or leave it out by `source.exclude`)");
-    pipeline_trouble(pipeline, err);
-}
-
 static bool step_held(struct pipeline *pipeline)
 {
     struct err err = {0};
@@ -137,12 +131,9 @@ static bool step_held(struct pipeline *pipeline)
     }
     if (messages_make(&pipeline->messages, pipeline->route->schema, &pipeline->held, pipeline->settings->source.name, &err) !=
         0) {
-        on_table_error(pipeline, &err);
-        return false;
+        return pipeline_row_error(pipeline, &err);
     }
-    pipeline->messages_given = 0;
-    pipeline->holding = false;
-    pipeline->route->tally->open++;
+    pipeline_made(pipeline, pipeline->route->tally);
     return true;
 }
 
@@ -151,11 +142,11 @@ static bool take_change(struct pipeline *pipeline)
     struct err err = {0};
 
     pipeline->holding = true;
-    if (routes_find(&pipeline->routes, pipeline->held.table, &pipeline->route, &err) != 0) {
-        on_table_error(pipeline, &err);
-        return false;
+    pipeline->route = NULL;
+    if (pipeline_is_aside(pipeline)) {
+        return pipeline_letter_of_table_aside(pipeline);
     }
-    return true;
+    return routes_find(&pipeline->routes, pipeline->held.table, &pipeline->route, &err) == 0 || pipeline_table_error(pipeline, &err);
 }
 
 static bool step_next(struct pipeline *pipeline)

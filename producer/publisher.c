@@ -35,7 +35,7 @@ struct command {
     struct err err; /* PREPARE: the table could not even be named */
 };
 
-enum saying { OPENED, FENCED, POSITION, PREPARED, COMMITTED, ROOM, FAILED, ENDED };
+enum saying { OPENED, FENCED, POSITION, PREPARED, COMMITTED, ROOM, TOO_LARGE, FAILED, ENDED };
 
 struct answer {
     struct answer *next;
@@ -43,6 +43,7 @@ struct answer {
     uint64_t round;
     json_t *record;    /* POSITION: owned */
     uint32_t topic_id; /* PREPARED */
+    int64_t seq, idx;  /* TOO_LARGE */
     struct err err;    /* FAILED */
     bool fenced_off;
 };
@@ -177,7 +178,12 @@ static void on_settled(void *context, struct parcel *parcel)
 
 static void say_failed(struct publisher *publisher, const struct err *err)
 {
+    struct answer too_large = {.saying = TOO_LARGE};
+
     publisher->failed = publisher->working;
+    if (writer_too_large(publisher->writer, &too_large.seq, &too_large.idx)) {
+        answer(publisher, &too_large);
+    }
     if (err->class != ERR_CANCELED) {
         answer(publisher, &(struct answer){.saying = FAILED, .err = *err, .fenced_off = writer_fenced_off(publisher->writer)});
     }
@@ -339,6 +345,9 @@ static void hear(struct publisher *publisher, const struct answer *what)
         break;
     case ROOM:
         calls->room(calls->context);
+        break;
+    case TOO_LARGE:
+        calls->too_large(calls->context, what->seq, what->idx);
         break;
     case FAILED:
         calls->failed(calls->context, &what->err, what->fenced_off);

@@ -41,6 +41,8 @@ struct publisher_calls {
     void (*prepared)(void *context, uint32_t topic_id); /* answers come in the order of the calls */
     void (*committed)(void *context);                   /* answer to each publisher_cut, in order */
     void (*room)(void *context);                        /* a parcel is free again after publisher_parcel gave NULL */
+    /* Comes before `failed`, with settings that send references of such messages to the dead letters: this one is too large for Kafka. */
+    void (*too_large)(void *context, int64_t seq, int64_t idx);
     /* ERR_RETRY: fence again after a pause; `fenced_off`: another one took over. ERR_FATAL: stop. */
     void (*failed)(void *context, const struct err *err, bool fenced_off);
 };

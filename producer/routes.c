@@ -15,6 +15,13 @@ static struct metric_family changes_read METRIC_FAMILY = {
     .labels = {"source", "table"},
 };
 
+static struct metric_family dead_letters = {
+    .name = "kakehi_producer_dead_letters_total",
+    .help = "Messages committed to the dead letters instead of the table's topic, by table.",
+    .kind = METRIC_COUNTER,
+    .labels = {"source", "table"},
+};
+
 void routes_init(struct routes *routes, const char *source)
 {
     *routes = (struct routes){._source = source};
@@ -43,7 +50,7 @@ void routes_deinit(struct routes *routes)
     }
 }
 
-static struct tally *find_tally(struct routes *routes, const struct table *table)
+struct tally *routes_tally(struct routes *routes, const struct table *table)
 {
     struct tally *tally;
     char *name;
@@ -58,7 +65,8 @@ static struct tally *find_tally(struct routes *routes, const struct table *table
     tally = calloc(1, sizeof *tally);
     must(tally != NULL);
     tally->table = name;
-    tally->metric = metric_cell(&changes_read, (const char *const[]){routes->_source, name});
+    tally->changes.metric = metric_cell(&changes_read, (const char *const[]){routes->_source, name});
+    tally->letters.metric = metric_cell(&dead_letters, (const char *const[]){routes->_source, name});
     tally->next = routes->_tallies;
     routes->_tallies = tally;
     return tally;
@@ -98,7 +106,7 @@ static int new_route(struct routes *routes, const struct source_table *shape, st
     route = calloc(1, sizeof *route);
     must(route != NULL);
     *route =
-        (struct route){.next = routes->_routes, .shape = shape, .schema = schema, .tally = find_tally(routes, shape->table)};
+        (struct route){.next = routes->_routes, .shape = shape, .schema = schema, .tally = routes_tally(routes, shape->table)};
     routes->_routes = route;
     *ret_route = route;
     return 0;
@@ -124,25 +132,38 @@ void routes_reset(struct routes *routes)
 {
     drop_routes(routes);
     for (struct tally *tally = routes->_tallies; tally != NULL; tally = tally->next) {
-        tally->open = tally->in_cut = 0;
+        tally->changes.open = tally->changes.in_cut = 0;
+        tally->letters.open = tally->letters.in_cut = 0;
     }
+}
+
+static void cut(struct tally_count *count)
+{
+    must(count->in_cut == 0);
+    count->in_cut = count->open;
+    count->open = 0;
 }
 
 void routes_cut(struct routes *routes)
 {
     for (struct tally *tally = routes->_tallies; tally != NULL; tally = tally->next) {
-        must(tally->in_cut == 0);
-        tally->in_cut = tally->open;
-        tally->open = 0;
+        cut(&tally->changes);
+        cut(&tally->letters);
     }
+}
+
+static void committed(struct tally_count *count)
+{
+    count->committed += count->in_cut;
+    metric_add(count->metric, (double)count->in_cut);
+    count->in_cut = 0;
 }
 
 void routes_committed(struct routes *routes)
 {
     for (struct tally *tally = routes->_tallies; tally != NULL; tally = tally->next) {
-        tally->committed += tally->in_cut;
-        metric_add(tally->metric, (double)tally->in_cut);
-        tally->in_cut = 0;
+        committed(&tally->changes);
+        committed(&tally->letters);
     }
 }
 
@@ -151,7 +172,8 @@ json_t *routes_status(const struct routes *routes)
     json_t *tables = json_object();
 
     for (const struct tally *tally = routes->_tallies; tally != NULL; tally = tally->next) {
-        json_object_set_new(tables, tally->table, json_pack("{s:I}", "read", (json_int_t)tally->committed));
+        json_object_set_new(tables, tally->table, json_pack("{s:I, s:I}", "read", (json_int_t)tally->changes.committed, "dead_lettered",
+                                                          (json_int_t)tally->letters.committed));
     }
     return tables;
 }
@@ -161,7 +183,7 @@ uint64_t routes_total(const struct routes *routes)
     uint64_t total = 0;
 
     for (const struct tally *tally = routes->_tallies; tally != NULL; tally = tally->next) {
-        total += tally->committed;
+        total += tally->changes.committed;
     }
     return total;
 }

@@ -18,13 +18,18 @@
 #include "producer/source.h"
 #include "schemas/schema.h"
 
-struct tally {
-    struct tally *next;
-    char *table;        /* db.table */
-    uint64_t open;      /* changes in the transaction that is being filled */
+struct tally_count {
+    uint64_t open;      /* in the transaction that is being filled */
     uint64_t in_cut;    /* in the one whose commit is under way */
     uint64_t committed; /* since the program started */
     struct metric *metric;
+};
+
+struct tally {
+    struct tally *next;
+    char *table;                /* db.table */
+    struct tally_count changes; /* all that were read */
+    struct tally_count letters; /* messages that went to the dead letters instead of the table's topic */
 };
 
 struct route {
@@ -46,11 +51,13 @@ void routes_init(struct routes *routes, const char *source);
 void routes_deinit(struct routes *routes);
 /* Finds it, or makes one that is not ready. ERR_POISON if the shape has no schema. */
 int routes_find(struct routes *routes, const struct source_table *shape, struct route **ret_route, struct err *err) MUST_CHECK;
+/* Of a change that has no route. */
+struct tally *routes_tally(struct routes *routes, const struct table *table);
 /* The source has stopped: no route, and nothing that was not committed counts. */
 void routes_reset(struct routes *routes);
 void routes_cut(struct routes *routes);       /* open becomes in_cut */
 void routes_committed(struct routes *routes); /* in_cut becomes committed */
-/* {"db.t":{"read":N}} */
+/* {"db.t":{"read":N,"dead_lettered":N}} */
 json_t *routes_status(const struct routes *routes);
 uint64_t routes_total(const struct routes *routes);
 

@@ -44,11 +44,15 @@ struct writer {
     rd_kafka_t *handle;       /* NULL: abandoned, or not fenced yet */
     rd_kafka_queue_t *events; /* of handle */
     rd_kafka_topic_t *positions;
+    rd_kafka_topic_t *dead; /* letters */
     struct destinations destinations;
     struct parcel *in_flight;
     bool open; /* a transaction */
     bool fenced_off;
     struct err refused; /* the first message of the open transaction that was refused */
+    bool too_large;     /* for its size, and its reference shall go to the dead letters */
+    int64_t too_large_seq;
+    int64_t too_large_idx;
     json_t *ends;       /* of the transaction before */
 };
 
@@ -141,25 +145,48 @@ static void settle(struct writer *writer, struct parcel *parcel, size_t count)
     }
 }
 
+static rd_kafka_topic_t *topic_of(const struct writer *writer, const struct parcel_entry *entry)
+{
+    return entry->topic_id == TOPIC_DEAD_LETTERS ? writer->dead : writer->destinations.items[entry->topic_id].handle;
+}
+
 /* Names the change by its order numbers: what is in the row is nobody's business in a log. */
+static void note_too_large(struct writer *writer, const struct parcel_entry *entry)
+{
+    const char *table =
+        entry->topic_id == TOPIC_DEAD_LETTERS ? "a table" : writer->destinations.items[entry->topic_id].table;
+
+    writer->too_large = writer->settings->producer.too_large == TOO_LARGE_DEAD_LETTER;
+    writer->too_large_seq = entry->seq;
+    writer->too_large_idx = entry->idx;
+    (void)err_set(&writer->refused, writer->too_large ? ERR_RETRY : ERR_FATAL,
+                  "a change of %s (__seq %lld, __idx %lld) makes a message of %zu bytes, too large for topic %s: %s", table,
+                  (long long)entry->seq, (long long)entry->idx, entry->key_size + entry->value_size + entry->reason_size,
+                  rd_kafka_topic_name(topic_of(writer, entry)),
+                  writer->too_large ? "beginning again, with a reference to it for the dead letters"
+                                    : "raise `producer.kafka.message.max.bytes` in the settings and max.message.bytes of the topic, or set "
+                                      "`producer.too_large: dead_letter`");
+}
+
 static void note_refused(struct writer *writer, rd_kafka_resp_err_t code, const struct parcel_entry *entry)
 {
-    const struct destination *topic = &writer->destinations.items[entry->topic_id];
-
     if (writer->refused.class != ERR_NONE || code == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
         code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT) {
         return;
     }
     if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
-        (void)err_set(&writer->refused, ERR_FATAL,
-                      "a change of %s (__seq %lld, __idx %lld) makes a message of %zu bytes, too large for topic %s: raise "
-                      "`producer.kafka.message.max.bytes` in the settings and max.message.bytes of the topic",
-                      topic->table, (long long)entry->seq, (long long)entry->idx, entry->key_size + entry->value_size,
-                      topic->name);
+        note_too_large(writer, entry);
     } else {
         (void)kafka_err_set(&writer->refused, code, "producing");
-        (void)err_while(&writer->refused, "topic %s", topic->name);
+        (void)err_while(&writer->refused, "topic %s", rd_kafka_topic_name(topic_of(writer, entry)));
     }
+}
+
+bool writer_too_large(const struct writer *writer, int64_t *ret_seq, int64_t *ret_idx)
+{
+    *ret_seq = writer->too_large_seq;
+    *ret_idx = writer->too_large_idx;
+    return writer->too_large;
 }
 
 /*
@@ -189,7 +216,7 @@ static void on_delivered(rd_kafka_t *handle, const rd_kafka_message_t *message, 
     }
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         note_refused(writer, message->err, entry);
-    } else if (message->offset >= 0) {
+    } else if (message->offset >= 0 && entry->topic_id != TOPIC_DEAD_LETTERS) {
         destination_note_end(&writer->destinations.items[entry->topic_id], message->partition, message->offset + 1);
     }
     settle(writer, entry->parcel, 1);
@@ -212,6 +239,17 @@ static void on_event(rd_kafka_t *handle, void *opaque)
     writer->calls.wake(writer->calls.context);
 }
 
+static rd_kafka_topic_t *new_state_topic(const struct writer *writer, const char *which)
+{
+    char name[TOPIC_NAME_SIZE];
+    rd_kafka_topic_t *topic;
+
+    topics_state_name(writer->settings, which, name);
+    topic = rd_kafka_topic_new(writer->handle, name, NULL);
+    must(topic != NULL);
+    return topic;
+}
+
 static int new_handle(struct writer *writer, struct err *err)
 {
     const struct handle_property defaults[] = {
@@ -226,7 +264,6 @@ static int new_handle(struct writer *writer, struct err *err)
         {"partitioner", "murmur2_random"}, /* as Java clients place keys */
         {0},
     };
-    char positions[TOPIC_NAME_SIZE];
     rd_kafka_conf_t *conf;
 
     if (handle_conf(RD_KAFKA_PRODUCER, writer->settings, defaults, fixed, &conf, err) != 0) {
@@ -241,9 +278,8 @@ static int new_handle(struct writer *writer, struct err *err)
     if (writer->calls.wake != NULL) {
         rd_kafka_queue_cb_event_enable(writer->events, on_event, writer);
     }
-    topics_state_name(writer->settings, "positions", positions);
-    writer->positions = rd_kafka_topic_new(writer->handle, positions, NULL);
-    must(writer->positions != NULL);
+    writer->positions = new_state_topic(writer, "positions");
+    writer->dead = new_state_topic(writer, "dead");
     return 0;
 }
 
@@ -352,6 +388,7 @@ void writer_abandon(struct writer *writer)
     rd_kafka_queue_cb_event_enable(writer->events, NULL, NULL);
     rd_kafka_queue_destroy(writer->events);
     rd_kafka_topic_destroy(writer->positions);
+    rd_kafka_topic_destroy(writer->dead);
     destinations_close(&writer->destinations);
     destroy(&writer->handle);
     while (writer->in_flight != NULL) {
@@ -359,6 +396,7 @@ void writer_abandon(struct writer *writer)
     }
     destinations_forget_ends(&writer->destinations);
     writer->refused = (struct err){0};
+    writer->too_large = false;
     json_decref(writer->ends);
     writer->ends = NULL;
 }
@@ -432,25 +470,45 @@ struct outgoing {
     int flags;
     const void *value, *key;
     size_t value_size, key_size;
+    const void *reason; /* a header; NULL: none */
+    size_t reason_size;
     void *opaque;
 };
+
+static rd_kafka_resp_err_t produce_with_reason(struct writer *writer, const struct outgoing *out)
+{
+    return rd_kafka_producev(writer->handle, RD_KAFKA_V_RKT(out->topic), RD_KAFKA_V_PARTITION(out->partition),
+                             RD_KAFKA_V_MSGFLAGS(out->flags), RD_KAFKA_V_VALUE((void *)(uintptr_t)out->value, out->value_size),
+                             RD_KAFKA_V_KEY(out->key, out->key_size),
+                             RD_KAFKA_V_HEADER("reason", out->reason, (ssize_t)out->reason_size), RD_KAFKA_V_OPAQUE(out->opaque),
+                             RD_KAFKA_V_END);
+}
+
+static rd_kafka_resp_err_t produce_once(struct writer *writer, const struct outgoing *out)
+{
+    if (out->reason != NULL) {
+        return produce_with_reason(writer, out);
+    }
+    if (rd_kafka_produce(out->topic, out->partition, out->flags, (void *)(uintptr_t)out->value, out->value_size, out->key,
+                         out->key_size, out->opaque) == 0) {
+        return RD_KAFKA_RESP_ERR_NO_ERROR;
+    }
+    return rd_kafka_last_error();
+}
 
 /* Waits while librdkafka's queue is full: its reports make room. Returns its code, or _DESTROY if we were told to stop. */
 static rd_kafka_resp_err_t produce(struct writer *writer, const struct outgoing *out)
 {
-    while (rd_kafka_produce(out->topic, out->partition, out->flags, (void *)(uintptr_t)out->value, out->value_size, out->key,
-                            out->key_size, out->opaque) != 0) {
-        rd_kafka_resp_err_t code = rd_kafka_last_error();
+    rd_kafka_resp_err_t code = produce_once(writer, out);
 
-        if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
-            return code;
-        }
+    while (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
         if (cancelled(writer)) {
             return RD_KAFKA_RESP_ERR__DESTROY;
         }
         (void)rd_kafka_poll(writer->handle, SLICE_MS / 10);
+        code = produce_once(writer, out);
     }
-    return RD_KAFKA_RESP_ERR_NO_ERROR;
+    return code;
 }
 
 static int fail_producing(struct writer *writer, rd_kafka_resp_err_t code, const char *doing, struct err *err)
@@ -466,17 +524,22 @@ static int produce_entry(struct writer *writer, struct parcel_entry *entry, stru
     const uint8_t *key = entry->parcel->bytes + entry->begin;
     rd_kafka_resp_err_t code =
         produce(writer, &(struct outgoing){
-                            .topic = writer->destinations.items[entry->topic_id].handle,
+                            .topic = topic_of(writer, entry),
                             .partition = entry->partition == PARTITION_BY_KEY ? RD_KAFKA_PARTITION_UA : entry->partition,
                             .value = key + entry->key_size,
                             .value_size = entry->value_size,
                             .key = entry->key_null ? NULL : key,
                             .key_size = entry->key_size,
+                            .reason = entry->reason_size > 0 ? key + entry->key_size + entry->value_size : NULL,
+                            .reason_size = entry->reason_size,
                             .opaque = entry,
                         });
 
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         return 0;
+    }
+    if (code == RD_KAFKA_RESP_ERR__STATE) { /* of one before: its report says why */
+        (void)rd_kafka_poll(writer->handle, SLICE_MS);
     }
     if (code != RD_KAFKA_RESP_ERR__DESTROY) {
         note_refused(writer, code, entry);

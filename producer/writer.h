@@ -67,6 +67,9 @@ int writer_cut(struct writer *writer, json_t *state, struct err *err) MUST_CHECK
 void writer_abandon(struct writer *writer);
 /* Did the last failure mean that another instance has fenced this one? */
 bool writer_fenced_off(const struct writer *writer);
+/* Did it fail at a message that is too large, where settings send such ones' references to the dead letters? Which one it was: names of the
+ * change, for the next try. Until abandon. */
+bool writer_too_large(const struct writer *writer, int64_t *ret_seq, int64_t *ret_idx);
 /* Serves what librdkafka has to say. */
 void writer_poll(struct writer *writer);
 

@@ -66,6 +66,7 @@ enum cell_state {
 /* One value. bytes are borrowed from whoever decoded it, until its next row. */
 struct cell {
     enum cell_state state;
+    bool to_letter; /* CELL_UNREPRESENTABLE: its policy is that the row goes to the dead letters */
     union {
         int64_t integer;
         double real;

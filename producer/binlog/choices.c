@@ -47,10 +47,17 @@ void choices_free(struct choices *choices)
 
 static enum binlog_unrepresentable word_of(const char *text)
 {
-    if (text == NULL || strcmp(text, "stop") == 0) {
-        return BINLOG_STOP;
+    static const struct {
+        const char *word;
+        enum binlog_unrepresentable choice;
+    } words[] = {{"null", BINLOG_NULL}, {"text", BINLOG_TEXT}, {"dead_letter", BINLOG_LETTER}};
+
+    for (size_t i = 0; text != NULL && i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(words[i].word, text) == 0) {
+            return words[i].choice;
+        }
     }
-    return strcmp(text, "null") == 0 ? BINLOG_NULL : BINLOG_TEXT;
+    return BINLOG_STOP;
 }
 
 void choices_choose(void *context, const char *database, const char *table, const char *column,

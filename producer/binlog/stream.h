@@ -33,7 +33,7 @@ enum binlog_framing {
 
 enum binlog_flavor { BINLOG_MYSQL, BINLOG_MARIADB }; /* found in the FORMAT_DESCRIPTION event */
 
-enum binlog_unrepresentable { BINLOG_STOP, BINLOG_NULL, BINLOG_TEXT };
+enum binlog_unrepresentable { BINLOG_STOP, BINLOG_NULL, BINLOG_TEXT, BINLOG_LETTER };
 
 struct zone;
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * value: what the settings choose for a column, around its own decoder: DATETIME of a zone to TIMESTAMP, and what becomes of
- * values that the type has no place for: NULL, or, where a whole column is made a text, their text.
+ * values that the type has no place for: NULL, or, where a whole column is made a text, their text; or they are marked, for the row to go
+ * to the dead letters.
  *
  * As text dates stand as MySQL prints them, with the column's digits (TIMESTAMP in UTC), so that zero dates fit in; bytes that
  * are no character of their set as \xHH. Each value that was changed is counted in the scratch.
@@ -75,6 +76,8 @@ void value_by_choice(const struct value_column *column, struct cursor *cursor, s
         print_unrepresentable(column, scratch, ret_cell);
     } else if (column->choice == BINLOG_NULL && !fits) {
         *ret_cell = (struct cell){.state = CELL_NULL};
+    } else if (column->choice == BINLOG_LETTER && !fits) {
+        ret_cell->to_letter = true;
     }
-    scratch->replaced += !fits && column->choice != BINLOG_STOP;
+    scratch->replaced += !fits && (column->choice == BINLOG_TEXT || column->choice == BINLOG_NULL);
 }

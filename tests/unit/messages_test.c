@@ -18,6 +18,7 @@ struct world {
     struct schema *keyed, *keyless;
     struct messages messages;
     struct cell before[2], after[2];
+    struct source_table shape;
     struct change change;
 };
 
@@ -42,8 +43,9 @@ static int set_up(void **state)
         .before = {integer(1), integer(10)},
         .after = {integer(1), integer(11)},
     };
+    world.shape.table = world.keyed->table;
     world.change = (struct change){
-        .op = 'u', .before = world.before, .after = world.after, .ts_us = 5, .seq = 6, .idx = 8, .txid = "0-1-2"};
+        .table = &world.shape, .op = 'u', .before = world.before, .after = world.after, .ts_us = 5, .seq = 6, .idx = 8, .txid = "0-1-2"};
     *state = &world;
     return 0;
 }
@@ -190,6 +192,91 @@ static void test_messages__half_a_pair_is_none(void **state)
     assert_int_equal(world->messages.count, 0);
 }
 
+/* ---- dead letters */
+
+static struct cell odd(bool to_letter)
+{
+    return (struct cell){.state = CELL_UNREPRESENTABLE, .to_letter = to_letter, .bytes = (const uint8_t *)"0000-00-00", .size = 10};
+}
+
+static void test_messages__one_value_whose_policy_is_stop_makes_no_letter(void **state)
+{
+    struct world *world = *state;
+
+    world->change.op = 'c';
+    world->after[1] = odd(true);
+    assert_true(messages_is_for_letters(world->keyed->table, &world->change));
+    world->after[0] = odd(false);
+    assert_false(messages_is_for_letters(world->keyed->table, &world->change));
+    world->after[0] = world->after[1] = integer(1);
+    assert_false(messages_is_for_letters(world->keyed->table, &world->change));
+}
+
+static void test_messages__the_row_before_counts_for_a_letter_only_where_it_is_a_message(void **state)
+{
+    struct world *world = *state;
+
+    world->change.op = 'u';
+    world->after[1] = odd(true);
+    world->before[1] = odd(false);
+    assert_true(messages_is_for_letters(world->keyed->table, &world->change));
+    assert_false(messages_is_for_letters(world->keyless->table, &world->change));
+    world->after[0] = integer(2);
+    assert_false(messages_is_for_letters(world->keyed->table, &world->change));
+    world->change.op = 'd';
+    assert_false(messages_is_for_letters(world->keyed->table, &world->change));
+}
+
+static void assert_json(const void *bytes, size_t size, const char *expected)
+{
+    assert_int_equal(size, strlen(expected));
+    assert_memory_equal(bytes, expected, size);
+}
+
+static void test_messages__a_letter_holds_the_whole_change_and_its_reason(void **state)
+{
+    struct world *world = *state;
+    struct message message;
+    struct err err;
+
+    world->change.op = 'u';
+    world->after[1] = odd(true);
+    assert_int_equal(messages_make_letter(&world->messages, &world->change, "shop", "because", &err), 0);
+    assert_int_equal(world->messages.count, 1);
+    message = messages_get(&world->messages, 0, 3);
+    assert_int_equal(message.topic_id, TOPIC_DEAD_LETTERS);
+    assert_json(message.key, message.key_size, "shop/0-1-2/8");
+    assert_json(message.reason, message.reason_size, "because");
+    assert_json(message.value, message.value_size,
+                "{\"table\":\"d.t\",\"op\":\"u\",\"before\":{\"id\":1,\"n\":10},\"after\":{\"id\":1,\"n\":\"0000-00-00\"},"
+                "\"ts\":\"1970-01-01T00:00:00.000005Z\",\"source\":\"shop\",\"txid\":\"0-1-2\",\"seq\":6,\"idx\":8}");
+}
+
+static void test_messages__a_reference_takes_the_place_of_one_half_alone(void **state)
+{
+    struct world *world = *state;
+    struct message message;
+    char text[512];
+
+    world->after[0] = integer(2);
+    make(world, world->keyed, 'u');
+    messages_refer(&world->messages, 1, &world->change, "shop");
+    assert_int_equal(read_back(world, world->keyed, 0).meta.op, 'd');
+    message = messages_get(&world->messages, 1, 3);
+    assert_int_equal(message.topic_id, TOPIC_DEAD_LETTERS);
+    assert_json(message.key, message.key_size, "shop/0-1-2/9");
+    assert_true(message.reason_size > 0);
+    assert_int_equal(message.seq, 6);
+    assert_int_equal(message.idx, 9);
+    assert_true(message.value_size < sizeof text);
+    memcpy(text, message.value, message.value_size);
+    text[message.value_size] = '\0';
+    assert_non_null(strstr(text, "\"op\":\"c\",\"key\":\""));
+    assert_non_null(strstr(text, "\"size\":"));
+    assert_non_null(strstr(text, "\"sha256\":\""));
+    assert_null(strstr(text, "after"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_messages__##name, set_up, tear_down)
 
 int main(void)
@@ -202,6 +289,10 @@ int main(void)
         TEST(a_truncate_has_a_null_key_and_goes_to_partition_0),
         TEST(rows_go_where_their_key_says),
         TEST(half_a_pair_is_none),
+        TEST(one_value_whose_policy_is_stop_makes_no_letter),
+        TEST(the_row_before_counts_for_a_letter_only_where_it_is_a_message),
+        TEST(a_letter_holds_the_whole_change_and_its_reason),
+        TEST(a_reference_takes_the_place_of_one_half_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

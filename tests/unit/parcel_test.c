@@ -71,6 +71,7 @@ static void test_parcel__keeps_key_and_value_and_tells_a_null_key_from_an_empty_
     struct parcel *parcel = parcel_new();
     struct message with_key = message_of("value", 5);
     struct message empty_key = {.key = "", .value = "v", .value_size = 1};
+    struct message letter = {.key = "k", .key_size = 1, .value = "v", .value_size = 1, .reason = "why", .reason_size = 3};
     struct message null_key = {.key = NULL, .value = "v", .value_size = 1};
 
     (void)state;
@@ -83,6 +84,10 @@ static void test_parcel__keeps_key_and_value_and_tells_a_null_key_from_an_empty_
     assert_false(parcel->entries[1].key_null);
     assert_true(parcel->entries[2].key_null);
     assert_int_equal(parcel->entries[2].begin, 9);
+    parcel_add(parcel, &letter);
+    assert_memory_equal(parcel->bytes + parcel->entries[3].begin, "kvwhy", 5);
+    assert_int_equal(parcel->entries[3].reason_size, 3);
+    assert_int_equal(parcel->entries[0].reason_size, 0);
     parcel_free(parcel);
 }
 

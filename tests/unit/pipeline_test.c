@@ -46,12 +46,15 @@ struct world {
     struct parcel *given[64]; /* at "Kafka", not settled */
     size_t given_count;
     size_t messages_given;
+    size_t letters_given;
+    json_t *cut_state; /* of the last cut */
 
     struct source source;
     struct table *tables[2];
     struct source_table shapes[2];
     struct cell before[2], after[2];
-    const char *script; /* a, b: an insert into that table; A: an update of its key; x: a row that can't be said; .: again */
+    const char *script; /* a, b: an insert into that table; A: an update of its key; x: a row that can't be said; l: one whose policy is a
+                           letter; .: again */
     long endless;       /* then this many inserts into a */
     long yielded;
     long asked;
@@ -176,6 +179,10 @@ void publisher_give(struct publisher *publisher, struct parcel *parcel)
     (void)publisher;
     tell("give(%ld)", (long)parcel->count);
     the_world->messages_given += parcel->count;
+    for (size_t i = 0; i < parcel->count; i++) {
+        assert_int_equal(parcel->entries[i].topic_id == TOPIC_DEAD_LETTERS, parcel->entries[i].reason_size > 0);
+        the_world->letters_given += parcel->entries[i].reason_size > 0;
+    }
     the_world->given[the_world->given_count++] = parcel;
 }
 
@@ -183,7 +190,8 @@ void publisher_cut(struct publisher *publisher, json_t *state)
 {
     (void)publisher;
     tell("cut(%ld)", (long)json_integer_value(json_object_get(state, "yielded")));
-    json_decref(state);
+    json_decref(the_world->cut_state);
+    the_world->cut_state = state;
 }
 
 /* All that was given is acknowledged, or forgotten. */
@@ -226,6 +234,8 @@ static enum source_next yield(struct world *world, char what, struct change *cha
     };
     if (what == 'x') {
         world->after[0].state = CELL_NULL; /* a key that is null */
+    } else if (what == 'l') {
+        world->after[1] = (struct cell){.state = CELL_UNREPRESENTABLE, .to_letter = true};
     }
     return SOURCE_CHANGE;
 }
@@ -393,14 +403,19 @@ static void own(struct world *world)
     world->election.owned(world->election.context);
 }
 
+static void fence_at(struct world *world, const json_t *record)
+{
+    world->publisher.fenced(world->publisher.context);
+    world->publisher.position(world->publisher.context, record);
+    turn(world);
+}
+
 static void fence(struct world *world, bool with_record)
 {
     json_t *record = with_record ? json_object() : NULL;
 
-    world->publisher.fenced(world->publisher.context);
-    world->publisher.position(world->publisher.context, record);
+    fence_at(world, record);
     json_decref(record);
-    turn(world);
 }
 
 /* Streaming from a record, nothing to read yet. */
@@ -417,13 +432,18 @@ static void read_script(struct world *world, const char *script)
     ready(world);
 }
 
-static long status_number(struct world *world, const char *table)
+static long table_number(struct world *world, const char *table, const char *what)
 {
     json_t *status = pipeline_status(world->pipeline);
-    long number = (long)json_integer_value(json_object_get(json_object_get(json_object_get(status, "tables"), table), "read"));
+    long number = (long)json_integer_value(json_object_get(json_object_get(json_object_get(status, "tables"), table), what));
 
     json_decref(status);
     return number;
+}
+
+static long status_number(struct world *world, const char *table)
+{
+    return table_number(world, table, "read");
 }
 
 static bool is_state(struct world *world, const char *name)
@@ -493,6 +513,7 @@ static int tear_down(void **state)
         parcel_free(world->parcels[i]);
     }
     buffer_deinit(&world->told);
+    json_decref(world->cut_state);
     free(world);
     return !whole; /* it ends from wherever a test has left it, and every parcel is back */
 }
@@ -1028,6 +1049,107 @@ static void test_pipeline__status_says_why_the_source_has_no_connection(void **s
     json_decref(status);
 }
 
+/* ---- dead letters */
+
+/* A set-aside table in what was cut last, or NULL. */
+static const char *aside_in_state(struct world *world, const char *table)
+{
+    return json_string_value(json_object_get(json_object_get(world->cut_state, "aside"), table));
+}
+
+static void test_pipeline__a_row_whose_policy_says_so_is_a_letter_and_the_table_goes_on(void **state)
+{
+    struct world *world = *state;
+
+    stream(world);
+    read_script(world, "ala");
+    prepared(world);
+    assert_string_equal(told(world), "prepare-a give(3) cut(3)");
+    assert_int_equal(world->letters_given, 1);
+    assert_null(aside_in_state(world, "d.a"));
+    committed(world);
+    assert_int_equal(status_number(world, "d.a"), 3);
+    assert_int_equal(table_number(world, "d.a", "dead_lettered"), 1);
+}
+
+static void test_pipeline__a_table_that_is_set_aside_has_only_letters_from_there_on(void **state)
+{
+    struct world *world = *state;
+
+    world->settings.source.on_table_error = ON_TABLE_ERROR_DEAD_LETTER;
+    stream(world);
+    read_script(world, "axab");
+    prepared(world);
+    prepared(world);
+    assert_int_equal(world->messages_given, 4);
+    assert_int_equal(world->letters_given, 2);
+    assert_non_null(aside_in_state(world, "d.a"));
+    assert_null(aside_in_state(world, "d.b"));
+    committed(world);
+    assert_int_equal(table_number(world, "d.a", "dead_lettered"), 2);
+    assert_int_equal(table_number(world, "d.b", "dead_lettered"), 0);
+}
+
+static void test_pipeline__a_table_stays_set_aside_after_a_restart_as_long_as_the_record_says_so(void **state)
+{
+    struct world *world = *state;
+    json_t *record = json_pack("{s:{s:s}}", "aside", "d.a", "long ago");
+
+    own(world);
+    fence_at(world, record);
+    json_decref(record);
+    read_script(world, "a");
+    assert_int_equal(world->letters_given, 1);
+    assert_string_equal(aside_in_state(world, "d.a"), "long ago");
+    committed(world);
+    failed(world, ERR_RETRY, false);
+    stopped(world);
+    pass(world, 60000);
+    fence(world, true); /* a person has taken it out of the record */
+    read_script(world, "a");
+    prepared(world);
+    assert_int_equal(world->letters_given, 1);
+    assert_null(aside_in_state(world, "d.a"));
+}
+
+static void test_pipeline__what_was_too_large_is_a_reference_when_it_comes_again(void **state)
+{
+    struct world *world = *state;
+
+    stream(world);
+    read_script(world, "aa");
+    prepared(world);
+    world->publisher.too_large(world->publisher.context, 7, 2);
+    failed(world, ERR_RETRY, false);
+    stopped(world);
+    pass(world, 60000);
+    fence(world, true);
+    world->yielded = 0; /* the source begins again */
+    world->letters_given = world->messages_given = 0;
+    read_script(world, "aa");
+    prepared(world);
+    assert_int_equal(world->messages_given, 2);
+    assert_int_equal(world->letters_given, 1);
+    committed(world);
+    assert_int_equal(table_number(world, "d.a", "dead_lettered"), 1);
+    assert_int_equal(status_number(world, "d.a"), 2);
+}
+
+static void test_pipeline__a_reference_that_is_too_large_ends_it(void **state)
+{
+    struct world *world = *state;
+
+    stream(world);
+    world->publisher.too_large(world->publisher.context, 7, 0);
+    read_script(world, "a");
+    prepared(world);
+    assert_int_equal(world->letters_given, 1);
+    world->publisher.too_large(world->publisher.context, 7, 0);
+    stopped(world);
+    end(world);
+    assert_int_equal(world->exit_code, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_pipeline__##name, set_up, tear_down)
 
 int main(void)
@@ -1068,6 +1190,11 @@ int main(void)
         TEST(is_not_healthy_when_the_source_stays_without_a_connection),
         TEST(is_not_healthy_when_a_first_start_never_connects),
         TEST(status_says_why_the_source_has_no_connection),
+        TEST(a_row_whose_policy_says_so_is_a_letter_and_the_table_goes_on),
+        TEST(a_table_that_is_set_aside_has_only_letters_from_there_on),
+        TEST(a_table_stays_set_aside_after_a_restart_as_long_as_the_record_says_so),
+        TEST(what_was_too_large_is_a_reference_when_it_comes_again),
+        TEST(a_reference_that_is_too_large_ends_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,6 +38,7 @@ struct world {
     json_t *record;     /* the last one */
     uint32_t topic_id;
     struct err err;
+    int64_t too_large_seq, too_large_idx;
     bool closed;
 };
 
@@ -80,6 +81,15 @@ static void on_committed(void *context)
 static void on_room(void *context)
 {
     tell(context, "room");
+}
+
+static void on_too_large(void *context, int64_t seq, int64_t idx)
+{
+    struct world *world = context;
+
+    world->too_large_seq = seq;
+    world->too_large_idx = idx;
+    tell(world, "too-large");
 }
 
 static void on_failed(void *context, const struct err *err, bool fenced_off)
@@ -126,7 +136,7 @@ static void make_topics(struct world *world)
 static void start_publisher(struct world *world)
 {
     const struct publisher_calls calls = {world,       on_opened,    on_fenced, on_position,
-                                          on_prepared, on_committed, on_room,   on_failed};
+                                          on_prepared, on_committed, on_room,   on_too_large, on_failed};
 
     assert_int_equal(publisher_new(&world->loop, &world->settings, &calls, &world->publisher, &world->err), 0);
     world->closed = false;
@@ -378,6 +388,25 @@ static void test_publisher__names_a_change_that_is_too_large_and_the_remedy(void
     free(value);
 }
 
+static void test_publisher__says_which_change_is_too_large_where_it_becomes_a_reference(void **state)
+{
+    struct world *world = *state;
+    char *value = malloc(3000001);
+
+    memset(value, 'x', 3000000);
+    value[3000000] = '\0';
+    world->settings.producer.too_large = TOO_LARGE_DEAD_LETTER;
+    take_over(world);
+    give(world, value);
+    cut(world, 1);
+    await(world, "too-large failed");
+    assert_int_equal(world->err.class, ERR_RETRY);
+    assert_int_equal(world->too_large_seq, 77);
+    assert_int_equal(world->too_large_idx, 4);
+    take_all_parcels(world);
+    free(value);
+}
+
 static void test_publisher__first_record_after_a_fence_names_all_ends_and_later_ones_the_transaction_before(void **state)
 {
     struct world *world = *state;
@@ -455,6 +484,7 @@ int main(void)
         TEST(does_not_start_a_source_that_lost_its_position_A8),
         TEST(does_not_start_without_its_topics),
         TEST(names_a_change_that_is_too_large_and_the_remedy),
+        TEST(says_which_change_is_too_large_where_it_becomes_a_reference),
         TEST(first_record_after_a_fence_names_all_ends_and_later_ones_the_transaction_before),
         TEST(says_when_there_is_room_again),
         TEST(ends_with_a_transaction_open),

@@ -224,7 +224,7 @@ static void test_settings__a_choice_is_one_of_its_words(void **state)
 {
     (void)state;
     assert_refused("source.tls: yes\n", "F:9: source.tls: is not one of verify, verify_ca, off\n");
-    assert_refused("source.on_table_error: skip\n", "F:9: source.on_table_error: is not stop\n");
+    assert_refused("source.on_table_error: skip\n", "F:9: source.on_table_error: is not one of stop, dead_letter\n");
     assert_refused("topics.create: yes\n", "F:9: topics.create: is not true or false\n");
 }
 
