@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A ring of entries in offset order, and two chained indexes into it, by identity and by key. Growing, shrinking and the loss of
- * the oldest are all one thing: the ring is made anew, or its tail moves on. Indexes are slot numbers + 1; 0 ends a chain.
+ * the oldest are all one thing: the ring is made anew, or its tail moves on.
+ *
+ * Entries are numbered as they come, and an entry's number says its slot. A link of a chain is a number, and chains are newest first:
+ * so a chain ends at the first number that is no longer in the ring, and forgetting an entry touches no link. That a number comes again
+ * after 2^32 entries does no harm: what is found by it is compared as a whole, and from there the chain goes down like any other.
  */
 #include "workers/dedupe.h"
 
@@ -13,7 +17,8 @@
 #include "common/must.h"
 #include "workers/hash.h"
 
-#define CAPACITY_FIRST 256
+#define CAPACITY_FIRST   256
+#define IDENTITY_BUCKETS 4 /* an entry: most identities are new, and an empty bucket says so without a look at an entry */
 
 struct entry {
     struct hash identity;
@@ -25,7 +30,7 @@ struct entry {
     uint32_t next_key;
 };
 
-#define ENTRY_BYTES (sizeof(struct entry) + 2 * sizeof(uint32_t)) /* with its two bucket heads */
+#define ENTRY_BYTES (sizeof(struct entry) + (IDENTITY_BUCKETS + 1) * sizeof(uint32_t)) /* with its buckets */
 
 struct dedupe {
     struct dedupe_pool *pool;
@@ -33,21 +38,21 @@ struct dedupe {
     struct hash secret; /* of the hash: identities come from outside */
     struct buffer scratch;
     size_t capacity; /* of the ring; a power of two */
-    size_t oldest;   /* slot */
-    size_t count;
+    uint32_t next;   /* the number of the next entry */
+    uint32_t count;  /* entries next - count to next - 1 are remembered */
     struct entry *entries;
-    uint32_t *by_identity; /* `capacity` buckets */
-    uint32_t *by_key;
+    uint32_t *by_identity; /* IDENTITY_BUCKETS * capacity buckets: the newest number */
+    uint32_t *by_key;      /* capacity buckets */
 };
 
 static void allocate(struct dedupe *dedupe, size_t capacity)
 {
     must(capacity > 0);
     dedupe->capacity = capacity;
-    dedupe->oldest = 0;
+    dedupe->next = 1; /* an empty bucket's 0 is none of them */
     dedupe->count = 0;
     dedupe->entries = malloc(capacity * sizeof *dedupe->entries);
-    dedupe->by_identity = calloc(capacity, sizeof *dedupe->by_identity);
+    dedupe->by_identity = calloc(IDENTITY_BUCKETS * capacity, sizeof *dedupe->by_identity);
     dedupe->by_key = calloc(capacity, sizeof *dedupe->by_key);
     must(dedupe->entries != NULL && dedupe->by_identity != NULL && dedupe->by_key != NULL);
 }
@@ -93,9 +98,24 @@ size_t dedupe_bytes(const struct dedupe *dedupe)
     return dedupe->capacity * ENTRY_BYTES;
 }
 
-static uint32_t *bucket(const struct dedupe *dedupe, uint32_t *buckets, const struct hash *hash)
+static struct entry *entry_at(const struct dedupe *dedupe, uint32_t number)
 {
-    return &buckets[hash->low & (dedupe->capacity - 1)];
+    return &dedupe->entries[number & (dedupe->capacity - 1)];
+}
+
+static bool remembered(const struct dedupe *dedupe, uint32_t number)
+{
+    return dedupe->next - number - 1 < dedupe->count;
+}
+
+static uint32_t *identity_bucket(const struct dedupe *dedupe, const struct hash *identity)
+{
+    return &dedupe->by_identity[identity->low & (IDENTITY_BUCKETS * dedupe->capacity - 1)];
+}
+
+static uint32_t *key_bucket(const struct dedupe *dedupe, const struct hash *key)
+{
+    return &dedupe->by_key[key->low & (dedupe->capacity - 1)];
 }
 
 static bool has_key(const struct entry *entry)
@@ -108,51 +128,42 @@ static bool same(const struct hash *one, const struct hash *other)
     return one->low == other->low && one->high == other->high;
 }
 
+/* Puts the number in front of a chain; returns what was there. */
+static uint32_t lead(uint32_t *head, uint32_t number)
+{
+    uint32_t behind = *head;
+
+    *head = number;
+    return behind;
+}
+
 /* Appends to the ring, which has room. */
 static void append(struct dedupe *dedupe, const struct entry *entry)
 {
-    size_t slot = (dedupe->oldest + dedupe->count++) & (dedupe->capacity - 1);
-    uint32_t *head = bucket(dedupe, dedupe->by_identity, &entry->identity);
+    uint32_t number = dedupe->next++;
+    struct entry *own = entry_at(dedupe, number);
 
-    dedupe->entries[slot] = *entry;
-    dedupe->entries[slot].next_identity = *head;
-    *head = (uint32_t)slot + 1;
-    if (has_key(entry)) {
-        head = bucket(dedupe, dedupe->by_key, &entry->key);
-        dedupe->entries[slot].next_key = *head;
-        *head = (uint32_t)slot + 1;
+    *own = *entry;
+    own->next_identity = lead(identity_bucket(dedupe, &own->identity), number);
+    if (has_key(own)) {
+        own->next_key = lead(key_bucket(dedupe, &own->key), number);
     }
+    dedupe->count++;
 }
 
-/* Chains are newest first, so the oldest of all is the last of both of its chains. */
-static void forget_oldest(struct dedupe *dedupe)
+static const struct entry *oldest(const struct dedupe *dedupe)
 {
-    const struct entry *entry = &dedupe->entries[dedupe->oldest];
-    uint32_t *link = bucket(dedupe, dedupe->by_identity, &entry->identity);
-
-    while (*link != dedupe->oldest + 1) {
-        link = &dedupe->entries[*link - 1].next_identity;
-    }
-    *link = 0;
-    if (has_key(entry)) {
-        link = bucket(dedupe, dedupe->by_key, &entry->key);
-        while (*link != dedupe->oldest + 1) {
-            link = &dedupe->entries[*link - 1].next_key;
-        }
-        *link = 0;
-    }
-    dedupe->oldest = (dedupe->oldest + 1) & (dedupe->capacity - 1);
-    dedupe->count--;
+    return entry_at(dedupe, dedupe->next - dedupe->count);
 }
 
 static void resize(struct dedupe *dedupe, size_t capacity)
 {
     struct dedupe old = *dedupe;
-    size_t drop = old.count > capacity ? old.count - capacity : 0;
 
+    old.count = old.count < capacity ? old.count : (uint32_t)capacity;
     allocate(dedupe, capacity);
-    for (size_t i = drop; i < old.count; i++) {
-        append(dedupe, &old.entries[(old.oldest + i) & (old.capacity - 1)]);
+    for (uint32_t left = old.count; left > 0; left--) {
+        append(dedupe, entry_at(&old, old.next - left));
     }
     release(&old);
 }
@@ -169,7 +180,7 @@ static void make_room(struct dedupe *dedupe)
         resize(dedupe, dedupe->capacity * 2);
     }
     if (dedupe->count == dedupe->capacity) {
-        forget_oldest(dedupe);
+        dedupe->count--;
     }
 }
 
@@ -192,18 +203,18 @@ static struct hash identity_of(struct dedupe *dedupe, const struct record_meta *
 
 static bool known(const struct dedupe *dedupe, const struct entry *entry)
 {
-    for (uint32_t at = *bucket(dedupe, dedupe->by_identity, &entry->identity); at != 0; at = dedupe->entries[at - 1].next_identity) {
-        if (same(&dedupe->entries[at - 1].identity, &entry->identity)) {
-            return true;
-        }
+    uint32_t at = *identity_bucket(dedupe, &entry->identity);
+
+    while (remembered(dedupe, at) && !same(&entry_at(dedupe, at)->identity, &entry->identity)) {
+        at = entry_at(dedupe, at)->next_identity;
     }
-    return false;
+    return remembered(dedupe, at);
 }
 
 static bool overtaken(const struct dedupe *dedupe, const struct entry *entry)
 {
-    for (uint32_t at = *bucket(dedupe, dedupe->by_key, &entry->key); at != 0; at = dedupe->entries[at - 1].next_key) {
-        const struct entry *other = &dedupe->entries[at - 1];
+    for (uint32_t at = *key_bucket(dedupe, &entry->key); remembered(dedupe, at); at = entry_at(dedupe, at)->next_key) {
+        const struct entry *other = entry_at(dedupe, at);
 
         if (same(&other->key, &entry->key) && (other->seq > entry->seq || (other->seq == entry->seq && other->idx > entry->idx))) {
             return true;
@@ -223,8 +234,8 @@ bool dedupe_seen(struct dedupe *dedupe, const struct record_meta *meta, const ui
     if (key != NULL) {
         entry.key = hash_bytes(&dedupe->secret, key, key_size);
     }
-    while (dedupe->count > 0 && dedupe->entries[dedupe->oldest].offset < offset - dedupe->window) {
-        forget_oldest(dedupe);
+    while (dedupe->count > 0 && oldest(dedupe)->offset < offset - dedupe->window) {
+        dedupe->count--;
     }
     drop = known(dedupe, &entry) || (meta->op == 'r' && has_key(&entry) && overtaken(dedupe, &entry));
     make_room(dedupe);
