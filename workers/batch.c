@@ -17,7 +17,7 @@ struct batch_block {
     uint8_t bytes[];
 };
 
-struct batch *batch_new(uint64_t number, int64_t start, uint64_t now_ms, struct budget *budget)
+struct batch *batch_new(uint64_t number, int64_t start, uint64_t now_ms, const struct batch_limits *limits, struct budget *budget)
 {
     struct batch *batch = calloc(1, sizeof *batch);
 
@@ -27,6 +27,7 @@ struct batch *batch_new(uint64_t number, int64_t start, uint64_t now_ms, struct 
     batch->end = start;
     batch->began_ms = now_ms;
     batch->newest_us = INT64_MIN;
+    batch->limits = *limits;
     batch->_budget = budget;
     return batch;
 }
@@ -171,12 +172,12 @@ size_t batch_rows_below(const struct batch *batch, int64_t offset)
     return count;
 }
 
-bool batch_full(const struct batch *batch, const struct batch_limits *limits)
+bool batch_full(const struct batch *batch)
 {
-    return batch_message_count(batch) >= limits->rows || batch->_bytes >= limits->bytes;
+    return batch_message_count(batch) >= batch->limits.rows || batch->_bytes >= batch->limits.bytes;
 }
 
-bool batch_due(const struct batch *batch, const struct batch_limits *limits, uint64_t now_ms)
+bool batch_due(const struct batch *batch, uint64_t now_ms)
 {
-    return batch_full(batch, limits) || budget_tight(batch->_budget) || now_ms >= batch->began_ms + limits->age_ms;
+    return batch_full(batch) || budget_tight(batch->_budget) || now_ms >= batch->began_ms + batch->limits.age_ms;
 }

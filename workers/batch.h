@@ -18,12 +18,6 @@
 #include "workers/message.h"
 #include "workers/warehouse.h"
 
-struct batch_limits {
-    size_t rows;
-    size_t bytes;
-    uint64_t age_ms;
-};
-
 struct batch {
     uint64_t number;      /* unique in its partition: acknowledgements of dead letters come back by it */
     int64_t start;
@@ -39,6 +33,7 @@ struct batch {
     int64_t newest_us;    /* highest commit time of its rows; INT64_MIN: none */
     int64_t behind;           /* as warehouse_batch: set when it is due */
     int32_t topic_partitions; /* the same */
+    struct batch_limits limits;
     struct budget *_budget;
     size_t _bytes;
     size_t _charged;
@@ -46,7 +41,7 @@ struct batch {
     struct batch_block *_blocks;
 };
 
-struct batch *batch_new(uint64_t number, int64_t start, uint64_t now_ms, struct budget *budget);
+struct batch *batch_new(uint64_t number, int64_t start, uint64_t now_ms, const struct batch_limits *limits, struct budget *budget);
 void batch_free(struct batch *batch); /* takes NULL */
 
 /* Copies the message. frame_size: how much of the value stands before the Avro bytes. */
@@ -65,7 +60,7 @@ size_t batch_message_count(const struct batch *batch);
 struct warehouse_batch batch_for_warehouse(const struct batch *batch);
 /* How many of its messages lie below the offset: those are known to be in. */
 size_t batch_rows_below(const struct batch *batch, int64_t offset);
-bool batch_full(const struct batch *batch, const struct batch_limits *limits);
-bool batch_due(const struct batch *batch, const struct batch_limits *limits, uint64_t now_ms);
+bool batch_full(const struct batch *batch);
+bool batch_due(const struct batch *batch, uint64_t now_ms);
 
 #endif

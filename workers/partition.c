@@ -166,28 +166,18 @@ static void step_prime(struct partition *partition)
 static bool wants_messages(const struct partition *partition)
 {
     const struct partition_shared *shared = partition->shared;
-    bool full = partition->filling != NULL && batch_full(partition->filling, &shared->limits);
+    bool full = partition->filling != NULL && batch_full(partition->filling);
 
     return !full && partition->held == NULL && partition->position < partition->cut && !budget_tight(shared->budget);
-}
-
-static uint64_t batch_age_ms(const struct partition *partition)
-{
-    const struct partition_shared *shared = partition->shared;
-    uint64_t (*asked)(struct lane *lane) = shared->warehouse->calls->batch_age_ms;
-
-    return asked != NULL ? asked(partition->lane) : shared->limits.age_ms;
 }
 
 /* The batch that fills, if it is time for it. */
 static struct batch *due_batch(const struct partition *partition)
 {
     struct batch *batch = partition->filling;
-    struct batch_limits limits = partition->shared->limits;
     int64_t high;
 
-    limits.age_ms = batch_age_ms(partition);
-    if (batch == NULL || (batch->end < partition->cut && !batch_due(batch, &limits, now(partition)))) {
+    if (batch == NULL || (batch->end < partition->cut && !batch_due(batch, now(partition)))) {
         return NULL;
     }
     high = partition->shared->calls->high(partition->shared->context, partition);
@@ -305,7 +295,7 @@ uint64_t partition_wake_ms(const struct partition *partition)
     case RUN:
         wake_ms = partition_commit_is_wanted(partition) ? earlier(wake_ms, partition_commit_due_ms(partition)) : wake_ms;
         wake_ms = idle ? earlier(wake_ms, partition_seal_due_ms(partition)) : wake_ms;
-        return partition->filling != NULL && idle ? earlier(wake_ms, partition->filling->began_ms + batch_age_ms(partition)) : wake_ms;
+        return partition->filling != NULL && idle ? earlier(wake_ms, partition->filling->began_ms + partition->filling->limits.age_ms) : wake_ms;
     case DRAIN:
     case CLOSING:
         return partition->released ? wake_ms : earlier(wake_ms, partition->deadline_ms);

@@ -75,7 +75,7 @@ bool partition_seal_is_due(const struct partition *partition, const struct batch
 
 void partition_seal(struct partition *partition)
 {
-    struct batch *range = batch_new(++partition->batch_number, partition->settled, now(partition), partition->shared->budget);
+    struct batch *range = batch_new(++partition->batch_number, partition->settled, now(partition), &partition->shared->limits, partition->shared->budget);
 
     must(partition->file_under_way);
     batch_extend(range, partition->file.end);

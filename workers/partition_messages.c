@@ -27,10 +27,25 @@ static enum envelope_state open_message(struct partition *partition, const struc
     return envelope_open(message, shared->calls->schema, shared->context, &partition->scratch, ret_row, err);
 }
 
+struct batch_limits partition_limits(const struct partition *partition)
+{
+    struct batch_limits limits = partition->shared->limits;
+    void (*limit)(struct lane *lane, struct batch_limits *limits) = partition->shared->warehouse->calls->limit;
+
+    if (limit != NULL) {
+        limit(partition->lane, &limits);
+    }
+    return limits;
+}
+
 struct batch *partition_filling(struct partition *partition)
 {
+    const struct partition_shared *shared = partition->shared;
+
     if (partition->filling == NULL) {
-        partition->filling = batch_new(++partition->batch_number, partition->lane_start, now(partition), partition->shared->budget);
+        const struct batch_limits limits = partition_limits(partition);
+
+        partition->filling = batch_new(++partition->batch_number, partition->lane_start, now(partition), &limits, shared->budget);
     }
     return partition->filling;
 }
@@ -247,6 +262,9 @@ static void on_taken(void *context, struct batch *batch)
 
     partition->flight_wants_mark = false;
     partition_take_batch(partition, batch);
+    if (partition->filling != NULL) {
+        partition->filling->limits = partition_limits(partition);
+    }
     partition_step(partition);
 }
 

@@ -107,6 +107,8 @@ void partition_run(struct partition *partition);
 
 /* partition_messages.c */
 void partition_settle_tally(struct partition *partition, const struct tally *tally, enum fate fate);
+/* Of the batch that fills now, as the lane sees it. */
+struct batch_limits partition_limits(const struct partition *partition);
 /* The batch that fills, covering everything from the one before on (I3). */
 struct batch *partition_filling(struct partition *partition);
 extern const struct flight_calls partition_flight_calls;

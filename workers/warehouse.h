@@ -73,6 +73,13 @@ struct warehouse_batch {
     int32_t topic_partitions; /* how many partitions the topic has */
 };
 
+/* A batch is sent as soon as it reaches one of them. */
+struct batch_limits {
+    size_t rows; /* messages, those that become no rows too */
+    size_t bytes;
+    uint64_t age_ms;
+};
+
 typedef void (*lane_recovered)(void *context, const struct lane_place *place, const struct err *err); /* err NULL: go on from place */
 typedef void (*lane_ensured)(void *context, const struct err *err);
 typedef void (*lane_sent)(void *context, enum lane_answer answer, const size_t *bad_rows, size_t bad_row_count, const struct err *err);
@@ -98,8 +105,9 @@ struct warehouse_calls {
     struct request *(*seal)(struct lane *lane, int64_t end);
     /* When the file under way is to be sealed at the latest, by uv_now; 0: at once, UINT64_MAX: there is none. NULL as seal. */
     uint64_t (*seal_due_ms)(struct lane *lane);
-    /* How long a batch may wait to be filled; NULL: worker.batch.age. */
-    uint64_t (*batch_age_ms)(struct lane *lane);
+    /* What a batch may grow to before it is sent: asked when it begins, and again when the one before it was taken into a file. The
+     * limits given are the settings'. NULL: they are right. */
+    void (*limit)(struct lane *lane, struct batch_limits *limits);
     /* Takes rows out of the request, which may then be sent again. Indexes, here and in bad rows, are always those of the planned
      * batch, also after earlier drops. */
     void (*drop_rows)(struct lane *lane, struct request *request, const size_t *rows, size_t row_count);

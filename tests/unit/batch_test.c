@@ -21,7 +21,7 @@ static void add(struct batch *batch, int64_t offset, const char *value)
 static void test_batch__owns_its_bytes_wherever_it_grows(void **state)
 {
     struct budget budget = {.limit_bytes = 1 << 30};
-    struct batch *batch = batch_new(1, 0, 0, &budget);
+    struct batch *batch = batch_new(1, 0, 0, &limits, &budget);
     char value[40000];
 
     (void)state;
@@ -47,7 +47,7 @@ static void test_batch__owns_its_bytes_wherever_it_grows(void **state)
 static void test_batch__covers_its_range_whatever_lies_inside(void **state)
 {
     struct budget budget = {.limit_bytes = 1 << 20};
-    struct batch *batch = batch_new(1, -2, 0, &budget);
+    struct batch *batch = batch_new(1, -2, 0, &limits, &budget);
 
     (void)state;
     add(batch, 5, "xxa");
@@ -64,38 +64,40 @@ static void test_batch__covers_its_range_whatever_lies_inside(void **state)
 static void test_batch__is_full_by_messages_so_that_letters_are_bounded_too(void **state)
 {
     struct budget budget = {.limit_bytes = 1 << 20};
-    struct batch *batch = batch_new(1, 0, 0, &budget);
+    struct batch *batch = batch_new(1, 0, 0, &limits, &budget);
 
     (void)state;
     batch_add_letter(batch, 0);
     batch_add_letter(batch, 1);
-    assert_false(batch_full(batch, &limits));
+    assert_false(batch_full(batch));
     batch_add_letter(batch, 2);
-    assert_true(batch_full(batch, &limits));
+    assert_true(batch_full(batch));
     batch_free(batch);
 }
 
 static void test_batch__is_due_by_bytes_age_or_a_tight_budget(void **state)
 {
     struct budget budget = {.limit_bytes = 1 << 20};
-    struct batch *batch = batch_new(1, 0, 500, &budget);
+    struct batch *batch = batch_new(1, 0, 500, &limits, &budget);
 
     (void)state;
     add(batch, 0, "xxa");
-    assert_false(batch_due(batch, &limits, 1499));
-    assert_true(batch_due(batch, &limits, 1500));
-    assert_true(batch_due(batch, &(struct batch_limits){.rows = 9, .bytes = 64, .age_ms = 1000}, 500));
+    assert_false(batch_due(batch, 1499));
+    assert_true(batch_due(batch, 1500));
+    batch->limits.bytes = 64;
+    assert_true(batch_due(batch, 500));
+    batch->limits.bytes = 1 << 20;
     budget_take(&budget, 1 << 20);
-    assert_true(batch_due(batch, &limits, 500));
+    assert_true(batch_due(batch, 500));
     budget_give(&budget, 1 << 20);
-    assert_false(batch_due(batch, &limits, 500));
+    assert_false(batch_due(batch, 500));
     batch_free(batch);
 }
 
 static void test_batch__row_that_leaves_before_planning_becomes_a_letter(void **state)
 {
     struct budget budget = {.limit_bytes = 1 << 20};
-    struct batch *batch = batch_new(1, 0, 0, &budget);
+    struct batch *batch = batch_new(1, 0, 0, &limits, &budget);
 
     (void)state;
     add(batch, 0, "xxa");

@@ -328,6 +328,14 @@ static void end(struct test *test)
 
 /* ---- which way */
 
+static struct batch_limits limits_of(const struct test *test, size_t rows)
+{
+    struct batch_limits limits = {.rows = rows, .bytes = 1 << 20, .age_ms = 200};
+
+    lane_limit(test->lane, &limits);
+    return limits;
+}
+
 static void test_lane__takes_batches_into_a_file_and_lets_it_be_sealed(void **state)
 {
     struct test *test = begin_ready("load");
@@ -344,6 +352,9 @@ static void test_lane__takes_batches_into_a_file_and_lets_it_be_sealed(void **st
     assert_string_equal(the_table, "shop.orders_history in EU");
     assert_int_equal(lane_seal_due_ms(test->lane), 4711);
     assert_true(the_load.age_ms >= 60000);
+    assert_int_equal(limits_of(test, 5000).rows, 1000); /* small ones, out of memory soon */
+    assert_int_equal(limits_of(test, 7).rows, 7);
+    assert_int_equal(limits_of(test, 7).age_ms, 200);
     fill(test, 3, 0, 0); /* duplicates only: part of the file's range */
     plan(test);
     send_it(test);
@@ -565,12 +576,12 @@ static void test_lane__fills_batches_by_freshness(void **state)
     for (size_t i = 0; i < sizeof ages / sizeof ages[0]; i++) {
         struct test *test = begin("append");
 
-        test->cloud->settings.worker.batch_age_ms = 200;
         text_pairs_set(&test->cloud->settings.freshness, "*.*", ages[i].freshness);
-        assert_int_equal(lane_batch_age_ms(test->lane), 200); /* no table is known yet */
+        assert_int_equal(limits_of(test, 5000).age_ms, 200); /* no table is known yet */
         recover(test, -1001, "");
         ensure(test, test->cloud->schema);
-        assert_int_equal(lane_batch_age_ms(test->lane), ages[i].age_ms);
+        assert_int_equal(limits_of(test, 5000).age_ms, ages[i].age_ms);
+        assert_int_equal(limits_of(test, 5000).rows, 5000);
         text_pairs_deinit(&test->cloud->settings.freshness);
         end(test);
     }

@@ -617,6 +617,49 @@ static void test_partition__commits_nothing_of_a_file_before_its_seal_is_in(void
     assert_int_equal(world.committed, 8);
 }
 
+static void limit_to_two(struct lane *lane, struct batch_limits *limits)
+{
+    (void)lane;
+    limits->rows = world.file_open ? 2 : limits->rows;
+}
+
+static void send_batch(void)
+{
+    while (world.ensure_answer != NULL || world.committing) {
+        if (world.ensure_answer != NULL) {
+            world_ensure(&world);
+        } else {
+            world_commit(&world, COMMIT_IN);
+        }
+    }
+    world_send(&world, LANE_IN);
+}
+
+static void test_partition__asks_the_lane_for_limits_when_a_batch_begins_and_when_one_was_taken(void **state)
+{
+    (void)state;
+    world_init(&world, "abcdefghi");
+    world_gather(&world);
+    world.warehouse_calls.limit = limit_to_two;
+    world_assign(&world);
+    world_start(&world);
+    for (int i = 0; i < 7; i++) {
+        assert_true(world_deliver(&world));
+    }
+    send_batch(); /* of four; three wait for a fourth */
+    assert_true(world.file_open);
+    assert_int_equal(world.file_row_count, 4);
+    assert_true(partition_is_sending(world.partition)); /* not any more */
+    send_batch();
+    assert_int_equal(world.file_row_count, 7);
+    assert_true(world_deliver(&world));
+    assert_false(partition_is_sending(world.partition));
+    assert_true(world_deliver(&world));
+    assert_true(partition_is_sending(world.partition));
+    send_batch();
+    assert_int_equal(world.file_row_count, 9);
+}
+
 static void test_partition__holds_no_bytes_of_what_stands_in_a_file(void **state) /* P6 */
 {
     (void)state;
@@ -868,6 +911,7 @@ int main(void)
         test(test_partition__holds_while_a_full_batch_waits_and_goes_on_behind),
         test(test_partition__holds_while_the_budget_is_tight_and_sends_what_it_has),
         test(test_partition__commits_nothing_of_a_file_before_its_seal_is_in),
+        test(test_partition__asks_the_lane_for_limits_when_a_batch_begins_and_when_one_was_taken),
         test(test_partition__holds_no_bytes_of_what_stands_in_a_file),
         test(test_partition__ft_d2_builds_the_file_of_an_earlier_intent_to_exactly_its_end),
         test(test_partition__seals_before_a_batch_that_does_not_fit),

@@ -4,8 +4,8 @@
  * compressed at once. That costs a copy of each row and keeps one compressor for all files of a worker: with a stream for each
  * file, its window would be held for as long as the file grows, which is hours, times partitions.
  *
- * zstd at its first level: rows come out of Kafka faster than a higher level compresses, and what is saved is traffic, not
- * storage: BigQuery keeps its own form.
+ * zstd at a level below its first: rows come out of Kafka faster than a higher one compresses, and what is saved is traffic, not
+ * storage: BigQuery keeps its own form. Of rows of 194 bytes level -3 makes 73 in 180 ns each, level 1 58 in 320 ns, level 3 56 in 680.
  *
  * Deliberately absent: a checksum. zstd frames could carry one; TLS and the upload's lengths already do the work.
  */
@@ -19,7 +19,7 @@
 #include "common/must.h"
 #include "schemas/types.h"
 
-#define ZSTD_LEVEL    1
+#define ZSTD_LEVEL    (-3)
 #define LONG_MAX_SIZE 10 /* bytes of an Avro long */
 
 struct avro_coder {

@@ -42,7 +42,7 @@ void lane_send(struct lane *lane, struct request *request, lane_sent answer, voi
 bool lane_fits(struct lane *lane, const struct warehouse_batch *batch);
 struct request *lane_seal(struct lane *lane, int64_t end);
 uint64_t lane_seal_due_ms(struct lane *lane);
-uint64_t lane_batch_age_ms(struct lane *lane);
+void lane_limit(struct lane *lane, struct batch_limits *limits);
 void lane_drop_rows(struct lane *lane, struct request *request, const size_t *rows, size_t row_count);
 void lane_request_free(struct request *request);
 size_t lane_request_bytes(const struct request *request);

@@ -19,6 +19,8 @@
 #include "workers/bigquery/avro_file.h"
 #include "workers/bigquery/lane_parts.h"
 
+#define LOAD_BATCH_ROWS 1000
+
 /* Ready for use. */
 static void open_load(struct lane *lane)
 {
@@ -103,21 +105,26 @@ uint64_t lane_seal_due_ms(struct lane *lane)
     return lane->load != NULL ? load_due_ms(lane->load) : UINT64_MAX;
 }
 
-/* Append: a part of the freshness is for the way. Load: a batch that is in the file is out of memory. */
-uint64_t lane_batch_age_ms(struct lane *lane)
+/* Append: a part of the freshness is for the way. */
+static uint64_t append_age_ms(const struct lane *lane, uint64_t age_ms)
 {
-    const struct settings *settings = lane->lanes->settings;
-    uint64_t age_ms = (uint64_t)settings->worker.batch_age_ms;
-    uint64_t freshness_ms;
+    uint64_t freshness_ms = (uint64_t)settings_freshness_ms(lane->lanes->settings, lane->table);
 
-    if (lane->table == NULL || (lane->load != NULL && load_under_way(lane->load))) {
-        return age_ms;
-    }
-    freshness_ms = (uint64_t)settings_freshness_ms(settings, lane->table);
     if (freshness_ms <= FRESHNESS_STANDARD_MS || freshness_ms / 4 * 3 <= age_ms) {
         return age_ms;
     }
     return freshness_ms / 4 * 3 < BATCH_AGE_MAX_MS ? freshness_ms / 4 * 3 : BATCH_AGE_MAX_MS;
+}
+
+/* Load: nobody is asked for a batch, and one that is in the file is out of memory, so small ones cost less: they are still in a near
+ * cache when the file takes them. */
+void lane_limit(struct lane *lane, struct batch_limits *limits)
+{
+    if (lane->load != NULL && load_under_way(lane->load)) {
+        limits->rows = limits->rows < LOAD_BATCH_ROWS ? limits->rows : LOAD_BATCH_ROWS;
+    } else if (lane->table != NULL) {
+        limits->age_ms = append_age_ms(lane, limits->age_ms);
+    }
 }
 
 /* ---- a batch into the file */

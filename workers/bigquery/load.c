@@ -51,9 +51,11 @@
 #include "common/must.h"
 #include "workers/bigquery/load_parts.h"
 
-#define MEMORY_BYTES (32 << 20)
-#define AGE_FIRST_MS 60000        /* until load_pace says otherwise */
-#define JOB_LONG_MS  (30 * 60000) /* a job that takes longer is told of */
+#define MEMORY_BYTES    (32 << 20)
+#define PIECE_UNITS_MIN 2
+#define PIECE_UNITS_MAX 16
+#define AGE_FIRST_MS    60000        /* until load_pace says otherwise */
+#define JOB_LONG_MS     (30 * 60000) /* a job that takes longer is told of */
 
 #define ENDS (SM_TO(IDLE) | SM_TO(RECOVERING) | SM_TO(CLOSING))
 
@@ -109,6 +111,17 @@ void loads_free(struct loads *loads)
     free((char *)loads->options.quota_project);
     free((char *)loads->options.job_prefix);
     free(loads);
+}
+
+/* One was opened, or closed: each one's two pieces fit into its share of the memory. */
+static void count_open(struct loads *loads, int change)
+{
+    uint64_t units;
+
+    loads->open = (size_t)((int64_t)loads->open + change);
+    units = loads->options.memory_bytes / (2 * (loads->open > 0 ? loads->open : 1)) / UPLOAD_UNIT;
+    units = units > PIECE_UNITS_MIN ? units : PIECE_UNITS_MIN;
+    loads->piece_bytes = (size_t)(units < PIECE_UNITS_MAX ? units : PIECE_UNITS_MAX) * UPLOAD_UNIT;
 }
 
 void loads_topic(struct loads *loads, const char *topic, int32_t partitions)
@@ -194,7 +207,7 @@ struct load *load_new(struct loads *loads, const struct load_options *options)
     load->loads = loads;
     load->options = *options;
     load->age_ms = AGE_FIRST_MS;
-    loads->open++;
+    count_open(loads, 1);
     must(uv_timer_init(loads->options.loop, &load->answering) == 0 && uv_timer_init(loads->options.loop, &load->alarm) == 0);
     load->answering.data = load;
     load->alarm.data = load;
@@ -215,7 +228,7 @@ static void on_handle_closed(uv_handle_t *handle)
     if (load->answer != NULL) {
         deliver(load);
     }
-    load->loads->open--;
+    count_open(load->loads, -1);
     free(load);
     closed(context);
 }

@@ -2,7 +2,8 @@
 /*
  * The file under way and its pieces. Two buffers: one fills while the other is lent to the upload. A piece is sent when more
  * than its size waits, and only whole units of it, so something always stays for the last put. When both are full the batch at
- * hand waits: memory is bounded by the pieces, not by the file.
+ * hand waits: memory is bounded by the pieces, not by the file. The size is looked up anew each time, since a piece that began while
+ * few loads were open would be far beyond the share that it has when all are; and a piece that was taken is freed.
  *
  * A put that failed for long (the server is away) answers LOAD_PAUSE and is made again by the next call; the session lives for
  * days. A session that is gone takes the file with it: nothing of it was committed, and its rows are read again.
@@ -13,8 +14,6 @@
 #include "common/must.h"
 #include "workers/bigquery/load_parts.h"
 
-#define PIECE_UNITS_MIN 2
-#define PIECE_UNITS_MAX 16
 #define RETRY_FIRST_MS  500
 #define ROOM_BYTES      (64 << 10) /* a block more than its rows: header, counts, what zstd can't compress */
 
@@ -53,23 +52,14 @@ struct upload *load_new_upload(const struct load *load)
 
 /* ---- pieces */
 
-/* Each load's two pieces fit into its share of the memory. */
-static size_t piece_bytes(const struct loads *loads)
-{
-    uint64_t units = loads->options.memory_bytes / (2 * loads->open) / UPLOAD_UNIT;
-
-    units = units > PIECE_UNITS_MIN ? units : PIECE_UNITS_MIN;
-    return (size_t)(units < PIECE_UNITS_MAX ? units : PIECE_UNITS_MAX) * UPLOAD_UNIT;
-}
-
 static void reserve(const struct load *load, struct buffer *buffer)
 {
-    (void)buffer_reserve(buffer, load->piece_bytes + AVRO_FILE_BLOCK_BYTES + ROOM_BYTES);
+    (void)buffer_reserve(buffer, load->loads->piece_bytes + AVRO_FILE_BLOCK_BYTES + ROOM_BYTES);
 }
 
 static bool full(const struct load *load)
 {
-    return load->filling.size > load->piece_bytes;
+    return load->filling.size > load->loads->piece_bytes;
 }
 
 /* What fills becomes what is sent, but for the rest behind its last whole unit. */
@@ -120,7 +110,7 @@ static void on_piece(void *context, enum upload_answer answer, const struct err 
         on_refused(load, answer, err);
         return;
     }
-    buffer_clear(&load->sending);
+    buffer_deinit(&load->sending);
     if (state(load) == FILLING && load->answer != NULL && !load->given) {
         fill(load);
     } else {
@@ -178,7 +168,6 @@ static void begin_file(struct load *load, const struct load_batch *batch)
         load->named = false;
     }
     must(getrandom(sync, sizeof sync, 0) == (ssize_t)sizeof sync);
-    load->piece_bytes = piece_bytes(load->loads);
     load->schema_id = batch->schema_id;
     load->began_ms = now(load);
     reserve(load, &load->filling);

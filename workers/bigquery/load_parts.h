@@ -21,7 +21,8 @@ struct loads {
     struct loads_options options; /* its texts are ours */
     struct avro_coder *coder;
     struct loads_counts counts;
-    size_t open; /* loads */
+    size_t open;        /* loads */
+    size_t piece_bytes; /* a piece is sent when it is larger: by the share of each open one */
     struct loads_topic *topics;
     size_t topic_count;
 };
@@ -41,7 +42,6 @@ struct load {
     int64_t next_offset; /* rows below are in the file (L2) */
     uint64_t file_bytes; /* of pieces that were filled, without the one that fills */
     struct upload *upload;
-    size_t piece_bytes;    /* a piece is sent when it is larger */
     struct buffer filling; /* never empty while there is a file: the last put has bytes */
     struct buffer sending; /* lent to the upload, or refused by it and to be put again; else empty */
     bool putting;          /* one of the two is lent */
