@@ -13,7 +13,7 @@
 
 #include "common/must.h"
 
-#define NAME_BYTES_MAX 1024 /* MySQL: 64 characters */
+#define NAME_BYTES_MAX (4 * 64 + 1) /* 64 characters and a NUL */
 
 struct reader {
     const char *at;

@@ -48,6 +48,7 @@ void binlog_stream_free(struct binlog_stream *stream)
     tables_free(stream->tables);
     doubts_deinit(&stream->doubts);
     query_deinit(&stream->query);
+    buffer_deinit(&stream->query_text);
     text_list_deinit(&stream->prepared);
     scratch_deinit(&stream->scratch);
     free(stream->before);

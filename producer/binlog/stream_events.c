@@ -30,6 +30,7 @@
 #include <string.h>
 
 #include "common/must.h"
+#include "producer/binlog/query_text.h"
 #include "producer/binlog/stream_parts.h"
 
 #define QUERY_POST_HEADER      13
@@ -234,20 +235,28 @@ static int on_query(struct binlog_stream *stream, size_t post_header)
 {
     const struct event *event = &stream->assembly->event;
     struct cursor cursor = cursor_over(event->body, event->size);
+    struct cursor variables;
     char database[256] = "";
     const uint8_t *bytes;
     uint8_t database_size;
+    uint16_t variables_size;
 
     cursor_skip(&cursor, 4 + 4);
     database_size = cursor_u8(&cursor);
     cursor_skip(&cursor, 2);
-    cursor_skip(&cursor, cursor_u16(&cursor) + post_header - QUERY_POST_HEADER);
+    variables_size = cursor_u16(&cursor);
+    cursor_skip(&cursor, post_header - QUERY_POST_HEADER);
+    variables = cursor_part(&cursor, variables_size);
     bytes = cursor_bytes(&cursor, database_size);
     cursor_skip(&cursor, 1);
     if (cursor.why != NULL) {
         return refuse_short(stream, &cursor);
     }
     memcpy(database, bytes, database_size);
+    if (!charset_is_utf8(bytes, database_size)) {
+        return stream_refuse(stream, "QUERY: the database's name is not UTF-8");
+    }
+    cursor = query_text(query_charset(binlog_stream_flavor(stream), variables), cursor, &stream->query_text);
     query_deinit(&stream->query);
     stream->emptied = 0;
     query_read(&stream->query, (const char *)cursor.at, cursor_left(&cursor), database);

@@ -3,6 +3,7 @@
 #ifndef KAKEHI_PRODUCER_BINLOG_STREAM_PARTS_H
 #define KAKEHI_PRODUCER_BINLOG_STREAM_PARTS_H
 
+#include "common/buffer.h"
 #include "common/sm.h"
 #include "common/text_list.h"
 #include "producer/binlog/assembly.h"
@@ -49,6 +50,7 @@ struct binlog_stream {
     /* what the event in hand still has to yield, in this order */
     bool begin_due;
     bool payload_due; /* it is compressed, and not opened yet */
+    struct buffer query_text; /* of the statement in hand, where it is not UTF-8 by itself */
     struct query query; /* whose emptied or changed tables are yielded one by one */
     size_t emptied;     /* how many are */
     enum rows_phase rows_phase;

@@ -4,6 +4,8 @@
 A change that rewrites stored rows without row events (MODIFY, RENAME COLUMN) shows in the latest view only once a row changes again; the tests
 touch every row after it. One test a change; each goes over the producer's whole restart as well, so that the shape is found again.
 """
+import json
+
 import pytest
 
 from lib import oracle
@@ -141,3 +143,22 @@ def test_drop_database(path):
     path.sql(f"INSERT INTO {other}.one VALUES (1), (2)", f"INSERT INTO {other}.two VALUES (1)", f"DROP DATABASE {other}")
     read = lambda: {name: table["read"] for name, table in producer.status()["tables"].items()}
     wait_for(lambda: read() == {f"{other}.one": 3, f"{other}.two": 2}, lambda: str(read()), 60)
+
+
+def test_statements_of_a_client_in_another_character_set(path):
+    """Servers log a statement as its client sent it: the name of a table in latin1, and in GBK, where the second byte of a character may be a quote."""
+    names = {"latin1": "größe", "gbk": "鱼瞏"}
+    path.sql(*[f"CREATE TABLE `{name}` (id INT PRIMARY KEY, v VARCHAR(20))" for name in names.values()])
+    path.producer()
+    path.worker()
+    path.sql(*[f"INSERT INTO `{name}` VALUES (1, 'gone'), (2, 'gone')" for name in names.values()])
+    with path.connect() as connection:
+        for charset, name in names.items():
+            connection.query(f"SET NAMES {charset}")
+            for statement in ("TRUNCATE `{}`", "ALTER TABLE `{}` MODIFY v VARCHAR(30) NOT NULL", "INSERT INTO `{}` VALUES (3, 'ö')"):
+                connection.query(statement.format(name).encode(charset, "replace"))
+    for name in names.values():
+        wait_for(lambda name=name: oracle.history_count(path.sqlite_file, name) >= 4, f"the rows of {name}")
+        assert [row.op for row in oracle.history_rows(path.sqlite_file, name)] == ["c", "c", "t", "c"]
+        assert [row["id"] for row in oracle.view_rows(path.sqlite_file, name)] == [3]
+        assert f"{path.database}.{name}" in json.dumps(path.programs[0].status(), ensure_ascii=False), "it is said that the table was altered"

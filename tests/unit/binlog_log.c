@@ -120,6 +120,22 @@ void log_query_add(struct buffer *log, const char *text)
     buffer_deinit(&body);
 }
 
+void log_query_add_in(struct buffer *log, uint16_t collation, const char *text)
+{
+    struct buffer body = {0};
+
+    buffer_append(&body, "\0\0\0\0\0\0\0\0\2\0\0\31\0", 13);
+    buffer_append(&body, "\0\1\2\3\4", 5);            /* flags2 */
+    buffer_append(&body, "\1\1\2\3\4\5\6\7\10", 9); /* sql_mode */
+    buffer_append(&body, "\6\3std\4", 6);              /* catalog; charset */
+    buffer_append_byte(&body, (uint8_t)collation);
+    buffer_append_byte(&body, (uint8_t)(collation >> 8));
+    buffer_append(&body, "\10\0\10db", 6);
+    buffer_append_text(&body, text);
+    log_event_add(log, EVENT_QUERY, 0, body.bytes, body.size, true);
+    buffer_deinit(&body);
+}
+
 void log_packet_add(struct buffer *packets, uint8_t *sequence, const uint8_t *message, size_t size, size_t packet_max)
 {
     size_t step;

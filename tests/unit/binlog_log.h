@@ -19,6 +19,8 @@ struct buffer log_begin(const char *like);
 void log_event_add(struct buffer *log, uint8_t type, uint16_t flags, const void *body, size_t body_size, bool checksummed);
 /* A QUERY event of a statement in database `db`. */
 void log_query_add(struct buffer *log, const char *text);
+/* The same, of a client whose character set is that of the collation. */
+void log_query_add_in(struct buffer *log, uint16_t collation, const char *text);
 /* The offset of the event of that number, from 0; log.size if there is none. */
 size_t log_event_at(const struct buffer *log, size_t number);
 /* The offset of the nth event (from 0) of a type. */
