@@ -309,6 +309,7 @@ static void on_committed(void *context)
     pipeline->progress_ms = pipeline_now_ms(pipeline);
     pipeline->transactions++;
     metric_add(pipeline->transactions_metric, 1);
+    metric_observe(pipeline->commit_metric, (double)(pipeline->progress_ms - pipeline->cut_ms) / 1000);
     routes_committed(&pipeline->routes);
     pipeline_letters_committed(pipeline);
     pipeline->source->calls->committed(pipeline->source);

@@ -23,7 +23,7 @@
 #include "common/must.h"
 #include "producer/pipeline_parts.h"
 
-static struct metric_family set_aside = {
+static struct metric_family set_aside METRIC_FAMILY = {
     .name = "kakehi_table_set_aside",
     .help = "1: changes of the table go to the dead letters since a table error (source.on_table_error).",
     .kind = METRIC_GAUGE,
@@ -136,12 +136,15 @@ static void tell_letter(const struct pipeline *pipeline, const struct tally *tal
 void pipeline_made(struct pipeline *pipeline, struct tally *tally)
 {
     for (size_t i = 0; i < pipeline->messages.count; i++) {
+        struct message message;
         bool is_letter = messages_get(&pipeline->messages, i, 0).reason != NULL;
 
         if (pipeline->too_large_count > 0 && refer(pipeline, i) && !is_letter) {
             tell_letter(pipeline, tally, "the message is too large for Kafka");
             is_letter = true;
         }
+        message = messages_get(&pipeline->messages, i, 0); /* as it is now */
+        tally->bytes.open += message.key_size + message.value_size;
         tally->letters.open += is_letter;
     }
     pipeline->messages_given = 0;

@@ -67,7 +67,9 @@ struct pipeline {
     uint64_t heartbeat_ms;
     uint64_t heartbeat_changes;
     struct metric *transactions_metric;
+    struct metric *commit_metric;
     struct metric *behind_metric;
+    struct metric *read_metrics[4]; /* what the source's figures say, in the order of pipeline_status.c */
 };
 
 static inline bool pipeline_is_at(const struct pipeline *pipeline, int state)

@@ -5,6 +5,7 @@
  * Ready is who does what it should: it stands by, or streams. Healthy is where something moves, or nothing is to be moved:
  * `progress_ms` is the last time that either held. A source without a connection is neither.
  */
+#include <math.h>
 #include <stdio.h>
 
 #include "common/buffer.h"
@@ -30,12 +31,52 @@ static struct metric_family source_behind METRIC_FAMILY = {
     .labels = {"source"},
 };
 
+static struct metric_family commit_seconds METRIC_FAMILY = {
+    .name = "kakehi_kafka_commit_seconds",
+    .help = "From the cut of a Kafka transaction to its acknowledged commit; what of its rows is still on the way is waited for.",
+    .kind = METRIC_HISTOGRAM,
+    .labels = {"source"},
+};
+
+static struct metric_family last_commit METRIC_FAMILY = {
+    .name = "kakehi_source_last_commit_timestamp_seconds",
+    .help = "When the last transaction that was read was committed at the source, by its clock, since 1970.",
+    .kind = METRIC_GAUGE,
+    .labels = {"source"},
+};
+
+static struct metric_family source_bytes METRIC_FAMILY = {
+    .name = "kakehi_source_read_bytes_total",
+    .help = "Bytes of the source's log that were read.",
+    .kind = METRIC_COUNTER,
+    .labels = {"source"},
+};
+
+static struct metric_family source_images METRIC_FAMILY = {
+    .name = "kakehi_source_row_images_total",
+    .help = "Row images that stood in it, those of tables that are not selected included.",
+    .kind = METRIC_COUNTER,
+    .labels = {"source"},
+};
+
+static struct metric_family source_transactions METRIC_FAMILY = {
+    .name = "kakehi_source_transactions_total",
+    .help = "Transactions that were read to their end.",
+    .kind = METRIC_COUNTER,
+    .labels = {"source"},
+};
+
 void pipeline_figures_init(struct pipeline *pipeline)
 {
     const char *const labels[] = {pipeline->settings->source.name};
 
     pipeline->transactions_metric = metric_cell(&kafka_transactions, labels);
+    pipeline->commit_metric = metric_cell(&commit_seconds, labels);
     pipeline->behind_metric = metric_cell(&source_behind, labels);
+    pipeline->read_metrics[0] = metric_cell(&last_commit, labels);
+    pipeline->read_metrics[1] = metric_cell(&source_bytes, labels);
+    pipeline->read_metrics[2] = metric_cell(&source_images, labels);
+    pipeline->read_metrics[3] = metric_cell(&source_transactions, labels);
     pipeline->progress_ms = pipeline->heartbeat_ms = pipeline_now_ms(pipeline);
 }
 
@@ -82,8 +123,21 @@ static void renew_behind(struct pipeline *pipeline)
     metric_set(pipeline->behind_metric, behind_s > 0 ? behind_s : 0);
 }
 
+/* The source counts for as long as the program runs, so these grow like counters of our own. */
+static void renew_read(struct pipeline *pipeline)
+{
+    struct source_figures figures = {0};
+
+    pipeline->source->calls->figures(pipeline->source, &figures);
+    metric_set(pipeline->read_metrics[0], figures.last_ts_us > 0 ? (double)figures.last_ts_us / 1e6 : NAN);
+    metric_set(pipeline->read_metrics[1], (double)figures.bytes);
+    metric_set(pipeline->read_metrics[2], (double)figures.row_images);
+    metric_set(pipeline->read_metrics[3], (double)figures.transactions);
+}
+
 void pipeline_figures_renew(struct pipeline *pipeline)
 {
+    renew_read(pipeline);
     renew_behind(pipeline);
     heartbeat(pipeline);
 }

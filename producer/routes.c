@@ -15,7 +15,14 @@ static struct metric_family changes_read METRIC_FAMILY = {
     .labels = {"source", "table"},
 };
 
-static struct metric_family dead_letters = {
+static struct metric_family bytes_committed METRIC_FAMILY = {
+    .name = "kakehi_changes_bytes_total",
+    .help = "Keys and values of these changes' messages, before compression, by table.",
+    .kind = METRIC_COUNTER,
+    .labels = {"source", "table"},
+};
+
+static struct metric_family dead_letters METRIC_FAMILY = {
     .name = "kakehi_producer_dead_letters_total",
     .help = "Messages committed to the dead letters instead of the table's topic, by table.",
     .kind = METRIC_COUNTER,
@@ -66,6 +73,7 @@ struct tally *routes_tally(struct routes *routes, const struct table *table)
     must(tally != NULL);
     tally->table = name;
     tally->changes.metric = metric_cell(&changes_read, (const char *const[]){routes->_source, name});
+    tally->bytes.metric = metric_cell(&bytes_committed, (const char *const[]){routes->_source, name});
     tally->letters.metric = metric_cell(&dead_letters, (const char *const[]){routes->_source, name});
     tally->next = routes->_tallies;
     routes->_tallies = tally;
@@ -133,6 +141,7 @@ void routes_reset(struct routes *routes)
     drop_routes(routes);
     for (struct tally *tally = routes->_tallies; tally != NULL; tally = tally->next) {
         tally->changes.open = tally->changes.in_cut = 0;
+        tally->bytes.open = tally->bytes.in_cut = 0;
         tally->letters.open = tally->letters.in_cut = 0;
     }
 }
@@ -148,6 +157,7 @@ void routes_cut(struct routes *routes)
 {
     for (struct tally *tally = routes->_tallies; tally != NULL; tally = tally->next) {
         cut(&tally->changes);
+        cut(&tally->bytes);
         cut(&tally->letters);
     }
 }
@@ -163,6 +173,7 @@ void routes_committed(struct routes *routes)
 {
     for (struct tally *tally = routes->_tallies; tally != NULL; tally = tally->next) {
         committed(&tally->changes);
+        committed(&tally->bytes);
         committed(&tally->letters);
     }
 }

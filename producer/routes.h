@@ -29,6 +29,7 @@ struct tally {
     struct tally *next;
     char *table;                /* db.table */
     struct tally_count changes; /* all that were read */
+    struct tally_count bytes;   /* keys and values of their messages */
     struct tally_count letters; /* messages that went to the dead letters instead of the table's topic */
 };
 

@@ -195,6 +195,7 @@ static void begin_flight(struct partition *partition)
     } else if (batch != NULL) {
         partition->filling = NULL;
         partition->lane_start = batch->end;
+        partition->flight_began_ms = now(partition);
         flight_begin(&partition->flight, batch);
     }
 }
@@ -229,6 +230,7 @@ static void on_lane_closed(void *context)
     partition->shared->calls->closed(partition->shared->context, partition);
     partition_drop_batch(partition, partition->unsure);
     partition_drop_file(partition);
+    account_leave(partition->account);
     flight_deinit(&partition->flight);
     dedupe_free(partition->dedupe);
     envelope_scratch_deinit(&partition->scratch);
@@ -319,7 +321,7 @@ struct partition *partition_new(const struct partition_shared *shared, const cha
     partition->settled = -1;
     partition->committed = PARTITION_NO_OFFSET;
     partition->cut = LANE_NO_CUT;
-    partition->account = accounting_table(shared->accounting, table);
+    partition->account = accounting_open(shared->accounting, table, number);
     partition->dedupe = dedupe_new(shared->dedupe_pool, shared->dedupe_window);
     partition->lane = shared->warehouse->calls->open(shared->warehouse, topic, number, assignment);
     flight_init(&partition->flight, partition->id, &partition_flight_calls, partition, shared->warehouse->calls, partition->lane);
@@ -377,6 +379,13 @@ int64_t partition_next(const struct partition *partition)
 int64_t partition_taken(const struct partition *partition)
 {
     return partition->file_under_way && partition->rests == 0 ? partition->file.end : partition->settled;
+}
+
+void partition_tell_lag(struct partition *partition, int64_t messages)
+{
+    if (state(partition) < DRAIN) { /* from there on it may be another worker's */
+        account_lag(partition->account, messages);
+    }
 }
 
 bool partition_is_sending(const struct partition *partition)

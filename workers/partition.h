@@ -108,6 +108,8 @@ int64_t partition_next(const struct partition *partition); /* everything below i
 /* Everything below is settled, or in the file under way; -1: not known yet. A file after a surprise counts only once it is in: else a file
  * that is refused again and again would look like progress. */
 int64_t partition_taken(const struct partition *partition);
+/* How far Kafka's end is, for the metrics. */
+void partition_tell_lag(struct partition *partition, int64_t messages);
 /* Is a request under way? */
 bool partition_is_sending(const struct partition *partition);
 bool partition_stopped(const struct partition *partition);

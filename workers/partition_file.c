@@ -79,6 +79,7 @@ void partition_seal(struct partition *partition)
 
     must(partition->file_under_way);
     batch_extend(range, partition->file.end);
+    partition->flight_began_ms = now(partition);
     flight_begin_seal(&partition->flight, range);
 }
 

@@ -64,7 +64,8 @@ static void name_account(struct partition *partition, const struct table *table)
 
     if (!partition->account_named && account_rows_in_flight(partition->account) == 0) {
         (void)snprintf(name, sizeof name, "%s.%s", table->database, table->name);
-        partition->account = accounting_table(partition->shared->accounting, name);
+        account_leave(partition->account);
+        partition->account = accounting_open(partition->shared->accounting, name, partition->number);
         partition->account_named = true;
     }
 }
@@ -123,7 +124,7 @@ static void take_first_seen(struct partition *partition, const struct message *m
     if (!partition->account_named && open_message(partition, message, &row, &err) == ENVELOPE_OPEN) {
         name_account(partition, row.schema->table);
     }
-    account_read(partition->account, 1);
+    account_read(partition->account, 1, message->key_size + message->value_size);
     take(partition, message, true);
 }
 
@@ -241,6 +242,7 @@ static void on_landed(void *context, struct batch *batch)
 
     const struct tally tally = tally_of(batch);
 
+    account_write_took(partition->account, now(partition) - partition->flight_began_ms);
     partition_settle_tally(partition, &tally, FATE_APPENDED);
     partition_settle_file(partition, FATE_APPENDED); /* only a seal lands while a file is under way (I6) */
     partition->settled = batch->end;

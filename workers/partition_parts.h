@@ -50,6 +50,7 @@ struct partition {
     struct batch *filling; /* NULL: nothing */
     uint64_t batch_number;
     struct flight flight;
+    uint64_t flight_began_ms;
     struct held *held;
     bool file_under_way;
     struct tally file;

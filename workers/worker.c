@@ -278,6 +278,7 @@ static int begin(struct worker *worker, struct err *err)
         consumer_subscribe(worker->consumer, err) != 0) {
         return -1;
     }
+    worker->heartbeat_ms = now_ms(worker);
     log_info("started", "version=%s group=%q held_bytes_max=%zu", version_text(), group, worker->budget.limit_bytes);
     return 0;
 }

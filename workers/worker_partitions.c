@@ -4,7 +4,6 @@
  * not closed yet, also those that went back to the group and wait for their lane. The consumer hands a machine over as `owner` and
  * matches its own answers; dead letters and schemas answer by the assignment's number, which finds the machine or nothing.
  */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -37,7 +36,6 @@ static void drop_member(struct worker *worker, const struct partition *partition
     }
     member = *link;
     *link = member->next;
-    metric_set(member->lag_metric, NAN);
     free(member);
 }
 
@@ -180,7 +178,6 @@ static void *on_assigned(void *context, const char *topic, int32_t number, uint6
     table_of_topic(worker, topic, &table);
     member->worker = worker;
     member->next_seen = -1;
-    member->lag_metric = worker_lag_metric(topic, number);
     member->partition = partition_new(&worker->shared, topic, number, assignment, buffer_text(&table));
     member->next = worker->members;
     worker->members = member;

@@ -8,7 +8,6 @@
 #include <uv.h>
 
 #include "common/admin.h"
-#include "common/metrics.h"
 #include "common/settings.h"
 #include "workers/consumer.h"
 #include "workers/dead_letter.h"
@@ -21,7 +20,6 @@ struct member {
     struct member *next;
     struct partition *partition;
     struct worker *worker;
-    struct metric *lag_metric;
     int64_t next_seen;
     uint64_t behind_since_ms; /* it has had lag and no progress since; 0: no lag */
 };
@@ -45,6 +43,8 @@ struct worker {
     struct partition_shared shared;
     struct member *members;
     uint64_t ticks;
+    uint64_t heartbeat_ms;   /* of the last one */
+    uint64_t heartbeat_rows; /* settled by then */
     uint64_t stop_ms; /* 0: not stopping */
     bool budget_changed;
 };
@@ -69,10 +69,9 @@ void worker_on_schemas(void *context, uint64_t asker);
 bool worker_is_ready(void *context, char *text, size_t size);
 bool worker_is_healthy(void *context, char *text, size_t size);
 json_t *worker_status(void *context);
-struct metric *worker_lag_metric(const char *topic, int32_t partition);
 /* Once a tick: lag, and whether there is progress. */
 void worker_watch(struct worker *worker);
 /* The line of each minute. */
-void worker_heartbeat(const struct worker *worker);
+void worker_heartbeat(struct worker *worker);
 
 #endif

@@ -13,9 +13,6 @@
 #include "common/version.h"
 #include "workers/worker_parts.h"
 
-static struct metric_family lag_family METRIC_FAMILY = {
-    .name = "kakehi_partition_lag_messages", .help = "Messages that are not settled yet", .kind = METRIC_GAUGE, .labels = {"topic", "partition"}};
-
 static int64_t lag_of(const struct member *member)
 {
     int64_t high = consumer_high(member->worker->consumer, partition_topic(member->partition), partition_number(member->partition));
@@ -130,7 +127,7 @@ static void watch(struct member *member)
     bool stuck = owes_progress(member, lag) && next <= member->next_seen;
 
     if (lag >= 0) {
-        metric_set(member->lag_metric, (double)lag);
+        partition_tell_lag(member->partition, lag);
     }
     if (!stuck) {
         member->behind_since_ms = owes_progress(member, lag) ? now_ms(member->worker) : 0;
@@ -147,8 +144,10 @@ void worker_watch(struct worker *worker)
     }
 }
 
-void worker_heartbeat(const struct worker *worker)
+void worker_heartbeat(struct worker *worker)
 {
+    struct accounting_sums sums = accounting_sums(worker->accounting);
+    double seconds = (double)(now_ms(worker) - worker->heartbeat_ms) / 1000;
     int64_t lag = 0;
     int count = 0;
 
@@ -158,13 +157,9 @@ void worker_heartbeat(const struct worker *worker)
         count++;
         lag += own > 0 ? own : 0;
     }
-    log_info("running", "partitions=%d lag=%lld held_bytes=%zu", count, (long long)lag, budget_used(&worker->budget));
-}
-
-struct metric *worker_lag_metric(const char *topic, int32_t partition)
-{
-    char number[16];
-
-    (void)snprintf(number, sizeof number, "%d", partition);
-    return metric_cell(&lag_family, (const char *const[]){topic, number});
+    log_info("heartbeat", "partitions=%d lag=%lld rows=%llu rows_per_s=%.1f in_flight=%llu dead_lettered=%llu held_bytes=%zu", count, (long long)lag,
+             (unsigned long long)sums.settled, seconds > 0 ? (double)(sums.settled - worker->heartbeat_rows) / seconds : 0.0,
+             (unsigned long long)sums.in_flight, (unsigned long long)sums.dead_lettered, budget_used(&worker->budget));
+    worker->heartbeat_ms = now_ms(worker);
+    worker->heartbeat_rows = sums.settled;
 }

@@ -15,11 +15,14 @@ def _accounts_balance(worker):
     return tables
 
 
+def _over_partitions(metrics, name, table):
+    return sum(value for cell, value in metrics.items() if cell.startswith(f'{name}{{table="{table}",partition='))
+
+
 def _metric(metrics, table, part):
     """As /status counts it: what a partition gave back at a rebalance was never read there, and is a counter of its own in the metrics."""
-    name = "kakehi_rows_in_flight" if part == "in_flight" else f"kakehi_rows_{part}_total"
-    value = metrics[f'{name}{{table="{table}"}}']
-    return value - metrics[f'kakehi_rows_returned_total{{table="{table}"}}'] if part == "read" else value
+    value = _over_partitions(metrics, "kakehi_rows_in_flight" if part == "in_flight" else f"kakehi_rows_{part}_total", table)
+    return value - _over_partitions(metrics, "kakehi_rows_returned_total", table) if part == "read" else value
 
 
 def _status_is_metrics(worker):

@@ -26,7 +26,7 @@ static void begin(const char *log)
 
 static uint64_t count(enum fate fate)
 {
-    return account_rows(accounting_table(world.shared.accounting, "shop.orders"), fate);
+    return account_rows(accounting_open(world.shared.accounting, "shop.orders", 0), fate);
 }
 
 /* ---- the way of a row */

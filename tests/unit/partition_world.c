@@ -380,7 +380,7 @@ void world_pass(struct world *world, uint64_t time_ms)
 
 void world_check_p5(const struct world *world)
 {
-    struct account *account = accounting_table(world->shared.accounting, "shop.orders");
+    struct account *account = accounting_open(world->shared.accounting, "shop.orders", 0);
     uint64_t settled = 0;
 
     for (enum fate fate = 0; fate < FATE_COUNT; fate++) {

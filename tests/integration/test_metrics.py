@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""/metrics of both programs, read as Prometheus reads it, is what docs/metrics.md says: names, types and labels."""
+import re
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from lib.path import ROOT
+from lib.processes import wait_for
+
+_ALWAYS = {"kakehi_build_info", "kakehi_log_lines_total", "process_cpu_seconds_total", "process_max_fds", "process_open_fds",
+           "process_resident_memory_bytes", "process_start_time_seconds"}
+# What a path shows on which rows have passed; a page may name more: what counts something rare is there from its first time.
+_SHOWN = {
+    "kakehi-producer": _ALWAYS | {"kakehi_changes_bytes_total", "kakehi_changes_read_total", "kakehi_kafka_commit_seconds", "kakehi_kafka_transactions_total",
+                                  "kakehi_source_behind_seconds", "kakehi_source_last_commit_timestamp_seconds", "kakehi_source_read_bytes_total",
+                                  "kakehi_source_row_images_total", "kakehi_source_transactions_total"},
+    "kakehi-worker": _ALWAYS | {"kakehi_freshness_seconds", "kakehi_lag_messages", "kakehi_rows_already_in_total", "kakehi_rows_appended_total",
+                                "kakehi_rows_dead_lettered_total", "kakehi_rows_deduplicated_total", "kakehi_rows_filtered_total", "kakehi_rows_in_flight",
+                                "kakehi_rows_read_bytes_total", "kakehi_rows_read_total", "kakehi_rows_returned_total", "kakehi_warehouse_commit_seconds"},
+}
+
+
+def _page():
+    """{program: {name: (type, labels)}}."""
+    found, program = {}, None
+    for line in (ROOT / "docs" / "metrics.md").read_text().splitlines():
+        heading, row = re.match(r"## (\S+)", line), re.match(r"\| `(\w+)` \| (\w+) \|([^|]*)\| \S", line)
+        if heading:
+            program = found.setdefault(heading[1], {})
+        elif row:
+            program[row[1]] = (row[2], frozenset(re.findall(r"`(\w+)`", row[3])))
+    return found
+
+
+def _exposed(text):
+    """{name: (type, labels)} of what is shown, and that each sample is one of its family."""
+    types = dict(re.findall(r"^# TYPE (\w+) (\w+)$", text, re.MULTILINE))
+    found = {}
+    for family in text_string_to_metric_families(text):
+        assert family.documentation and family.type in ("counter", "gauge", "histogram"), family
+        for sample in family.samples:
+            name = sample.name if sample.name in types else re.sub(r"_(bucket|sum|count)$", "", sample.name)
+            labels = frozenset(sample.labels) - {"le"}
+            assert found.setdefault(name, (types[name], labels)) == (types[name], labels), sample
+            assert types[name] != "histogram" or ("le" in sample.labels) == sample.name.endswith("_bucket"), sample
+    return found
+
+
+def _histograms_add_up(text):
+    for family in text_string_to_metric_families(text):
+        if family.type == "histogram":
+            buckets = [sample.value for sample in family.samples if sample.name.endswith("_bucket")]
+            count = [sample.value for sample in family.samples if sample.name.endswith("_count")]
+            assert len(count) == 1 and buckets == sorted(buckets) and buckets[-1] == count[0] > 0, family
+
+
+def test_the_page_is_what_both_programs_show(mariadb_path):
+    path = mariadb_path
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(20))")
+    programs = {"kakehi-producer": path.producer(), "kakehi-worker": path.worker()}
+    path.sql("INSERT INTO t VALUES (1, 'one'), (2, 'two')")
+    path.wait_arrived()
+    for name, program in programs.items():
+        wait_for(lambda n=name, p=program: _SHOWN[n] <= _exposed(p.get("/metrics")[1]).keys(),
+                 lambda n=name, p=program: f"{_SHOWN[n] - _exposed(p.get('/metrics')[1]).keys()} of {n}")
+        text = program.get("/metrics")[1]
+        wrong = {metric: said for metric, said in _exposed(text).items() if _page()[name].get(metric) != said}
+        assert not wrong, f"{name}, docs/metrics.md: {wrong}"
+        _histograms_add_up(text)
+
+
+def test_figures_of_a_table_are_told_by_partition(mariadb_path):
+    """Rows, bytes, lag and freshness of each partition of its own; those of a worker that left go with it."""
+    path = mariadb_path
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(20))")
+    producer, worker = path.producer(topics__partitions=3), path.worker()
+    path.sql("INSERT INTO t VALUES " + ", ".join(f"({i}, 'x')" for i in range(60)))
+    path.wait_arrived()
+    table = f'table="{path.database}.t"'
+
+    def appended():
+        return {name: value for name, value in worker.metrics().items() if name.startswith(f"kakehi_rows_appended_total{{{table}")}
+
+    wait_for(lambda: sum(appended().values()) == 60, lambda: f"60 rows: {worker.metrics()}")
+    metrics = worker.metrics()
+    ends = {partition: high for (_, partition), high in path.ends().items()}
+    assert set(ends) == {0, 1, 2} and all(value > 0 for value in appended().values())
+    wait_for(lambda: [worker.metrics().get(f'kakehi_lag_messages{{{table},partition="{p}"}}') for p in ends] == [0, 0, 0], lambda: f"no lag: {worker.metrics()}")
+    read_bytes = sum(metrics[f'kakehi_rows_read_bytes_total{{{table},partition="{p}"}}'] for p in ends)
+    assert read_bytes == producer.metrics()[f'kakehi_changes_bytes_total{{source="test",{table}}}'] > 60
+    assert all(0 <= metrics[f'kakehi_freshness_seconds{{{table},partition="{p}"}}'] < 600 for p in ends)
+
+
+def test_trouble_that_goes_on_is_one_line_and_a_count(mariadb_path):
+    """A source that can't be reached is tried again and again; the log says so once in an interval, the metrics count each time."""
+    producer = mariadb_path.start_producer(source__port=1)
+    wait_for(lambda: producer.metrics().get('kakehi_log_lines_total{level="warn"}', 0) >= 3, lambda: f"three warnings: {producer.text()}", 90)
+    assert len(producer.logged("source_lost")) == 1, producer.text()
