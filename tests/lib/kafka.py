@@ -139,9 +139,14 @@ class Broker:
         """With all that it has committed; it must have no members."""
         self._ask_by_hand(42, struct.pack(">i", 1) + _text(group))
 
-    def _ask_by_hand(self, api, body):
-        """What the client has no call for: a request of version 0, as the protocol guide spells it. Both answers end in an error code."""
-        request = struct.pack(">hhi", api, 0, 1) + _text("test") + body
+    def commit_by_hand(self, group, topic, partition, offset, metadata):
+        """As a tool would, of a group without members: with any metadata."""
+        place = struct.pack(">i", 1) + _text(topic) + struct.pack(">iiq", 1, partition, offset) + _text(metadata)
+        self._ask_by_hand(8, _text(group) + struct.pack(">i", -1) + _text("") + struct.pack(">q", -1) + place, version=2)
+
+    def _ask_by_hand(self, api, body, version=0):
+        """What the client has no call for: a request as the protocol guide spells it. All these answers end in an error code."""
+        request = struct.pack(">hhi", api, version, 1) + _text("test") + body
         with socket.create_connection(("127.0.0.1", self.port), 30) as connection:
             connection.sendall(struct.pack(">i", len(request)) + request)
             answer = connection.recv(4096)

@@ -20,7 +20,7 @@ class _Connection:
         self.server = server
         self.requests = bytearray()   # bytes of a request that is not whole yet
         self.answers = bytearray()
-        self.asked = {}               # correlation id -> api key
+        self.asked = {}               # correlation id -> (api key, the begin of the request)
         self.held = False             # its requests wait in `requests`
 
     def close(self):
@@ -34,10 +34,11 @@ class Proxy:
     def __init__(self, port, target):
         self.port = port
         self.target = target
-        self._swallow = {}            # api key -> how many answers still to swallow
+        self._swallow = {}            # api key -> (how many answers still to swallow, of requests with these bytes)
         self._cut_after_swallow = False
         self.swallowed = 0
-        self._hold = None             # api key whose requests don't reach the broker ...
+        self.unanswered = b""         # the begin of the request whose answer vanished last
+        self._hold = None             # (api key, bytes): such requests don't reach the broker ...
         self._passing = 0             # ... but for so many that still do
         self.stalled = False
         self._cut = False
@@ -51,16 +52,17 @@ class Proxy:
 
     # ---- what tests do
 
-    def swallow(self, api_key, count, cut=False):
-        """The next `count` answers to this kind of request vanish; cut: and the connection with them."""
+    def swallow(self, api_key, count, cut=False, having=b""):
+        """The next `count` answers to requests of this kind, and with these bytes, vanish; cut: and the connection with them."""
         with self._lock:
-            self._swallow[api_key] = count
+            self._swallow[api_key] = (count, having)
             self._cut_after_swallow = cut
 
-    def hold(self, api_key, after=0):
-        """When `after` more requests of this kind have passed, the next one, and whatever its connection sends behind it, waits until release()."""
+    def hold(self, api_key, after=0, having=b""):
+        """When `after` more requests of this kind, and with these bytes, have passed, the next one, and whatever its connection sends behind it, waits
+        until release()."""
         self._passing = after
-        self._hold = api_key
+        self._hold = (api_key, having)
 
     def holding(self):
         return any(connection.held for connection in self._connections)
@@ -146,14 +148,16 @@ class Proxy:
         connection.requests += data
         while len(connection.requests) >= 12 and not connection.held:
             size, api_key, _, correlation = struct.unpack(">ihhi", connection.requests[:12])
-            if api_key == self._hold and self._passing == 0:
-                connection.held = True
-                return
             if len(connection.requests) < 4 + size:
                 return
-            if api_key == self._hold:
+            begin = bytes(connection.requests[:min(4 + size, _PIECE)])
+            hold = self._hold
+            if hold is not None and hold[0] == api_key and hold[1] in begin:
+                if self._passing == 0:
+                    connection.held = True
+                    return
                 self._passing -= 1
-            connection.asked[correlation] = api_key
+            connection.asked[correlation] = (api_key, begin)
             connection.server.sendall(connection.requests[:4 + size])
             del connection.requests[:4 + size]
 
@@ -165,17 +169,19 @@ class Proxy:
                 return
             answer = bytes(connection.answers[:4 + size])
             del connection.answers[:4 + size]
-            if self._take(connection.asked.pop(correlation, None)):
+            if self._take(*connection.asked.pop(correlation, (None, b""))):
                 if self._cut_after_swallow:
                     self._drop(connection)
                     return
                 continue
             connection.client.sendall(answer)
 
-    def _take(self, api_key):
+    def _take(self, api_key, request):
         with self._lock:
-            if not self._swallow.get(api_key):
+            count, having = self._swallow.get(api_key, (0, b""))
+            if count == 0 or having not in request:
                 return False
-            self._swallow[api_key] -= 1
+            self._swallow[api_key] = (count - 1, having)
             self.swallowed += 1
+            self.unanswered = request
             return True
