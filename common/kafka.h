@@ -22,6 +22,10 @@ extern const struct text_pairs kafka_consumer_budget;
 /* transaction.timeout.ms unless the settings say otherwise: an open transaction stops all readers of its partitions. */
 #define KAFKA_TRANSACTION_TIMEOUT_MS "20000"
 
+/* Where a topic that is read whole begins, with auto.offset.reset=earliest. RD_KAFKA_OFFSET_BEGINNING would say the same, but librdkafka asks
+ * the leader what it is, and where it knows no leader yet, as at a start, it looks again only after half a second. */
+#define KAFKA_OFFSET_FIRST 0
+
 /* Properties in rising precedence; each later list wins. Ends with NULL. Any refused property: ERR_FATAL with librdkafka's
  * words. librdkafka's log lines come to ours as event "kafka" (warn at most: its owner decides what an error is). The caller
  * owns the result until rd_kafka_new takes it. */

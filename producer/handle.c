@@ -45,10 +45,15 @@ int handle_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **ret_han
 
 int handle_reader(const struct settings *settings, const char *isolation, rd_kafka_t **ret_handle, struct err *err)
 {
-    const struct handle_property defaults[] = {{"client.id", "kakehi-producer"}, {"fetch.wait.max.ms", "100"}, {0}};
+    const struct handle_property defaults[] = {
+        {"client.id", "kakehi-producer"},
+        {"fetch.wait.max.ms", "20"}, /* that the end is reached shows only when the broker has nothing to send for this long */
+        {0},
+    };
     const struct handle_property fixed[] = {
         {"group.id", "kakehi-none"}, /* librdkafka wants one to assign; nothing is ever committed with it */
         {"isolation.level", isolation},
+        {"auto.offset.reset", "earliest"}, /* KAFKA_OFFSET_FIRST */
         {"enable.partition.eof", "true"},
         {"enable.auto.commit", "false"},
         {"queued.max.messages.kbytes", "1024"}, /* positions are small; memory is for rows */

@@ -155,7 +155,7 @@ static int assign_from_beginning(rd_kafka_t *reader, const char *topic, struct e
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_resp_err_t code;
 
-    rd_kafka_topic_partition_list_add(list, topic, 0)->offset = RD_KAFKA_OFFSET_BEGINNING;
+    rd_kafka_topic_partition_list_add(list, topic, 0)->offset = KAFKA_OFFSET_FIRST;
     code = rd_kafka_assign(reader, list);
     rd_kafka_topic_partition_list_destroy(list);
     return code == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : kafka_err_set(err, code, "reading positions");

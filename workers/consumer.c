@@ -137,6 +137,8 @@ static int make_handle(struct consumer *consumer, struct err *err)
 
     text_pairs_set(&defaults, "topic.metadata.refresh.interval.ms", "10000");
     text_pairs_set(&defaults, "client.id", "kakehi-worker");
+    /* A broker has one request of ours in hand. While none of its partitions has anything, one that is assigned waits for its end. */
+    text_pairs_set(&defaults, "fetch.wait.max.ms", "100");
     text_pairs_set(&fixed, "group.id", consumer->group);
     text_pairs_set(&fixed, "auto.offset.reset", "error"); /* C6 */
     text_pairs_set(&fixed, "enable.auto.commit", "false");

@@ -7,6 +7,9 @@
  * A seek that failed leaves the partition paused, and the machine recovers. After one that didn't, the queue is led to ours anew and
  * the partition resumed before the machine hears of it.
  *
+ * A resumed partition is not fetched before librdkafka's thread for that broker wakes for some other reason, which may take a second: pausing
+ * and resuming don't wake it (2.0.2). Any request to the leader does, so after a seek it is asked for something, a nudge.
+ *
  * Jobs are counted: the handle outlives them (consumer_finish_if_left).
  */
 #include <stdlib.h>
@@ -16,7 +19,8 @@
 #include "common/must.h"
 #include "workers/consumer_parts.h"
 
-#define CALL_MS 10000
+#define CALL_MS  10000
+#define NUDGE_MS 1000 /* by then it has woken by itself */
 
 struct job {
     uv_work_t work;
@@ -103,6 +107,9 @@ static void job_run(uv_work_t *work)
         }
         rd_kafka_topic_partition_list_destroy(list);
         break;
+    case JOB_NUDGE:
+        (void)rd_kafka_query_watermark_offsets(handle, job->topic, job->partition, &job->low, &job->high, NUDGE_MS);
+        break;
     case JOB_PROBE:
         job->code = rd_kafka_metadata(handle, 0, NULL, &metadata, CALL_MS);
         if (job->code == RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -145,8 +152,8 @@ static void answer_job(struct consumer *consumer, const struct job *job)
     if (job->kind == JOB_PROBE) {
         consumer->probing = false;
         consumer->down_since_ms = failed ? consumer->down_since_ms : 0;
-    } else if (owned == NULL) {
-        return; /* of an earlier assignment */
+    } else if (owned == NULL || job->kind == JOB_NUDGE) {
+        return; /* of an earlier assignment; or done with */
     } else if (job->kind == JOB_RANGE) {
         if (failed) {
             (void)kafka_err_set(&err, job->code, "asking for the ends of the partition");
@@ -165,6 +172,7 @@ static void answer_job(struct consumer *consumer, const struct job *job)
             owned->held = false;
             owned_lead_messages(consumer, owned);
             owned_set_paused(consumer, owned, false);
+            consumer_start_job(consumer, JOB_NUDGE, owned, 0);
         }
         consumer->calls.reading(owned->owner, failed ? &err : NULL);
     }

@@ -26,7 +26,7 @@ struct owned {
 };
 
 /* A blocking call of librdkafka on a thread of libuv's. */
-enum job_kind { JOB_RANGE, JOB_TOPIC_COMMITS, JOB_SEEK, JOB_PROBE, JOB_CLOSE };
+enum job_kind { JOB_RANGE, JOB_TOPIC_COMMITS, JOB_SEEK, JOB_NUDGE, JOB_PROBE, JOB_CLOSE };
 
 struct consumer {
     uv_loop_t *loop;

@@ -297,7 +297,7 @@ int schema_cache_new(uv_loop_t *loop, struct wake *wake, const struct settings *
     wake_attach(wake, cache->main_queue);
     cache->reader = rd_kafka_topic_new(cache->handle, cache->topic, NULL);
     must(cache->reader != NULL);
-    must(rd_kafka_consume_start_queue(cache->reader, 0, RD_KAFKA_OFFSET_BEGINNING, cache->queue) == 0);
+    must(rd_kafka_consume_start_queue(cache->reader, 0, KAFKA_OFFSET_FIRST, cache->queue) == 0);
     *ret_cache = cache;
     return 0;
 }
