@@ -197,7 +197,7 @@ void status_print(const json_t *status, FILE *out)
 /* ---- asking */
 
 struct question {
-    bool raw;
+    enum status_form form;
     int code;
     struct http *http;
 };
@@ -214,7 +214,7 @@ static void print_answer(struct question *question, const struct http_answer *an
 
     if (status == NULL) {
         (void)fprintf(stderr, "status: the answer is no JSON: %s\n", error.text);
-    } else if (question->raw) {
+    } else if (question->form == STATUS_JSON) {
         (void)printf("%.*s\n", (int)answer->body_size, answer->body);
     } else {
         status_print(status, stdout);
@@ -230,6 +230,9 @@ static void on_answer(void *context, const struct http_answer *answer)
     question->code = CLI_FAILED;
     if (answer->err != NULL) {
         (void)fprintf(stderr, "status: %s; does it run, and is this its settings file?\n", answer->err->text);
+    } else if (question->form == STATUS_HEALTH) {
+        (void)printf("%.*s", (int)answer->body_size, answer->body);
+        question->code = answer->status == 200 ? CLI_OK : CLI_FAILED;
     } else if (answer->status != 200) {
         (void)fprintf(stderr, "status: HTTP %d\n", answer->status);
     } else {
@@ -238,18 +241,23 @@ static void on_answer(void *context, const struct http_answer *answer)
     http_close(question->http, on_closed, question);
 }
 
-int status_command(const char *listen, bool raw)
+enum status_form status_form_of(bool json, bool health)
+{
+    return health ? STATUS_HEALTH : json ? STATUS_JSON : STATUS_TABLES;
+}
+
+int status_command(const char *listen, enum status_form form)
 {
     const char *port = strrchr(listen, ':');
     bool all = strncmp(listen, "0.0.0.0:", 8) == 0 || strncmp(listen, "[::]:", 5) == 0;
-    struct question question = {.raw = raw, .code = CLI_FAILED};
+    struct question question = {.form = form, .code = CLI_FAILED};
     struct buffer url = {0};
     struct http_request request = {.method = "GET", .timeout_ms = TIMEOUT_MS, .direct = true};
     struct err err;
     uv_loop_t loop;
 
     must(uv_loop_init(&loop) == 0);
-    buffer_printf(&url, "http://%s%s/status", all ? "127.0.0.1" : listen, all && port != NULL ? port : "");
+    buffer_printf(&url, "http://%s%s%s", all ? "127.0.0.1" : listen, all && port != NULL ? port : "", form == STATUS_HEALTH ? "/healthz" : "/status");
     request.url = buffer_text(&url);
     if (http_new(&loop, &(struct http_options){0}, &question.http, &err) != 0) {
         (void)fprintf(stderr, "status: %s\n", err.text);

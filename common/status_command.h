@@ -10,9 +10,17 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* Asks http://<listen>/status and prints it to stdout; raw: as it came. listen: "address:port" of the program's settings (an address
- * that means all is asked as 127.0.0.1). Returns the exit code. */
-int status_command(const char *listen, bool raw);
+enum status_form {
+    STATUS_TABLES,
+    STATUS_JSON,   /* as it came */
+    STATUS_HEALTH, /* one line, of /healthz: for the health check of a container, which holds no other client; CLI_FAILED if all is not well */
+};
+
+/* Asks http://<listen>/status (or /healthz) and prints it to stdout. listen: "address:port" of the program's settings (an address that
+ * means all is asked as 127.0.0.1). Returns the exit code. */
+int status_command(const char *listen, enum status_form form);
+/* What the options --json and --health ask for. */
+enum status_form status_form_of(bool json, bool health);
 
 /* The printing alone. */
 void status_print(const json_t *status, FILE *out);

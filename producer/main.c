@@ -19,7 +19,7 @@
 #include "producer/position.h"
 #include "producer/run.h"
 
-enum { CONFIG, JSON };
+enum { CONFIG, JSON, HEALTH };
 
 static const struct cli_option run_options[] = {
     [CONFIG] = {"config", 'c', "FILE", "the settings file (kakehi.yaml)"},
@@ -56,13 +56,15 @@ static int run(const struct cli_arguments *arguments)
 static const struct cli_option status_options[] = {
     [CONFIG] = {"config", 'c', "FILE", "the settings file (kakehi.yaml)"},
     [JSON] = {"json", 0, NULL, "as the admin port says it"},
+    [HEALTH] = {"health", 0, NULL, "only whether all is well, by the exit code too: for a container's health check"},
     {0},
 };
 
 static int status(const struct cli_arguments *arguments)
 {
     struct settings *settings = load(arguments);
-    int exit_code = settings != NULL ? status_command(settings->producer.listen, arguments->values[JSON] != NULL) : CLI_SETTINGS;
+    enum status_form form = status_form_of(arguments->values[JSON] != NULL, arguments->values[HEALTH] != NULL);
+    int exit_code = settings != NULL ? status_command(settings->producer.listen, form) : CLI_SETTINGS;
 
     settings_free(settings);
     return exit_code;
@@ -88,7 +90,7 @@ static const struct cli_command commands[] = {
     {"run", "[-c FILE]", "read the source and publish its changes, until stopped", run_options, run},
     {"check", "[-c FILE] [--json]", "connect to everything that the settings name; one line a finding, with its remedy",
      check_options, check},
-    {"status", "[-c FILE] [--json]", "what the running producer says of itself", status_options, status},
+    {"status", "[-c FILE] [--json | --health]", "what the running producer says of itself", status_options, status},
     {"position", "[-c FILE] [--json | --set POSITION | --reset]", "show where the source stands in Kafka, or set it",
      position_options, position_run},
     {"decode", DECODE_USAGE, DECODE_SUMMARY, decode_options, decode_run},

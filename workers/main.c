@@ -14,7 +14,7 @@
 #include "workers/check.h"
 #include "workers/worker.h"
 
-enum { OPTION_CONFIG, OPTION_JSON, OPTION_COST, OPTION_PROVE };
+enum { OPTION_CONFIG, OPTION_JSON, OPTION_COST, OPTION_PROVE, OPTION_HEALTH = OPTION_COST };
 
 static const struct cli_option run_options[] = {
     [OPTION_CONFIG] = {"config", 'c', "FILE", "settings (YAML); default kakehi.yaml"},
@@ -53,13 +53,15 @@ static int run(const struct cli_arguments *arguments)
 static const struct cli_option status_options[] = {
     [OPTION_CONFIG] = {"config", 'c', "FILE", "settings (YAML); default kakehi.yaml"},
     [OPTION_JSON] = {"json", 0, NULL, "as the admin port says it"},
+    [OPTION_HEALTH] = {"health", 0, NULL, "only whether all is well, by the exit code too: for a container's health check"},
     {0},
 };
 
 static int status(const struct cli_arguments *arguments)
 {
     struct settings *settings = load(arguments);
-    int code = settings != NULL ? status_command(settings->worker.listen, arguments->values[OPTION_JSON] != NULL) : CLI_SETTINGS;
+    enum status_form form = status_form_of(arguments->values[OPTION_JSON] != NULL, arguments->values[OPTION_HEALTH] != NULL);
+    int code = settings != NULL ? status_command(settings->worker.listen, form) : CLI_SETTINGS;
 
     settings_free(settings);
     return code;
@@ -96,7 +98,7 @@ int main(int argc, char **argv)
 {
     static const struct cli_command commands[] = {
         {"run", "[-c FILE]", "Take row changes from Kafka into the warehouse, as a member of the worker group.", run_options, run},
-        {"status", "[-c FILE] [--json]", "What the running worker says of itself.", status_options, status},
+        {"status", "[-c FILE] [--json | --health]", "What the running worker says of itself.", status_options, status},
         {"check", "[-c FILE] [--json] [--cost] [--prove]", "Connect to everything that the settings name; one line a finding, with its remedy.", check_options, check},
         {"views", "[-c FILE]", "BigQuery: make and refresh the latest views of all histories, once; a line a table.", run_options, views},
         {0},

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from lib.databases import READER_PASSWORD
+from lib.processes import wait_for
 
 
 def _findings(program):
@@ -84,6 +85,8 @@ def test_status_says_what_the_admin_port_says(mariadb_path):
         listen = {f"{name}__listen": program.admin().removeprefix("http://")}
         asked = path.run_command(name, "status", "--json", **listen)
         assert asked.popen.returncode == 0 and json.loads(asked.text())["program"] == f"kakehi-{name}"
+        wait_for(lambda n=name, at=listen: path.run_command(n, "status", "--health", **at).popen.returncode == 0, f"{name} to be well")
         assert f"program                   kakehi-{name}" in path.run_command(name, "status", **listen).text()
     gone = path.run_command("worker", "status", worker__listen="127.0.0.1:1")
     assert gone.popen.returncode == 1 and "does it run" in gone.text()
+    assert path.run_command("worker", "status", "--health", worker__listen="127.0.0.1:1").popen.returncode == 1

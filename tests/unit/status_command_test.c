@@ -61,7 +61,8 @@ static void test_status__shows_lists_inside_of_objects_too(void **state)
 static void test_status__of_a_program_that_does_not_run_fails(void **state)
 {
     (void)state;
-    assert_int_equal(status_command("127.0.0.1:1", false), CLI_FAILED);
+    assert_int_equal(status_command("127.0.0.1:1", STATUS_TABLES), CLI_FAILED);
+    assert_int_equal(status_command("127.0.0.1:1", STATUS_HEALTH), CLI_FAILED);
 }
 
 int main(void)
