@@ -14,11 +14,13 @@
 #include "common/must.h"
 #include "tests/unit/bigquery_cloud.h"
 #include "workers/bigquery/mark.h"
+#include "workers/bigquery/protobuf.h"
 #include "workers/bigquery/storage_messages.h"
 
 #define LOG_MAX   200
 #define BATCH_MAX 16
 #define SEQ       1000 /* of message 0 */
+#define DAY_US    INT64_C(86400000000)
 
 enum phase { LOCATE, RECOVERING, RUN, ENSURING, PLAN, MARK, SENDABLE, SENDING, CLOSING, GONE };
 
@@ -514,8 +516,8 @@ static void test_lane__sends_the_same_bytes_again(void **state) /* C3 */
     while (owner->phase == SENDING && cloud_step(test->cloud)) {
     }
     buffer_append(&first, test->cloud->last_rows.bytes, test->cloud->last_rows.size);
-    test->cloud->wall_us += INT64_C(86400000000); /* the day that the rows carry is that of the plan */
-    set_log(test, "nnnnnn");                        /* and more rows wait */
+    test->cloud->wall_us += DAY_US; /* the day that the rows carry is that of the plan */
+    set_log(test, "nnnnnn");        /* and more rows wait */
     run_to_sending(test, owner);
     while (owner->phase == SENDING && cloud_step(test->cloud)) {
     }
@@ -659,13 +661,25 @@ static void test_lane__sends_again_what_has_no_answer(void **state)
     end(test);
 }
 
-static void test_lane__recovers_what_is_not_in_after_an_hour(void **state) /* F3 */
+/* Do the rows hold this day's number? Nothing else in them is as large. */
+static bool rows_carry(const struct buffer *rows, int64_t day)
+{
+    uint8_t varint[PROTOBUF_VARINT_MAX];
+    const uint8_t *end = protobuf_write_varint(varint, (uint64_t)day);
+
+    return memmem(rows->bytes, rows->size, varint, (size_t)(end - varint)) != NULL;
+}
+
+static void test_lane__recovers_what_is_not_in_after_an_hour_and_stamps_it_anew(void **state) /* FT-F3 */
 {
     struct test *test = begin("nn");
-    struct owner *owner = assign(test);
+    struct owner *owner;
+    int64_t day = test->cloud->wall_us / DAY_US;
     int tries = 0;
 
     (void)state;
+    test->cloud->wall_us = (day + 1) * DAY_US - DAY_US / 48; /* half an hour before midnight */
+    owner = assign(test);
     for (int i = 0; i < CLOUD_SCRIPT_MAX; i++) {
         script(test, (struct cloud_fate){.skip = true, .code = GRPC_UNAVAILABLE});
     }
@@ -674,6 +688,7 @@ static void test_lane__recovers_what_is_not_in_after_an_hour(void **state) /* F3
         run_to_sending(test, owner);
         while (owner->phase == SENDING && cloud_step(test->cloud)) {
         }
+        assert_true(rows_carry(&test->cloud->last_rows, day) && !rows_carry(&test->cloud->last_rows, day + 1)); /* C3: until then the same bytes */
         cloud_pass(test->cloud, 300000);
         tries++;
     }
@@ -681,6 +696,8 @@ static void test_lane__recovers_what_is_not_in_after_an_hour(void **state) /* F3
     test->cloud->script_at = test->cloud->script_count;
     run(test, owner);
     check_all(test);
+    assert_int_equal(test->cloud->finalizes_seen, 1); /* a first copy that is still under way is refused */
+    assert_true(rows_carry(&test->cloud->last_rows, day + 1) && !rows_carry(&test->cloud->last_rows, day));
     end(test);
 }
 
@@ -1011,7 +1028,7 @@ int main(void)
         cmocka_unit_test(test_lane__shortens_nothing_while_a_copy_of_a_later_request_may_arrive),
         cmocka_unit_test(test_lane__keeps_a_request_for_a_quarter_of_an_hour_until_the_column_is_known),
         cmocka_unit_test(test_lane__sends_again_what_has_no_answer),
-        cmocka_unit_test(test_lane__recovers_what_is_not_in_after_an_hour),
+        cmocka_unit_test(test_lane__recovers_what_is_not_in_after_an_hour_and_stamps_it_anew),
         cmocka_unit_test(test_lane__goes_on_with_a_new_token_when_one_is_refused),
         cmocka_unit_test(test_lane__opens_a_new_call_for_a_new_layout),
         cmocka_unit_test(test_lane__finds_by_the_row_count_what_is_in),
