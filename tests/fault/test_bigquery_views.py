@@ -51,6 +51,11 @@ def _arrived(path):
     _view_is_source(path)
 
 
+def _view(path):
+    """Its text; "" as long as there is none."""
+    return (path.warehouse.server.client.call("table", path.warehouse.dataset(path), "t") or {}).get("view", {}).get("query", "")
+
+
 def _query(path, sql):
     return path.warehouse.server.client.query(sql.replace("{dataset}", path.warehouse.dataset(path)))
 
@@ -113,6 +118,45 @@ def test_F1_two_refreshers_one_paused(based, door, step):
     _days_pass(based)
     _views(based)
     _view_is_source(based)
+
+
+@pytest.mark.parametrize("step", [pytest.param(_MERGE, marks=pytest.mark.thorough), _SET_VIEW], ids=["before its MERGE", "before its watermark"])
+def test_F1_worker_paused_in_its_round(make_path, mariadb, broker, emulator, door, step):
+    """The worker is the refresher: it is paused within its round, another one takes its partition over and makes a round of its own, rows come and go; then the
+    first one goes on, with a MERGE or a watermark of then."""
+    path = make_path(mariadb, broker, warehouse=BigQueryWarehouse(emulator, view={"*.*": "base"}), topics__partitions=1, kafka={"session.timeout.ms": 3000})
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(20), n INT)")
+    path.producer()
+    first = path.worker("first")
+    path.sql("INSERT INTO t VALUES " + ", ".join(f"({i}, 'first', {i})" for i in range(10)))
+    path.wait_arrived()
+    wait_for(lambda: "t_base" in _view(path), "a view that reads the base", 60, 0.3)
+    first.must_stop()
+    _days_pass(path)
+    old = _view(path)
+    held = door.hold(step)
+    slow = path.worker("slow", bigquery__endpoint=door.endpoint)
+    path.sql("UPDATE t SET v = 'second' WHERE id < 5", "DELETE FROM t WHERE id = 9")
+    held.wait_somebody()
+    _arrived(path)
+    slow.stop()
+    quick = path.worker("quick")
+    path.sql("UPDATE t SET v = 'third' WHERE id < 3", "INSERT INTO t VALUES (20, 'new', 1)", "DELETE FROM t WHERE id = 4")
+    _arrived(path)
+    quick.wait_logged("base-refreshed", 90)
+    assert _view(path) != old
+    _view_is_source(path)
+    path.sql("UPDATE t SET n = n + 1")
+    _arrived(path)
+    held.open()
+    slow.resume()
+    held.wait_passed()
+    _view_is_source(path)
+    path.sql("DELETE FROM t WHERE id = 5", "INSERT INTO t VALUES (5, 'again', 0)")
+    _arrived(path)
+    _days_pass(path)
+    _views(path)
+    _view_is_source(path)
 
 
 @pytest.mark.thorough
@@ -245,8 +289,7 @@ def test_worker_looks_after_the_view(make_path, mariadb, broker, emulator):
     path.worker()
     path.sql("INSERT INTO t VALUES (1, 'x', 1), (2, 'y', 2)")
     path.wait_arrived()
-    reads_base = lambda: "t_base" in ((path.warehouse.server.client.call("table", path.warehouse.dataset(path), "t") or {}).get("view", {}).get("query", ""))
-    wait_for(reads_base, "a view that reads the base", 60, 0.5)
+    wait_for(lambda: "t_base" in _view(path), "a view that reads the base", 60, 0.5)
     path.sql("ALTER TABLE t ADD COLUMN extra INT", "UPDATE t SET extra = 7")
     path.wait_arrived()
     view = lambda: path.warehouse.view_rows(path, "t", path.source_table("t"))

@@ -11,13 +11,16 @@ from lib.processes import free_ports, wait_for
 
 
 class Door:
-    """A rule; `waiting` counts who stands there."""
+    """A rule; `waiting` counts who stands there, `passed` who came through and has the server's answer behind him."""
 
     def __init__(self, fits):
-        self.fits, self.waiting, self.event = fits, 0, threading.Event()
+        self.fits, self.waiting, self.passed, self.event = fits, 0, 0, threading.Event()
 
     def wait_somebody(self):
         wait_for(lambda: self.waiting > 0, "a request at the door", 60)
+
+    def wait_passed(self):
+        wait_for(lambda: self.passed > 0, "the request of the door to be carried out", 60)
 
     def open(self):
         self.event.set()
@@ -37,11 +40,13 @@ class HttpDoor:
 
             def _forward(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                outer._stand(f"{self.command} {self.path}", body.decode("utf-8", "replace"))
+                door = outer._stand(f"{self.command} {self.path}", body.decode("utf-8", "replace"))
                 connection = http.client.HTTPConnection(outer.behind, timeout=120)
                 connection.request(self.command, self.path, body, {k: v for k, v in self.headers.items() if k.lower() != "connection"})
                 answer = connection.getresponse()
                 data = answer.read()
+                if door is not None:
+                    door.passed += 1
                 self.send_response(answer.status)
                 for name, value in answer.getheaders():
                     if name.lower() not in ("transfer-encoding", "content-length", "connection"):
@@ -68,7 +73,8 @@ class HttpDoor:
             if not door.waiting and door.fits(line, body):
                 door.waiting += 1
                 door.event.wait(120)
-                return
+                return door
+        return None
 
     def close(self):
         for door in self.doors:
