@@ -34,9 +34,11 @@ void assembly_deinit(struct assembly *assembly)
 void assembly_reset(struct assembly *assembly)
 {
     enum binlog_framing framing = assembly->packets.framing;
+    struct seals *seals = assembly->seals;
 
     assembly_deinit(assembly);
     assembly_init(assembly, framing);
+    assembly->seals = seals;
 }
 
 bool assembly_idle(const struct assembly *assembly)
@@ -99,6 +101,15 @@ static bool comes_in_parts(uint8_t type)
     return event_is_rows(type) || type == EVENT_TRANSACTION_PAYLOAD || event_uncompressed(type) != 0;
 }
 
+static enum assembly_phase choose_parts(struct assembly *assembly)
+{
+    bool twice = assembly->seals != NULL && has_checksum(assembly) && assembly->event.header.type == EVENT_TRANSACTION_PAYLOAD;
+    enum seals_choice choice = twice ? seals_choose(assembly->seals, assembly->head) : SEALS_NONE;
+
+    assembly->verified = choice == SEALS_COMPARE;
+    return choice == SEALS_NOTE ? ASSEMBLY_SEAL : ASSEMBLY_PARTS;
+}
+
 static int choose_phase(struct assembly *assembly, struct err *err)
 {
     const struct event_header *header = &assembly->event.header;
@@ -114,7 +125,7 @@ static int choose_phase(struct assembly *assembly, struct err *err)
     if (header->size <= CHECKED_WHOLE_MAX) {
         assembly->phase = ASSEMBLY_WHOLE;
     } else if (comes_in_parts(header->type)) {
-        assembly->phase = ASSEMBLY_PARTS;
+        assembly->phase = choose_parts(assembly);
     } else if (action == EVENT_REFUSE) {
         return err_set(err, ERR_FATAL, "event %u (%s): %s", header->type, event_name(header->type),
                        event_refusal(header->type));
@@ -151,7 +162,7 @@ static enum assembly_result read_head(struct assembly *assembly, struct err *err
     }
     assembly->left = assembly->event.header.size - EVENT_HEADER_SIZE;
     assembly->crc = (uint32_t)crc32(0, assembly->head, EVENT_HEADER_SIZE);
-    assembly->window_taken = 0;
+    assembly->window_taken = assembly->unverified_size = 0;
     buffer_clear(&assembly->window);
     return ASSEMBLY_EVENT;
 }
@@ -277,6 +288,34 @@ static void add_to_crc(struct assembly *assembly, const uint8_t *run, size_t siz
     }
 }
 
+/* Bytes of the event behind its header that were read. */
+static size_t read_size(const struct assembly *assembly)
+{
+    return assembly->event.header.size - EVENT_HEADER_SIZE - assembly->left;
+}
+
+static bool has_seals(const struct assembly *assembly)
+{
+    return assembly->phase == ASSEMBLY_SEAL || assembly->verified;
+}
+
+/* Behind each SEAL_BYTES of the event. */
+static int pass_seal(struct assembly *assembly, struct err *err)
+{
+    size_t size = read_size(assembly);
+
+    if (!has_seals(assembly) || size % SEAL_BYTES != 0) {
+        return 0;
+    }
+    if (assembly->phase == ASSEMBLY_SEAL) {
+        seals_note(assembly->seals, assembly->crc);
+    } else if (!seals_fit(assembly->seals, size / SEAL_BYTES, assembly->crc)) {
+        return fail(err, "it was read twice, and its bytes differed: they were damaged on their way, or the log was changed");
+    }
+    assembly->unverified_size = 0;
+    return 0;
+}
+
 /* The next run of an event that is not gathered whole; at most `keep` bytes of it go to the window. */
 static enum assembly_result read_run(struct assembly *assembly, size_t keep, struct err *err)
 {
@@ -284,21 +323,26 @@ static enum assembly_result read_run(struct assembly *assembly, size_t keep, str
     const uint8_t *run;
     size_t size;
     size_t of_body;
+    size_t to_seal;
     enum packet_result result = packet_run(&assembly->packets, &run, &size, err);
 
     if (result != PACKET_RUN) {
         return of_packet(result);
     }
     size = size < assembly->left ? size : assembly->left;
+    to_seal = SEAL_BYTES - read_size(assembly) % SEAL_BYTES;
+    size = has_seals(assembly) && to_seal < size ? to_seal : size;
     if (behind_body > 0) {
         add_to_crc(assembly, run, size);
     }
     of_body = assembly->left > behind_body ? assembly->left - behind_body : 0;
     of_body = of_body < size ? of_body : size;
-    buffer_append(&assembly->window, run, of_body < keep ? of_body : keep);
+    of_body = of_body < keep ? of_body : keep;
+    buffer_append(&assembly->window, run, of_body);
+    assembly->unverified_size += assembly->verified ? of_body : 0;
     packet_take(&assembly->packets, size);
     assembly->left -= (uint32_t)size;
-    return ASSEMBLY_EVENT;
+    return pass_seal(assembly, err) == 0 ? ASSEMBLY_EVENT : ASSEMBLY_FAILED;
 }
 
 /* Nothing of the event is left to read. */
@@ -312,8 +356,26 @@ static enum assembly_result end_run(struct assembly *assembly, struct err *err)
     if (has_checksum(assembly) && compare_crc(assembly->crc, stored_crc(assembly->crc_stored), err) != 0) {
         return ASSEMBLY_FAILED;
     }
+    assembly->unverified_size = 0;
     finish(assembly);
     return ASSEMBLY_EVENT;
+}
+
+static enum assembly_result read_seals(struct assembly *assembly, struct err *err)
+{
+    enum assembly_result result = ASSEMBLY_EVENT;
+
+    while (result == ASSEMBLY_EVENT && assembly->left > 0) {
+        result = read_run(assembly, 0, err);
+    }
+    if (result == ASSEMBLY_EVENT) {
+        result = end_run(assembly, err);
+    }
+    if (result == ASSEMBLY_EVENT) {
+        seals_complete(assembly->seals);
+        assembly->event.sealed_only = true;
+    }
+    return result;
 }
 
 static enum assembly_result read_skim(struct assembly *assembly, struct err *err)
@@ -359,10 +421,23 @@ enum assembly_result assembly_next(struct assembly *assembly, struct err *err)
         return read_whole(assembly, err);
     case ASSEMBLY_SKIM:
         return read_skim(assembly, err);
+    case ASSEMBLY_SEAL:
+        return read_seals(assembly, err);
     default:
         must(assembly->phase == ASSEMBLY_PARTS);
         return ASSEMBLY_EVENT; /* nothing of it is in the body yet: the owner asks for more */
     }
+}
+
+/* A run, or as many as it takes to the next seal. */
+static enum assembly_result read_part(struct assembly *assembly, struct err *err)
+{
+    enum assembly_result result;
+
+    do {
+        result = read_run(assembly, SIZE_MAX, err);
+    } while (result == ASSEMBLY_EVENT && assembly->unverified_size > 0 && assembly->left > 0);
+    return result;
 }
 
 enum assembly_result assembly_more(struct assembly *assembly, struct err *err)
@@ -374,12 +449,12 @@ enum assembly_result assembly_more(struct assembly *assembly, struct err *err)
         buffer_drop(&assembly->window, assembly->window_taken);
         assembly->window_taken = 0;
     }
-    result = assembly->left > 0 ? read_run(assembly, SIZE_MAX, err) : ASSEMBLY_EVENT;
+    result = assembly->left > 0 ? read_part(assembly, err) : ASSEMBLY_EVENT;
     if (result == ASSEMBLY_EVENT && assembly->left == 0) {
         result = end_run(assembly, err);
     }
-    assembly->event.body = assembly->window.size > 0 ? assembly->window.bytes : assembly->head;
-    assembly->event.size = assembly->window.size;
+    assembly->event.body = assembly->window.size > 0 ? assembly->window.bytes + assembly->window_taken : assembly->head;
+    assembly->event.size = assembly->window.size - assembly->window_taken - assembly->unverified_size;
     return result;
 }
 

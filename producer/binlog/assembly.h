@@ -4,8 +4,11 @@
  *
  *   HEAD --19 bytes are here--> WHOLE --last byte, checksum good--> HEAD      up to CHECKED_WHOLE_MAX
  *                          \--> SKIM  --last byte, checksum good--> HEAD      larger, of which only the beginning counts
- *                           \-> PARTS --last byte, checksum good--> HEAD      larger, of rows or a compressed transaction:
- *                                                                              handed on as they come
+ *                           |-> PARTS --last byte, checksum good--> HEAD      larger, of rows or a compressed transaction:
+ *                           |                                                  handed on as they come
+ *                           \-> SEAL  --last byte, checksum good--> HEAD      a compressed transaction at its first reading, where it is
+ *                                                                              to be read twice (seals.h): nothing of it is handed on; at
+ *                                                                              the second one it is in PARTS, each of them verified
  *
  * An event that lies in one piece is not copied. In PARTS the owner takes bytes off the front; what is left of a piece is moved
  * to the front of the window before the next piece is added, so each byte is moved once at most, and a row larger than the
@@ -23,6 +26,7 @@
 #include "producer/binlog/event.h"
 #include "producer/binlog/format_description.h"
 #include "producer/binlog/packet.h"
+#include "producer/binlog/seals.h"
 
 #define CHECKED_WHOLE_MAX (1024 * 1024)
 
@@ -32,14 +36,16 @@ struct event {
     const uint8_t *body; /* behind the header, without checksum; what is here and not taken yet */
     size_t size;         /* of body */
     bool complete;       /* the whole rest of the event is in body, and its checksum was good (or it has none) */
+    bool sealed_only;    /* nothing of it is in body: it must be read again, and will be verified in parts then */
     bool beginning_only; /* of a larger event that is not handed on in parts: body is its beginning, and complete */
 };
 
-enum assembly_phase { ASSEMBLY_HEAD, ASSEMBLY_WHOLE, ASSEMBLY_SKIM, ASSEMBLY_PARTS };
+enum assembly_phase { ASSEMBLY_HEAD, ASSEMBLY_WHOLE, ASSEMBLY_SKIM, ASSEMBLY_PARTS, ASSEMBLY_SEAL };
 
 struct assembly {
     struct packet_reader packets;
     struct event event;
+    struct seals *seals;             /* borrowed; NULL: no event is read twice */
     struct format_description format; /* of the file in hand */
     bool format_known;
     enum assembly_phase phase;
@@ -51,6 +57,8 @@ struct assembly {
     uint8_t crc_stored[EVENT_CRC_SIZE]; /* the last bytes of the event, as they come, in SKIM and PARTS */
     struct buffer window;               /* gathered bytes of the event */
     size_t window_taken;                /* of the window, by the owner */
+    bool verified;                      /* in PARTS: each part before it is handed on */
+    size_t unverified_size;             /* then: what stands at the end of the window and is not handed on yet */
     uint64_t offset;                    /* of the next event in the file */
 };
 
@@ -58,7 +66,7 @@ enum assembly_result { ASSEMBLY_EVENT, ASSEMBLY_INPUT, ASSEMBLY_FAILED };
 
 void assembly_init(struct assembly *assembly, enum binlog_framing framing);
 void assembly_deinit(struct assembly *assembly);
-/* A new dump or file begins. */
+/* A new dump or file begins. Seals stay. */
 void assembly_reset(struct assembly *assembly);
 /* The next event. The one before must have been complete. */
 enum assembly_result assembly_next(struct assembly *assembly, struct err *err);

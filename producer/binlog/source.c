@@ -24,6 +24,8 @@
  * right only if all that was yielded is verified: in the middle of a large event whose checksum was still to come it is not, and
  * then the source fails with ERR_RETRY, the owner throws its open Kafka transaction away and starts again from Kafka's record.
  *
+ * A large compressed transaction is read twice (seals.h): the source opens anew, and meets it again, verified.
+ *
  * MariaDB's log does not tell a UUID or INET column from a BINARY (marks.h). Opening asks the server; where a row comes of a table that was
  * made or changed since (doubts.h), the source opens anew, and meets the row again.
  *
@@ -222,17 +224,23 @@ static void pause_source(struct binlog_source *source, const struct err *why)
     wake_in(source, wait_ms);
 }
 
-/* As after a lost connection, without a pause: nothing of the row in hand was yielded, and opening asks the server. */
+/* As after a lost connection, without a pause: nothing of the item in hand was yielded. */
+static void read_again(struct binlog_source *source, const char *why)
+{
+    source->paused = true;
+    progress_await(&source->progress);
+    close_reader(source);
+    sm_move(&source->sm, PAUSING, why);
+    wake_in(source, 0);
+}
+
+/* Opening asks the server. */
 static void look(struct binlog_source *source)
 {
     const struct table *table = binlog_stream_row(source->stream)->table->table;
 
     log_debug("source_asks", "source=%s database=%q table=%q", source->settings->name, table->database, table->name);
-    source->paused = true;
-    progress_await(&source->progress);
-    close_reader(source);
-    sm_move(&source->sm, PAUSING, "a table may hold what the log does not tell");
-    wake_in(source, 0);
+    read_again(source, "a table may hold what the log does not tell");
 }
 
 /* Has it happened twice within a minute? */
@@ -507,6 +515,11 @@ static enum step step_streaming(struct binlog_source *source, size_t *fed_bytes,
     case BINLOG_ASK:
         look(source);
         return STEP_AGAIN;
+    case BINLOG_AGAIN:
+        log_info("source_reads_twice", "source=%s transaction=%s because=%q", source->settings->name, source->progress.txid,
+                 "it is compressed and large; its checksum is good, so it can be committed in pieces");
+        read_again(source, "a large compressed transaction");
+        return STEP_AGAIN;
     case BINLOG_FAILED:
         break;
     }
@@ -546,7 +559,16 @@ static bool selected(void *context, const char *database, const char *table)
 static int source_start(struct source *seam, const json_t *record, struct err *err)
 {
     struct binlog_source *source = of(seam);
-    const struct binlog_stream_options options = {.framing = BINLOG_PACKETS, .selected = selected, .context = source, .choose = source->world.choices != NULL ? choices_choose : NULL, .choose_context = source->world.choices, .ask = true, .row_bytes_max = ROW_BYTES_MAX};
+    const struct binlog_stream_options options = {
+        .framing = BINLOG_PACKETS,
+        .selected = selected,
+        .context = source,
+        .choose = source->world.choices != NULL ? choices_choose : NULL,
+        .choose_context = source->world.choices,
+        .ask = true,
+        .twice = true,
+        .row_bytes_max = ROW_BYTES_MAX,
+    };
 
     must(sm_at(&source->sm) == IDLE && seam->on_ready != NULL);
     if (take_start(source, record, err) != 0) {

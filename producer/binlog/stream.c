@@ -29,6 +29,7 @@ struct binlog_stream *binlog_stream_new(const struct binlog_stream_options *opti
         stream->options.row_bytes_max = ROW_BYTES_MAX;
     }
     assembly_init(&stream->outer, options->framing);
+    stream->outer.seals = options->twice ? &stream->seals : NULL;
     stream->assembly = &stream->outer;
     stream->tables = tables_new(&stream->options, &stream->doubts);
     stream->end_due = GO_ON;
@@ -44,6 +45,7 @@ void binlog_stream_free(struct binlog_stream *stream)
     }
     stream_close_payload(stream);
     assembly_deinit(&stream->outer);
+    seals_deinit(&stream->seals);
     payload_deinit(&stream->payload);
     tables_free(stream->tables);
     doubts_deinit(&stream->doubts);
@@ -171,7 +173,7 @@ static int next_event(struct binlog_stream *stream)
         return stream_failed(stream, &err);
     }
     place_event(stream);
-    return stream_on_event(stream);
+    return stream->assembly->event.sealed_only ? BINLOG_AGAIN : stream_on_event(stream);
 }
 
 static int step(struct binlog_stream *stream)
@@ -265,7 +267,7 @@ const char *binlog_stream_server_version(const struct binlog_stream *stream)
 
 bool binlog_stream_cuttable(const struct binlog_stream *stream)
 {
-    return stream->outer.phase != ASSEMBLY_PARTS || !stream->outer.format.checksums;
+    return stream->outer.phase != ASSEMBLY_PARTS || !stream->outer.format.checksums || stream->outer.verified;
 }
 
 unsigned binlog_stream_server_error(const struct binlog_stream *stream)

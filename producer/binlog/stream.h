@@ -9,7 +9,8 @@
  * (EVENT_BYTES_MAX; of a QUERY only its beginning is kept).
  *
  * Checksums: an event of up to CHECKED_WHOLE_MAX bytes is verified before anything of it is yielded. A larger rows event is
- * yielded row by row and verified at its end; until then binlog_stream_cuttable is false, so that nothing of it is committed.
+ * yielded row by row and verified at its end; until then binlog_stream_cuttable is false, so that nothing of it is committed. A compressed
+ * transaction larger than that is read twice, with the option `twice`: BINLOG_AGAIN, and then verified piece by piece (seals.h).
  *
  * Refused loudly (BINLOG_FAILED, ERR_FATAL, with file, position and what to do): unknown events without the ignorable flag
  * 0x80, events that a later version will know, statement-format changes of a selected table, incidents, metadata without column
@@ -53,6 +54,7 @@ struct binlog_stream_options {
     void *choose_context;
     /* MariaDB's log does not tell all types (marks.h): BINLOG_ASK where the server must be asked. Off: such columns stay bytes or text. */
     bool ask;
+    bool twice; /* BINLOG_AGAIN may be said */
     /* decode of an old log: columns without names become c1, c2, ...; a missing sign is taken as signed. Off in the live
      * stream. */
     bool names_optional;
@@ -94,6 +96,8 @@ enum binlog_item {
     BINLOG_REREAD,      /* a statement may have changed rows of `row`->table without row events, or given it rows that stood in another */
     BINLOG_ASK,         /* before a row of a table: binlog_stream_take_marks and then binlog_stream_open must follow, and the log
                            comes again from behind the last complete transaction. Only with the option `ask` */
+    BINLOG_AGAIN,       /* a large compressed transaction has a good checksum: binlog_stream_open must follow, and the log comes again from
+                           behind the last complete transaction; then it can be cut within. Only with the option `twice` */
     BINLOG_FAILED,      /* err says why; nothing further comes */
 };
 

@@ -26,6 +26,7 @@ enum rows_phase { ROWS_NONE, ROWS_HEAD, ROWS_IMAGES };
 
 struct binlog_stream {
     struct binlog_stream_options options;
+    struct seals seals;        /* of the large compressed transaction that was met last */
     struct assembly outer;     /* the events that come from outside */
     struct assembly inner;     /* those inside a compressed one; valid while one is open */
     struct assembly *assembly; /* whose event is in hand */

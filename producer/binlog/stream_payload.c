@@ -8,8 +8,9 @@
  *   outer event --more--> its bytes --payload_inflate--> pieces --inner assembly--> TABLE_MAP, rows, XID, as ever
  *
  * The place of everything inside is the place of the whole event; row images are counted as if nothing were compressed, so a
- * restart in its middle passes over the same ones (A5). Up to CHECKED_WHOLE_MAX it is verified before it is opened; of a larger
- * one nothing may be committed before its end was verified, as of a large rows event.
+ * restart in its middle passes over the same ones (A5). Up to CHECKED_WHOLE_MAX it is verified before it is opened; a larger one is read
+ * twice, where that can be had (seals.h), and then verified piece by piece; else nothing of it may be committed before its end was
+ * verified, as of a large rows event.
  *
  * What belongs to a file or a connection (FORMAT_DESCRIPTION, ROTATE, heartbeats), a GTID, or another payload has no place
  * inside.

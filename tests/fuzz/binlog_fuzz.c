@@ -106,6 +106,7 @@ static bool drain(struct binlog_stream *stream, bool *inside)
             must(*inside && binlog_stream_row(stream)->table != NULL);
             break;
         case BINLOG_ASK:
+        case BINLOG_AGAIN:
             must(!"asked without the option to");
             break;
         }

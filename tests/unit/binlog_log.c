@@ -297,7 +297,8 @@ static void note_verified(struct played *played, const struct binlog_stream *str
 static bool play_piece(struct played *played, struct binlog_stream *stream)
 {
     static const char letters[] = {[BINLOG_BEGIN] = 'B', [BINLOG_ROW] = 'R',         [BINLOG_COMMIT] = 'C',
-                                   [BINLOG_IDLE] = 'I',  [BINLOG_ROLLED_BACK] = 'X', [BINLOG_REREAD] = 'A', [BINLOG_ASK] = '?', [BINLOG_FAILED] = 'F'};
+                                   [BINLOG_IDLE] = 'I',  [BINLOG_ROLLED_BACK] = 'X', [BINLOG_REREAD] = 'A', [BINLOG_ASK] = '?', [BINLOG_AGAIN] = 'W',
+                                   [BINLOG_FAILED] = 'F'};
 
     for (;;) {
         played->last = binlog_stream_next(stream, &played->err);
@@ -310,6 +311,9 @@ static bool play_piece(struct played *played, struct binlog_stream *stream)
         buffer_append_byte(&played->items, (uint8_t)letters[played->last]);
         if (played->last == BINLOG_FAILED) {
             return false;
+        }
+        if (played->last == BINLOG_AGAIN) {
+            return true;
         }
         if (played->last == BINLOG_ROW) {
             append_row(played, stream);
@@ -325,15 +329,24 @@ struct played log_play(const struct buffer *log, const struct play_options *opti
     size_t piece_size = options->piece_size > 0 ? options->piece_size : log->size + 1;
 
     binlog_stream_open(stream, "test.000001", 4);
-    for (size_t at = 0; at < log->size && !played.failed; at += piece_size) {
+    for (size_t at = 0; at < log->size && !played.failed;) {
         size_t step = log->size - at < piece_size ? log->size - at : piece_size;
         uint8_t *piece = malloc(step);
 
         must(piece != NULL);
         memcpy(piece, log->bytes + at, step);
+        if (played.again && options->flip_again_at >= at && options->flip_again_at < at + step) {
+            piece[options->flip_again_at - at] ^= (uint8_t)(options->flip_again_at != 0);
+        }
         binlog_stream_give(stream, piece, step);
         played.failed = !play_piece(&played, stream);
         free(piece);
+        at += step;
+        if (played.last == BINLOG_AGAIN) {
+            played.again = true;
+            binlog_stream_open(stream, "test.000001", 4);
+            at = 0;
+        }
     }
     played.failed |= !played.failed && binlog_stream_end(stream, &played.err) != 0;
     binlog_stream_free(stream);

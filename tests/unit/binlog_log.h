@@ -37,17 +37,19 @@ struct played {
     struct buffer
         lines; /* one a row that is verified: "gtid idx op table", then the cells before and after, as in *.expected */
     size_t verified_size;
-    struct buffer items; /* a letter an item: B, R, C, I, X (rolled back), F */
+    struct buffer items; /* a letter an item: B, R, C, I, X (rolled back), W (again), F */
     enum binlog_item last;
     struct err err; /* of the failure */
     size_t row_count;
     bool failed;
     bool came_unverified; /* something came while not cuttable */
+    bool again;           /* it asked for the log once more, and got it */
 };
 
 struct play_options {
     struct binlog_stream_options stream;
-    size_t piece_size; /* 0: all at once */
+    size_t piece_size;    /* 0: all at once */
+    size_t flip_again_at; /* a bit of this byte is another one when the log comes again; 0: none */
 };
 
 /* Plays the whole log, up to its end or a failure. */

@@ -367,6 +367,118 @@ static void test_payload__damage_in_a_large_one_is_found_before_anything_of_it_m
     buffer_deinit(&log);
 }
 
+/* ---- read twice */
+
+static size_t count_letters(const struct buffer *items, char letter)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < items->size; i++) {
+        count += items->bytes[i] == (uint8_t)letter;
+    }
+    return count;
+}
+
+static const struct play_options twice = {.stream = {.framing = BINLOG_PACKETS, .twice = true}, .piece_size = 100000};
+
+static void test_payload__a_large_one_that_is_read_twice_may_be_cut_anywhere(void **state)
+{
+    static const size_t row_bytes[] = {1000, 3 * CHECKED_WHOLE_MAX / 2};
+    static const size_t piece_sizes[] = {5000, SEAL_BYTES, 0};
+
+    (void)state;
+    for (size_t i = 0; i < 6; i++) {
+        struct play_options options = twice;
+        struct buffer log = long_log(2 * CHECKED_WHOLE_MAX, row_bytes[i % 2]);
+        struct buffer packed = repack(&log, &(struct packing){.level = 3});
+        struct buffer packets = log_packets(&packed);
+        struct played wanted = log_play(&log, &plain), played;
+
+        options.piece_size = piece_sizes[i / 2];
+        played = log_play(&packets, &options);
+        assert_false(played.failed);
+        assert_int_equal(count_letters(&played.items, 'W'), 1);
+        assert_false(played.came_unverified);
+        assert_int_equal(played.lines.size, wanted.lines.size);
+        assert_memory_equal(played.lines.bytes, wanted.lines.bytes, wanted.lines.size);
+        played_deinit(&played);
+        played_deinit(&wanted);
+        buffer_deinit(&packets);
+        buffer_deinit(&packed);
+        buffer_deinit(&log);
+    }
+}
+
+static void test_payload__damage_is_found_at_the_first_reading_before_any_row(void **state)
+{
+    struct buffer log = long_log(2 * CHECKED_WHOLE_MAX, 1000);
+    struct buffer packed = repack(&log, &(struct packing){.level = 3});
+    struct buffer packets;
+    struct played played;
+
+    (void)state;
+    packed.bytes[packed.size - 1000] ^= 1;
+    packets = log_packets(&packed);
+    played = log_play(&packets, &twice);
+    assert_true(played.failed);
+    assert_int_equal(played.row_count, 0);
+    assert_non_null(strstr(played.err.text, "the checksum does not fit"));
+    played_deinit(&played);
+    buffer_deinit(&packets);
+    buffer_deinit(&packed);
+    buffer_deinit(&log);
+}
+
+static void test_payload__damage_at_the_second_reading_lets_nothing_of_its_piece_out(void **state)
+{
+    struct buffer log = long_log(4 * CHECKED_WHOLE_MAX, 1000);
+    struct buffer packed = repack(&log, &(struct packing){.level = STORED});
+    struct buffer packets = log_packets(&packed);
+    struct played wanted = log_play(&log, &plain);
+
+    (void)state;
+    for (size_t back = 2; back < 3 * CHECKED_WHOLE_MAX; back = 3 * back + 1) {
+        struct play_options options = twice;
+        struct played played;
+
+        options.flip_again_at = packets.size - back;
+        played = log_play(&packets, &options);
+        assert_true(played.failed);
+        assert_true(played.again);
+        assert_int_equal(played.err.class, ERR_FATAL);
+        assert_false(played.came_unverified);
+        assert_true(played.lines.size < wanted.lines.size && played.lines.size > 0);
+        assert_memory_equal(played.lines.bytes, wanted.lines.bytes, played.lines.size);
+        played_deinit(&played);
+    }
+    played_deinit(&wanted);
+    buffer_deinit(&packets);
+    buffer_deinit(&packed);
+    buffer_deinit(&log);
+}
+
+static void test_payload__two_large_ones_in_turn_do_not_ask_for_each_other_without_end(void **state)
+{
+    static const uint8_t one[EVENT_HEADER_SIZE] = {1}, other[EVENT_HEADER_SIZE] = {2};
+    struct seals seals = {0};
+
+    (void)state;
+    assert_int_equal(seals_choose(&seals, one), SEALS_NOTE);
+    assert_int_equal(seals_choose(&seals, one), SEALS_NOTE); /* its first reading was cut off */
+    seals_note(&seals, 7);
+    seals_complete(&seals);
+    assert_int_equal(seals_choose(&seals, other), SEALS_NONE); /* the log is another one */
+    assert_int_equal(seals_choose(&seals, one), SEALS_COMPARE);
+    assert_true(seals_fit(&seals, 1, 7));
+    assert_false(seals_fit(&seals, 1, 8));
+    assert_false(seals_fit(&seals, 2, 7));
+    assert_int_equal(seals_choose(&seals, other), SEALS_NOTE);
+    seals_complete(&seals);
+    assert_int_equal(seals_choose(&seals, one), SEALS_NONE);
+    assert_int_equal(seals_choose(&seals, other), SEALS_COMPARE);
+    seals_deinit(&seals);
+}
+
 static void test_payload__heads_that_lie_are_refused(void **state)
 {
     static const struct {
@@ -450,6 +562,10 @@ int main(void)
         cmocka_unit_test(test_payload__gives_what_the_plain_log_gives),
         cmocka_unit_test(test_payload__larger_than_what_is_kept_is_inflated_while_it_arrives),
         cmocka_unit_test(test_payload__damage_in_a_large_one_is_found_before_anything_of_it_may_be_committed),
+        cmocka_unit_test(test_payload__a_large_one_that_is_read_twice_may_be_cut_anywhere),
+        cmocka_unit_test(test_payload__damage_is_found_at_the_first_reading_before_any_row),
+        cmocka_unit_test(test_payload__damage_at_the_second_reading_lets_nothing_of_its_piece_out),
+        cmocka_unit_test(test_payload__two_large_ones_in_turn_do_not_ask_for_each_other_without_end),
         cmocka_unit_test(test_payload__heads_that_lie_are_refused),
         cmocka_unit_test(test_payload__what_has_no_place_inside_is_refused),
         cmocka_unit_test(test_payload__a_log_that_ends_inside_one_is_not_complete),
