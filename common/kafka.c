@@ -4,6 +4,8 @@
  * way around the rule.
  *
  * Budgets: librdkafka's own defaults are 1 GB of queued rows a producer, 64 MB of fetched rows a consumer and 50 MB a broker.
+ * Counted are bytes of keys and values; what librdkafka adds to each message, about 300 bytes, only a number of messages bounds: despite
+ * its name queued.min.messages is where fetching stops.
  * Ours are ceilings; a user may go lower. fetch.max.bytes has a back door: librdkafka raises it to message.max.bytes of the
  * same handle, which people set for large rows. A consumer does not need that: a broker sends the first batch whole, whatever
  * its size (12 MB were read with these budgets). So settings_check refuses message.max.bytes above the fetch ceiling wherever a
@@ -30,11 +32,12 @@ static struct text_pair producer_budget[] = {
 };
 static struct text_pair consumer_budget[] = {
     {"queued.max.messages.kbytes", "16384"},
+    {"queued.min.messages", "30000"},
     {"fetch.max.bytes", "4194304"},
     {"max.partition.fetch.bytes", "524288"},
 };
 const struct text_pairs kafka_producer_budget = {producer_budget, 2};
-const struct text_pairs kafka_consumer_budget = {consumer_budget, 3};
+const struct text_pairs kafka_consumer_budget = {consumer_budget, 4};
 
 /* The same ceiling by librdkafka's other name. */
 static const struct {

@@ -60,6 +60,7 @@ static void test_kafka__a_budget_may_be_lowered_only(void **state)
     assert_int_equal(kafka_property_check("queued.max.messages.kbytes", "16384", &err), 0);
     assert_int_equal(kafka_property_check("queued.max.messages.kbytes", "1", &err), 0);
     assert_property_refused("queued.max.messages.kbytes", "16385", "at most 16384");
+    assert_property_refused("queued.min.messages", "100000", "at most 30000");
     assert_property_refused("queue.buffering.max.messages", "0", "at most 50000");
 }
 
