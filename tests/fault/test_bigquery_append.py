@@ -7,6 +7,7 @@ import pytest
 
 from lib import oracle
 from lib.bigquery_judge import BigQueryWarehouse
+from lib.http2_door import Http2Door
 from lib.load import Load, make_tables, wait_rows
 from lib.processes import wait_for
 
@@ -48,12 +49,12 @@ def _one_table(path):
     return f"{path.warehouse.dataset(path)}.t_history"
 
 
-def _more(path, transactions=50):
+def _more(path, transactions=50, deadline_s=90):
     """Transactions at the source, and rows that arrived."""
     stored = lambda: sum(path.fake.get("tables", dataset=path.warehouse.dataset(path)).values())
     before = stored()
     wait_rows(path.load, path.load.transactions + transactions)
-    wait_for(lambda: stored() > before, "rows to arrive", 90)
+    wait_for(lambda: stored() > before, "rows to arrive", deadline_s)
 
 
 def _end(path):
@@ -359,6 +360,21 @@ def test_calls_are_ended_by_the_server(loaded):
         _more(loaded)
         loaded.fake.post("end-calls", status=status)
     _end(loaded)
+
+
+@pytest.mark.parametrize("spoils", [("goaway", "truncated", "garbage", "payload"), pytest.param(("stalled",), marks=pytest.mark.thorough)], ids=["spoiled", "stalled"])
+def test_frames_of_the_server(loaded, spoils):
+    """GOAWAY, frames cut short, garbage, an answer of other bytes; or a connection on which nothing comes any more, which takes a PING's time to see. What was
+    under way is unclear, and asked for again."""
+    door = Http2Door(loaded.fake.grpc_port, seed=5)
+    loaded.worker(bigquery__storage_endpoint=f"http://127.0.0.1:{door.port}")
+    for how in spoils:
+        _more(loaded)
+        door.spoil(how)
+    _more(loaded, deadline_s=180)
+    assert door.connections > 1
+    _end(loaded)
+    door.close()
 
 
 def test_idle_close_by_the_server(appending):
