@@ -46,11 +46,11 @@ objects   = $(patsubst %.c,$(out)/%.o,$(1))
 programs   := $(out)/kakehi-producer $(out)/kakehi-worker
 unit_tests := $(patsubst tests/unit/%.c,$(out)/unit/%,$(wildcard tests/unit/*_test.c))
 fuzzers    := $(patsubst tests/fuzz/%.c,$(out)/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
-# Stands in for a module of the product: linked only where a line below says so.
-stand_ins  := tests/unit/rest_world.c
+# Stand in for a module of the product, or of libc: linked only where a line below says so.
+stand_ins  := tests/unit/rest_world.c tests/unit/c11_threads.c
 unit_help  := $(filter-out $(wildcard tests/unit/*_test.c) $(stand_ins),$(wildcard tests/unit/*.c))
 
-.PHONY: all need objects programs install unit fuzzers bench demo check lint docs storm model help clean
+.PHONY: all need objects programs install unit fuzz fuzzers bench demo check lint docs storm model help clean
 .DEFAULT_GOAL := all
 
 all: need ## build both programs into build/release (installs missing packages)
@@ -86,6 +86,9 @@ docs: ## make the pages of docs/ that are made of the code: settings.md, metrics
 
 storm: all ## load with kills at random for SECONDS, by SEED, then the oracle (DATABASE=mysql, WAREHOUSE=bigquery)
 	@tests/servers/need && /usr/bin/python3 -B -m pytest -p no:cacheprovider -q -s tests/storm --seconds=$(SECONDS) --seed=$(SEED) --database=$(DATABASE) --warehouse=$(WAREHOUSE)
+
+fuzz: ## each fuzzer on its corpus for SECONDS, as many at once as there are processors
+	@ops/setup/need build fuzz && tests/fuzz/run $(SECONDS)
 
 model: ## the protocol models
 	@ops/setup/need test && tests/model/run
@@ -132,6 +135,7 @@ $(out)/unit/%: $(out)/tests/unit/%.o $(out)/libunit_help.a $(out)/libproducer.a 
 	@mkdir -p $(@D)
 	$(link) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(pkg_libs) -lcmocka -lavro
 
+build/tsan/unit/publisher_test: build/tsan/tests/unit/c11_threads.o
 $(out)/unit/tables_test $(out)/unit/refresh_test $(out)/unit/views_test: $(out)/tests/unit/rest_world.o
 
 unit: ## build the unit tests (VARIANT=asan) and run them
