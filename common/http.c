@@ -70,6 +70,8 @@ struct http {
     unsigned calls_max;
     uint64_t connect_timeout_ms;
     char *ca_file;
+    char *certificate_file;
+    char *key_file;
     bool closing;
     void (*closed)(void *context);
     void *closed_context;
@@ -392,6 +394,8 @@ static void set_connection(const struct http *http, CURL *easy, const struct htt
         set_text(easy, CURLOPT_CAINFO, http->ca_file);
         set_text(easy, CURLOPT_CAPATH, NULL);
     }
+    set_text(easy, CURLOPT_SSLCERT, http->certificate_file);
+    set_text(easy, CURLOPT_SSLKEY, http->key_file);
     if (request->direct) {
         set_text(easy, CURLOPT_PROXY, "");
     }
@@ -466,22 +470,43 @@ struct http_call *http_send(struct http *http, const struct http_request *reques
 
 /* ---- life */
 
-int http_new(uv_loop_t *loop, const struct http_options *options, struct http **ret_http, struct err *err)
+/* Said now, with the file's name; libcurl would say less, and at the first request. */
+static int check_readable(const char *path, struct err *err)
 {
-    struct http *http;
-    FILE *file = options->ca_file != NULL ? fopen(options->ca_file, "re") : NULL;
+    FILE *file = path != NULL ? fopen(path, "re") : NULL;
 
-    if (options->ca_file != NULL && file == NULL) {
-        return err_set(err, ERR_FATAL, "reading the certificates in %s: %s", options->ca_file, strerror(errno));
+    if (path != NULL && file == NULL) {
+        return err_set(err, ERR_FATAL, "reading the certificates in %s: %s", path, strerror(errno));
     }
     if (file != NULL) {
         (void)fclose(file);
+    }
+    return 0;
+}
+
+static char *copy_of(const char *text)
+{
+    char *copy = text != NULL ? strdup(text) : NULL;
+
+    must(text == NULL || copy != NULL);
+    return copy;
+}
+
+int http_new(uv_loop_t *loop, const struct http_options *options, struct http **ret_http, struct err *err)
+{
+    struct http *http;
+
+    if (check_readable(options->ca_file, err) != 0 || check_readable(options->certificate_file, err) != 0 ||
+        check_readable(options->key_file, err) != 0) {
+        return -1;
     }
     http = calloc(1, sizeof *http);
     must(http != NULL);
     http->calls_max = options->calls_max > 0 ? options->calls_max : CALLS_MAX;
     http->connect_timeout_ms = options->connect_timeout_ms > 0 ? options->connect_timeout_ms : CONNECT_TIMEOUT_MS;
-    http->ca_file = options->ca_file != NULL ? strdup(options->ca_file) : NULL;
+    http->ca_file = copy_of(options->ca_file);
+    http->certificate_file = copy_of(options->certificate_file);
+    http->key_file = copy_of(options->key_file);
     http->curl = curl_loop_new(loop, on_done, http);
     must(uv_timer_init(loop, &http->refusals) == 0);
     http->refusals.data = http;
@@ -496,6 +521,8 @@ static void on_curl_closed(void *context)
     void *closed_context = http->closed_context;
 
     free(http->ca_file);
+    free(http->certificate_file);
+    free(http->key_file);
     free(http);
     closed(closed_context);
 }

@@ -26,9 +26,11 @@ struct http;
 struct http_call;
 
 struct http_options {
-    const char *ca_file;         /* PEM; NULL: the system's */
-    uint64_t connect_timeout_ms; /* name, TCP and TLS; 0: 10 s */
-    unsigned calls_max;          /* under way at once, further ones wait in line; 0: 16 */
+    const char *ca_file;          /* PEM; NULL: the system's */
+    const char *certificate_file; /* PEM, ours, for a server that asks for one; NULL: none */
+    const char *key_file;         /* of the certificate, PEM, not encrypted; NULL: in the same file */
+    uint64_t connect_timeout_ms;  /* name, TCP and TLS; 0: 10 s */
+    unsigned calls_max;           /* under way at once, further ones wait in line; 0: 16 */
 };
 
 struct http_header {

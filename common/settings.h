@@ -129,12 +129,24 @@ struct settings_bigquery {
     char *ca_file;             /* NULL: the system's */
 };
 
+/* A schema registry that speaks Confluent's REST API; without a url there is none, and messages are framed by <prefix>.schemas. */
+struct settings_registry {
+    char *url;              /* http or https, with the base path, without credentials; NULL: no registry */
+    char *user;             /* of basic authentication; NULL: none */
+    char *password;         /* secret */
+    char *ca_file;          /* NULL: the system's */
+    char *certificate_file; /* of the client; NULL: none */
+    char *key_file;         /* of the certificate; NULL: in the same file */
+    int64_t timeout_ms;     /* of a request */
+};
+
 struct settings {
     char *prefix; /* of all topics, groups and ids */
     struct settings_log log;
     struct text_pairs kafka; /* librdkafka properties for both programs */
     struct settings_topics topics;
     struct settings_source source;
+    struct settings_registry registry;
     struct settings_producer producer;
     struct settings_worker worker;
     enum warehouse_kind warehouse;

@@ -91,6 +91,24 @@ static void check_bigquery(const struct settings_bigquery *bigquery, const struc
            "needs the view base for all tables (bigquery.view: {\"*.*\": base}); a plain view reads every ingest day");
 }
 
+static bool is_plain_url(const char *url)
+{
+    return (strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0) && strpbrk(url, "@?# \t\r\n") == NULL;
+}
+
+static void check_registry(const struct settings_registry *registry, const struct complaints *complaints)
+{
+    expect(complaints, registry->url == NULL || is_plain_url(registry->url), "registry.url",
+           "is no plain URL; give it like https://registry.example:8081, with a base path if there is one, and the user by registry.user");
+    expect(complaints, registry->url != NULL || (registry->user == NULL && registry->ca_file == NULL && registry->certificate_file == NULL),
+           "registry.url", "is missing, though other settings of the registry are given");
+    expect(complaints, (registry->user == NULL) == (registry->password == NULL), "registry.password",
+           "and registry.user belong together; give both, or leave both out");
+    expect(complaints, registry->user == NULL || strchr(registry->user, ':') == NULL, "registry.user", "holds a colon, which ends the name in basic authentication");
+    expect(complaints, registry->key_file == NULL || registry->certificate_file != NULL, "registry.certificate_file",
+           "is missing beside registry.key_file");
+}
+
 /* Whoever asks: the file serves both programs, and a rule broken for the other one is better known now. */
 static void check_both(const struct settings *settings, const struct complaints *complaints)
 {
@@ -107,6 +125,7 @@ static void check_both(const struct settings *settings, const struct complaints 
     expect(complaints, settings->sqlite_table == NULL || strstr(settings->sqlite_table, "{table}") != NULL, "sqlite.table",
            "does not hold {table}: all tables would have one name");
     check_bigquery(&settings->bigquery, complaints);
+    check_registry(&settings->registry, complaints);
     expect(complaints, settings->warehouse != WAREHOUSE_BIGQUERY || settings->worker.batch_bytes <= 4 * settings->bigquery.request_bytes,
            "bigquery.request", "is less than a quarter of worker.batch.bytes; a batch must go into four requests: make it larger, or the batch smaller");
     expect(complaints, fetch_stays_bounded(&settings->kafka), "kafka.message.max.bytes",

@@ -17,6 +17,7 @@
 #include "common/kafka.h"
 #include "common/kafka_check.h"
 #include "common/must.h"
+#include "common/registry_check.h"
 #include "producer/binlog/requirements.h"
 #include "producer/handle.h"
 #include "producer/mysql.h"
@@ -317,5 +318,6 @@ int producer_check(const struct settings *settings, bool json)
     if (kafka_check(settings, &settings->producer.kafka, check.findings)) {
         check_transactions(settings, check.findings);
     }
+    registry_check(&settings->registry, check.findings);
     return findings_end(check.findings);
 }

@@ -27,20 +27,19 @@ static void clear(struct messages *messages)
     messages->count = 0;
 }
 
-static int add_key(struct buffer *out, const struct schema *schema, const struct cell *cells, struct err *err)
+static int add_key(struct buffer *out, const struct message_schema *schema, const struct cell *cells, struct err *err)
 {
-    framing_write(out, FRAMING_SINGLE_OBJECT, schema->key_id);
-    if (schema->table->key_count == 0) {
-        return record_encode_hash_key(out, schema->table, cells, err);
-    }
-    return record_encode_key(out, schema->table, cells, err);
+    const struct table *table = schema->schema->table;
+
+    framing_write(out, schema->ids.framing, schema->ids.key_id);
+    return table->key_count == 0 ? record_encode_hash_key(out, table, cells, err) : record_encode_key(out, table, cells, err);
 }
 
-static int add_value(struct buffer *out, const struct schema *schema, const struct cell *cells, const struct record_meta *meta,
+static int add_value(struct buffer *out, const struct message_schema *schema, const struct cell *cells, const struct record_meta *meta,
                      struct err *err)
 {
-    framing_write(out, FRAMING_SINGLE_OBJECT, schema->value_id);
-    return record_encode_value(out, schema->table, cells, meta, err);
+    framing_write(out, schema->ids.framing, schema->ids.value_id);
+    return record_encode_value(out, schema->schema->table, cells, meta, err);
 }
 
 /* What was written since `begin` is one more message. */
@@ -57,7 +56,7 @@ static void add_span(struct messages *messages, size_t begin, size_t key_size, c
 }
 
 /* cells NULL: op t. */
-static int add(struct messages *messages, const struct schema *schema, const struct cell *cells, const struct record_meta *meta,
+static int add(struct messages *messages, const struct message_schema *schema, const struct cell *cells, const struct record_meta *meta,
                struct err *err)
 {
     struct buffer *out = &messages->_bytes;
@@ -74,7 +73,7 @@ static int add(struct messages *messages, const struct schema *schema, const str
     return 0;
 }
 
-static int add_pair(struct messages *messages, const struct schema *schema, const struct change *change,
+static int add_pair(struct messages *messages, const struct message_schema *schema, const struct change *change,
                     struct record_meta *meta, struct err *err)
 {
     meta->op = 'd';
@@ -91,10 +90,10 @@ static bool is_pair(const struct table *table, const struct change *change)
     return change->op == 'u' && (table->key_count == 0 || !record_key_same(table, change->before, change->after));
 }
 
-static int add_all(struct messages *messages, const struct schema *schema, const struct change *change,
+static int add_all(struct messages *messages, const struct message_schema *schema, const struct change *change,
                    struct record_meta *meta, struct err *err)
 {
-    const struct table *table = schema->table;
+    const struct table *table = schema->schema->table;
 
     switch (change->op) {
     case 'u':
@@ -111,7 +110,7 @@ static int add_all(struct messages *messages, const struct schema *schema, const
     }
 }
 
-int messages_make(struct messages *messages, const struct schema *schema, const struct change *change, const char *source,
+int messages_make(struct messages *messages, const struct message_schema *schema, const struct change *change, const char *source,
                   struct err *err)
 {
     struct record_meta meta = {

@@ -23,9 +23,16 @@
 #include "common/err.h"
 #include "producer/parcel.h"
 #include "producer/source.h"
+#include "schemas/framing.h"
 #include "schemas/schema.h"
 
 #define MESSAGES_MAX 2
+
+/* What a table's messages are written with; borrowed. */
+struct message_schema {
+    const struct schema *schema;
+    struct framing_ids ids;
+};
 
 struct messages {
     struct buffer _bytes;
@@ -44,7 +51,7 @@ struct messages {
 /* {0} is valid and empty. */
 void messages_deinit(struct messages *messages);
 /* Replaces what it held. ERR_POISON: the row can't be said in its schema; nothing is held then. */
-int messages_make(struct messages *messages, const struct schema *schema, const struct change *change, const char *source,
+int messages_make(struct messages *messages, const struct message_schema *schema, const struct change *change, const char *source,
                   struct err *err) MUST_CHECK;
 /* After messages_make has failed: is that only for values whose policy it is that the row goes to the dead letters? */
 bool messages_is_for_letters(const struct table *table, const struct change *change);

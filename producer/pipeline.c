@@ -286,7 +286,7 @@ static void on_position(void *context, const json_t *record)
     pipeline_soon(pipeline);
 }
 
-static void on_prepared(void *context, uint32_t topic_id)
+static void on_prepared(void *context, uint32_t topic_id, const struct framing_ids *ids)
 {
     struct pipeline *pipeline = context;
 
@@ -294,6 +294,7 @@ static void on_prepared(void *context, uint32_t topic_id)
     pipeline->preparing = false;
     pipeline->route->ready = true;
     pipeline->route->topic_id = topic_id;
+    pipeline->route->ids = *ids;
     pipeline_soon(pipeline);
 }
 

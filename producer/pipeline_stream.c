@@ -120,6 +120,7 @@ static bool step_messages(struct pipeline *pipeline)
 
 static bool step_held(struct pipeline *pipeline)
 {
+    struct message_schema schema;
     struct err err = {0};
 
     if (!pipeline->route->ready) {
@@ -129,8 +130,8 @@ static bool step_held(struct pipeline *pipeline)
         }
         return false; /* `prepared` goes on */
     }
-    if (messages_make(&pipeline->messages, pipeline->route->schema, &pipeline->held, pipeline->settings->source.name, &err) !=
-        0) {
+    schema = (struct message_schema){pipeline->route->schema, pipeline->route->ids};
+    if (messages_make(&pipeline->messages, &schema, &pipeline->held, pipeline->settings->source.name, &err) != 0) {
         return pipeline_row_error(pipeline, &err);
     }
     pipeline_made(pipeline, pipeline->route->tally);

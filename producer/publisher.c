@@ -42,7 +42,8 @@ struct answer {
     enum saying saying;
     uint64_t round;
     json_t *record;    /* POSITION: owned */
-    uint32_t topic_id; /* PREPARED */
+    uint32_t topic_id; /* PREPARED, as the next */
+    struct framing_ids ids;
     int64_t seq, idx;  /* TOO_LARGE */
     struct err err;    /* FAILED */
     bool fenced_off;
@@ -221,7 +222,7 @@ static int prepare(struct publisher *publisher, struct command *command, struct 
         *err = command->err;
         return -1;
     }
-    if (writer_prepare(publisher->writer, &command->table, &prepared.topic_id, err) != 0) {
+    if (writer_prepare(publisher->writer, &command->table, &prepared.topic_id, &prepared.ids, err) != 0) {
         return -1;
     }
     answer(publisher, &prepared);
@@ -338,7 +339,7 @@ static void hear(struct publisher *publisher, const struct answer *what)
         calls->position(calls->context, what->record);
         break;
     case PREPARED:
-        calls->prepared(calls->context, what->topic_id);
+        calls->prepared(calls->context, what->topic_id, &what->ids);
         break;
     case COMMITTED:
         calls->committed(calls->context);

@@ -27,6 +27,7 @@
 #include "common/err.h"
 #include "common/settings.h"
 #include "producer/parcel.h"
+#include "schemas/framing.h"
 #include "schemas/schema.h"
 
 struct publisher;
@@ -38,9 +39,10 @@ struct publisher_calls {
     /* The newest committed position of this source, borrowed. NULL if there is none, and then no topic of a selected table
      * holds anything; else the answer would have been `failed` (rule A8). */
     void (*position)(void *context, const json_t *record);
-    void (*prepared)(void *context, uint32_t topic_id); /* answers come in the order of the calls */
-    void (*committed)(void *context);                   /* answer to each publisher_cut, in order */
-    void (*room)(void *context);                        /* a parcel is free again after publisher_parcel gave NULL */
+    /* Answers come in the order of the calls. ids: what the table's messages are framed with, borrowed. */
+    void (*prepared)(void *context, uint32_t topic_id, const struct framing_ids *ids);
+    void (*committed)(void *context); /* answer to each publisher_cut, in order */
+    void (*room)(void *context);      /* a parcel is free again after publisher_parcel gave NULL */
     /* Comes before `failed`, with settings that send references of such messages to the dead letters: this one is too large for Kafka. */
     void (*too_large)(void *context, int64_t seq, int64_t idx);
     /* ERR_RETRY: fence again after a pause; `fenced_off`: another one took over. ERR_FATAL: stop. */
@@ -58,8 +60,8 @@ void publisher_fence(struct publisher *publisher);
 void publisher_read(struct publisher *publisher);
 /* Throws the handle away without a commit (the election was lost, the source failed). */
 void publisher_abandon(struct publisher *publisher);
-/* Makes sure that the table's topic exists as settings say (or, with topics.create: false, that it exists) and that its schemas
- * stand in <prefix>.schemas. Copies what it needs. */
+/* Makes sure that the table's topic exists as settings say (or, with topics.create: false, that it exists), and that its schemas
+ * stand in <prefix>.schemas, and in the registry if there is one. Copies what it needs. */
 void publisher_prepare(struct publisher *publisher, const struct schema *schema);
 
 /* An empty parcel to fill, or NULL: wait for `room`. */

@@ -70,12 +70,13 @@ static bool is_there(const struct registrar *registrar, uint64_t schema_id)
 
 void registrar_add(struct registrar *registrar, uint64_t schema_id, const char *text)
 {
-    char key[FRAMING_KEY_TEXT_SIZE];
+    const struct frame frame = {FRAMING_SINGLE_OBJECT, schema_id};
+    char key[FRAMING_ID_TEXT_SIZE];
 
     if (is_there(registrar, schema_id)) {
         return;
     }
-    framing_key_text(schema_id, key);
+    framing_id_text(&frame, key);
     text_pairs_set(&registrar->waiting, key, text);
     registrar->ids = realloc(registrar->ids, (registrar->count + 1) * sizeof *registrar->ids);
     must(registrar->ids != NULL);

@@ -3,8 +3,8 @@
  * registrar: schemas into the compacted topic <prefix>.schemas, acknowledged before the rows that need them (rule A9).
  *
  * By a plain idempotent producer: inside the transaction an abort would take a schema back while memory says that it is
- * there. The same schema twice does no harm. All calls block; publisher's thread. The wire format of a Confluent-compatible
- * registry gets its ids behind the same calls.
+ * there. The same schema twice does no harm. All calls block; publisher's thread. With a schema registry the topic holds them all
+ * the same: commands know the tables by it, and a registry that was lost can be filled from it.
  */
 #ifndef KAKEHI_PRODUCER_REGISTRAR_H
 #define KAKEHI_PRODUCER_REGISTRAR_H

@@ -16,6 +16,7 @@
 #include "common/err.h"
 #include "common/metrics.h"
 #include "producer/source.h"
+#include "schemas/framing.h"
 #include "schemas/schema.h"
 
 struct tally_count {
@@ -38,8 +39,9 @@ struct route {
     const struct source_table *shape; /* borrowed */
     struct schema *schema;            /* owned */
     struct tally *tally;
-    bool ready; /* topic and schemas are acknowledged: topic_id is valid */
+    bool ready; /* topic and schemas are acknowledged: what follows is valid */
     uint32_t topic_id;
+    struct framing_ids ids;
 };
 
 struct routes {

@@ -29,6 +29,7 @@
 #include "producer/handle.h"
 #include "producer/positions.h"
 #include "producer/registrar.h"
+#include "producer/schema_numbers.h"
 
 #define SLICE_MS   1000  /* of a blocking call, between two looks at `cancelled` */
 #define INIT_MS    60000 /* brokers that can't be reached for this long: the owner shall say so */
@@ -41,6 +42,7 @@ struct writer {
     char id[TOPIC_NAME_SIZE]; /* transactional.id */
     rd_kafka_t *observer;
     struct registrar *registrar;
+    struct schema_numbers *numbers; /* NULL: no registry */
     rd_kafka_t *handle;       /* NULL: abandoned, or not fenced yet */
     rd_kafka_queue_t *events; /* of handle */
     rd_kafka_topic_t *positions;
@@ -69,6 +71,7 @@ int writer_new(const struct settings *settings, const struct writer_calls *calls
         return err_while(err, "making the transactional id of prefix and source name");
     }
     writer->registrar = registrar_new(settings);
+    writer->numbers = settings->registry.url != NULL ? schema_numbers_new(&settings->registry) : NULL;
     *ret_writer = writer;
     return 0;
 }
@@ -89,6 +92,7 @@ void writer_free(struct writer *writer)
     writer_abandon(writer);
     destroy(&writer->observer);
     registrar_free(writer->registrar);
+    schema_numbers_free(writer->numbers);
     destinations_deinit(&writer->destinations);
     free(writer);
 }
@@ -423,7 +427,7 @@ void writer_table_deinit(struct writer_table *table)
     free(table->schema_texts[1]);
 }
 
-int writer_prepare(struct writer *writer, const struct writer_table *table, uint32_t *ret_topic_id, struct err *err)
+static int prepare_topic(struct writer *writer, const struct writer_table *table, uint32_t *ret_topic_id, struct err *err)
 {
     struct destination *topic;
 
@@ -437,6 +441,37 @@ int writer_prepare(struct writer *writer, const struct writer_table *table, uint
         }
         topic->handle = rd_kafka_topic_new(writer->handle, topic->name, NULL);
         must(topic->handle != NULL);
+    }
+    return 0;
+}
+
+/* The subjects are those of Confluent's TopicNameStrategy: readers find the newest schema of a topic by its name. */
+static int number_schemas(struct writer *writer, const struct writer_table *table, struct framing_ids *ret_ids, struct err *err)
+{
+    static const char *const parts[2] = {"value", "key"};
+    uint64_t ids[2];
+
+    if (writer->numbers == NULL) {
+        *ret_ids = (struct framing_ids){FRAMING_SINGLE_OBJECT, table->schema_ids[0], table->schema_ids[1]};
+        return 0;
+    }
+    for (int i = 0; i < 2; i++) {
+        char subject[TOPIC_NAME_SIZE + 8];
+        const struct schema_number_wanted wanted = {subject, table->schema_texts[i], table->schema_ids[i]};
+
+        (void)snprintf(subject, sizeof subject, "%s-%s", table->topic, parts[i]);
+        if (schema_numbers_get(writer->numbers, &wanted, writer->calls.cancelled, writer->calls.context, &ids[i], err) != 0) {
+            return err_while(err, "registering the schemas of %s", table->table);
+        }
+    }
+    *ret_ids = (struct framing_ids){FRAMING_REGISTRY, ids[0], ids[1]};
+    return 0;
+}
+
+int writer_prepare(struct writer *writer, const struct writer_table *table, uint32_t *ret_topic_id, struct framing_ids *ret_ids, struct err *err)
+{
+    if (prepare_topic(writer, table, ret_topic_id, err) != 0 || number_schemas(writer, table, ret_ids, err) != 0) {
+        return -1;
     }
     for (int i = 0; i < 2; i++) {
         registrar_add(writer->registrar, table->schema_ids[i], table->schema_texts[i]);

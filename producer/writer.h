@@ -6,7 +6,7 @@
  *   writer_open      state topics (A8)
  *   writer_fence     new handle with transactional.id prefix|source (A10), init_transactions
  *   writer_read_position   what older instances have committed (A2)
- *   writer_prepare   topic; schemas by a plain idempotent producer, acknowledged (A9)
+ *   writer_prepare   topic; schemas by a plain idempotent producer, acknowledged (A9); their ids from the registry, if there is one
  *   writer_give      begins a transaction if none is open, produces
  *   writer_cut       position record into the same transaction, commit (A3)
  *   writer_abandon   the handle is thrown away
@@ -59,7 +59,9 @@ int writer_fence(struct writer *writer, struct err *err) MUST_CHECK;
 int writer_read_position(struct writer *writer, json_t **ret_record, struct err *err) MUST_CHECK;
 /* Rule A8: may a source without a record start here? */
 int writer_check_first(const struct writer *writer, struct err *err) MUST_CHECK;
-int writer_prepare(struct writer *writer, const struct writer_table *table, uint32_t *ret_topic_id, struct err *err) MUST_CHECK;
+/* *ret_ids: what the table's messages are framed with. ERR_POISON: the registry refuses a schema for good. */
+int writer_prepare(struct writer *writer, const struct writer_table *table, uint32_t *ret_topic_id, struct framing_ids *ret_ids,
+                   struct err *err) MUST_CHECK;
 /* Takes the parcel, also when it fails. */
 int writer_give(struct writer *writer, struct parcel *parcel, struct err *err) MUST_CHECK;
 /* Takes state. NULL writes a tombstone: this source has no position any more. */

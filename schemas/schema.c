@@ -359,6 +359,22 @@ static int parse_json(const char *text, size_t size, json_t **ret_json, struct e
     return *ret_json != NULL ? 0 : refuse(err, error.text);
 }
 
+bool schema_texts_agree(const char *ours, const char *theirs, size_t theirs_size)
+{
+    json_t *wanted = json_loads(ours, JSON_REJECT_DUPLICATES, NULL);
+    json_t *found = theirs_size <= TEXT_SIZE_MAX ? json_loadb(theirs, theirs_size, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    bool agree = wanted != NULL && json_is_object(found);
+    const char *name;
+    json_t *value;
+
+    json_object_foreach(wanted, name, value) {
+        agree = agree && json_equal(value, json_object_get(found, name));
+    }
+    json_decref(wanted);
+    json_decref(found);
+    return agree;
+}
+
 int schema_parse(const char *text, size_t size, struct schema **ret_schema, struct err *err)
 {
     json_t *json = NULL;

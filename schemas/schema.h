@@ -19,6 +19,8 @@
 #ifndef KAKEHI_SCHEMAS_SCHEMA_H
 #define KAKEHI_SCHEMAS_SCHEMA_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/err.h"
@@ -38,6 +40,10 @@ void schema_free(struct schema *schema); /* takes NULL */
 
 /* The table behind the text of a value schema that schema_new made; ERR_POISON on anything else. key_text stays NULL. */
 int schema_parse(const char *text, size_t size, struct schema **ret_schema, struct err *err) MUST_CHECK;
+
+/* Does a text that somebody else has kept for us still say what ours says? All members of ours must be there and equal; their order,
+ * spelling, and members that were added do not matter. */
+bool schema_texts_agree(const char *ours, const char *theirs, size_t theirs_size);
 
 /* CRC-64-AVRO (Avro 1.11 specification, "Schema Fingerprints"). */
 uint64_t schema_fingerprint(const char *text, size_t size);

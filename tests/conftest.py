@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lib import bigquery, databases, fake_bigquery, kafka, processes
+from lib import bigquery, databases, fake_bigquery, kafka, processes, registry as registries
 from lib.path import PathUnderTest
 
 
@@ -89,6 +89,12 @@ def emulator(session_folder):
     server = bigquery.Emulator(session_folder / "emulator").start()
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def registry(session_folder):
+    """The one schema registry that tests share. A test that kills its registry starts one of its own."""
+    return registries.Registry(session_folder / "registry").start()
 
 
 @pytest.fixture(scope="session")

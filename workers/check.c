@@ -6,6 +6,7 @@
 
 #include "common/findings.h"
 #include "common/kafka_check.h"
+#include "common/registry_check.h"
 #include "workers/bigquery/bigquery_check.h"
 #include "workers/known_tables.h"
 #include "workers/sqlite/sqlite_check.h"
@@ -44,6 +45,7 @@ int worker_check(const struct settings *settings, const struct check_options *op
     if (kafka_check(settings, &settings->worker.kafka, findings)) {
         check_tables(settings, &tables, findings);
     }
+    registry_check(&settings->registry, findings);
     if (settings->warehouse == WAREHOUSE_SQLITE) {
         sqlite_check(settings, findings);
     } else {

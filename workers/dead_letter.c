@@ -82,8 +82,8 @@ static rd_kafka_headers_t *headers_of(const struct letter *letter)
 {
     rd_kafka_headers_t *headers = rd_kafka_headers_new(8);
     const struct message *message = &letter->message;
-    char schema[FRAMING_KEY_TEXT_SIZE];
-    uint64_t schema_id;
+    char schema[FRAMING_ID_TEXT_SIZE];
+    struct frame frame;
     size_t frame_size;
     struct err err;
 
@@ -92,8 +92,8 @@ static rd_kafka_headers_t *headers_of(const struct letter *letter)
     add_number(headers, "partition", letter->partition);
     add_number(headers, "offset", message->offset);
     add_number(headers, "timestamp", message->timestamp_ms);
-    if (message->value != NULL && framing_read(FRAMING_SINGLE_OBJECT, message->value, message->value_size, &schema_id, &frame_size, &err) == 0) {
-        framing_key_text(schema_id, schema);
+    if (message->value != NULL && framing_read(message->value, message->value_size, &frame, &frame_size, &err) == 0) {
+        framing_id_text(&frame, schema);
         must(rd_kafka_header_add(headers, "schema", -1, schema, -1) == RD_KAFKA_RESP_ERR_NO_ERROR);
     }
     if (message->key != NULL) {

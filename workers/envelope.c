@@ -2,7 +2,6 @@
 /* Opens a message from outside to inside, and says at which shell it stuck: that decides between waiting and a dead letter. */
 #include "workers/envelope.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "common/must.h"
@@ -28,18 +27,21 @@ enum envelope_state envelope_open(const struct message *message, envelope_find f
                                   struct envelope *ret_envelope, struct err *err)
 {
     const struct table *table;
-    uint64_t schema_id;
+    char id[FRAMING_ID_TEXT_SIZE];
 
     if (message->value == NULL) {
         (void)err_set(err, ERR_POISON, "the message has no value");
         return ENVELOPE_BAD;
     }
-    if (framing_read(FRAMING_SINGLE_OBJECT, message->value, message->value_size, &schema_id, &ret_envelope->frame_size, err) != 0) {
+    if (framing_read(message->value, message->value_size, &ret_envelope->frame, &ret_envelope->frame_size, err) != 0) {
         return ENVELOPE_BAD;
     }
-    ret_envelope->schema = find(context, schema_id);
+    ret_envelope->schema = find(context, &ret_envelope->frame);
     if (ret_envelope->schema == NULL) {
-        (void)err_set(err, ERR_POISON, "schema %016" PRIx64 " is not in the topic of schemas", schema_id);
+        framing_id_text(&ret_envelope->frame, id);
+        (void)err_set(err, ERR_POISON, "schema %s is %s", id,
+                      ret_envelope->frame.framing == FRAMING_REGISTRY ? "none of ours, or there is no registry.url in the settings"
+                                                                      : "not in the topic of schemas");
         return ENVELOPE_UNKNOWN_SCHEMA;
     }
     table = ret_envelope->schema->table;

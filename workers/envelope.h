@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "common/err.h"
+#include "schemas/framing.h"
 #include "schemas/record.h"
 #include "schemas/schema.h"
 #include "workers/message.h"
@@ -17,6 +18,7 @@ enum envelope_state {
 };
 
 struct envelope {
+    struct frame frame; /* also of ENVELOPE_UNKNOWN_SCHEMA */
     const struct schema *schema;
     size_t frame_size; /* what stands before the Avro bytes */
     struct record_meta meta; /* texts borrow from the message */
@@ -30,7 +32,7 @@ struct envelope_scratch {
 
 void envelope_scratch_deinit(struct envelope_scratch *scratch);
 
-typedef const struct schema *(*envelope_find)(void *context, uint64_t schema_id); /* NULL: not known */
+typedef const struct schema *(*envelope_find)(void *context, const struct frame *frame); /* NULL: not known */
 
 /* On anything but ENVELOPE_OPEN, err says what is wrong with the message. */
 enum envelope_state envelope_open(const struct message *message, envelope_find find, void *context, struct envelope_scratch *scratch,

@@ -71,7 +71,7 @@ static bool invariant(const struct sm *machine)
     const struct partition *partition = (const struct partition *)((const char *)machine - offsetof(struct partition, sm));
     int at = sm_at(machine);
 
-    return (partition->filling == NULL && partition->held == NULL) || at == RUN;
+    return at == RUN || (partition->filling == NULL && (partition->held == NULL || at == PRIME));
 }
 
 /* ---- leaving a course: what was read and is not settled will be read again */
@@ -159,7 +159,11 @@ static void step_rest(struct partition *partition)
 static void step_prime(struct partition *partition)
 {
     if (partition->primed_bytes > partition->shared->prime_bytes_max || now(partition) >= partition->prime_end_ms) {
+        partition_drop_held(partition);
         partition_seek(partition, partition->start, "read back enough");
+    } else if (!partition->reading && partition->held == NULL) {
+        partition->reading = true;
+        partition->shared->calls->hold(partition->shared->context, partition, HOLD_NOT);
     }
 }
 
@@ -391,6 +395,11 @@ void partition_tell_lag(struct partition *partition, int64_t messages)
 bool partition_is_sending(const struct partition *partition)
 {
     return !flight_idle(&partition->flight);
+}
+
+bool partition_waits_for_schema(const struct partition *partition)
+{
+    return partition->held != NULL;
 }
 
 bool partition_waits_for(const struct partition *partition, char *text, size_t size)

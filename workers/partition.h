@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "schemas/framing.h"
 #include "workers/accounting.h"
 #include "workers/batch.h"
 #include "workers/budget.h"
@@ -57,9 +58,9 @@ struct partition_calls {
     void (*commit)(void *context, struct partition *partition, int64_t offset, const char *mark);
     /* To the dead letters; copies the message. */
     void (*bury)(void *context, struct partition *partition, uint64_t batch_number, const struct message *message, const char *reason);
-    const struct schema *(*schema)(void *context, uint64_t id); /* NULL: not known; lives as long as the worker */
-    /* Read the topic of schemas up to an end that is asked for from now on. */
-    void (*read_schemas)(void *context, struct partition *partition);
+    const struct schema *(*schema)(void *context, const struct frame *frame); /* NULL: not known; lives as long as the worker */
+    /* Find out what this frame stands for: partition_on_schemas once it is known, or known that it is nothing. */
+    void (*read_schemas)(void *context, struct partition *partition, const struct frame *frame);
     /* It may be given back to the group: no commit follows. */
     void (*released)(void *context, struct partition *partition);
     /* Nothing of it is left; partition is freed after this call. */
@@ -113,6 +114,8 @@ void partition_tell_lag(struct partition *partition, int64_t messages);
 /* Is a request under way? */
 bool partition_is_sending(const struct partition *partition);
 bool partition_stopped(const struct partition *partition);
+/* Does a message wait until it is known what its frame stands for? */
+bool partition_waits_for_schema(const struct partition *partition);
 /* What the warehouse waits for, of a question that it has not answered; false: nothing that people must know. */
 bool partition_waits_for(const struct partition *partition, char *text, size_t size);
 /* What it last had trouble with; class ERR_NONE when all is well. */

@@ -70,11 +70,12 @@ static void name_account(struct partition *partition, const struct table *table)
     }
 }
 
-static void keep(struct partition *partition, const struct message *message)
+static void keep(struct partition *partition, const struct message *message, const struct frame *frame)
 {
     struct held *held = malloc(sizeof *held + message->key_size + message->value_size);
 
     must(held != NULL && partition->held == NULL);
+    held->primes = state(partition) == PRIME;
     held->message = *message;
     if (message->key != NULL) {
         held->message.key = memcpy(held->bytes, message->key, message->key_size);
@@ -83,7 +84,7 @@ static void keep(struct partition *partition, const struct message *message)
     budget_take(partition->shared->budget, message->key_size + message->value_size);
     partition->held = held;
     partition_hold_back(partition, HOLD_BRIEFLY);
-    partition->shared->calls->read_schemas(partition->shared->context, partition);
+    partition->shared->calls->read_schemas(partition->shared->context, partition, frame);
 }
 
 /* One message of the run, counted as read already. wait: may it wait for its schema? */
@@ -94,7 +95,7 @@ static void take(struct partition *partition, const struct message *message, boo
     enum envelope_state opened = open_message(partition, message, &row, &err);
 
     if (opened == ENVELOPE_UNKNOWN_SCHEMA && wait) {
-        keep(partition, message);
+        keep(partition, message, &row.frame);
     } else if (opened != ENVELOPE_OPEN) {
         bury(partition, message, err.text);
     } else if (dedupe_seen(partition->dedupe, &row.meta, message->key, message->key_size, message->offset)) {
@@ -104,14 +105,16 @@ static void take(struct partition *partition, const struct message *message, boo
     }
 }
 
-/* Before the start: only the dedupe learns from it, as far as it can be read at once. */
-static void prime(struct partition *partition, const struct message *message)
+/* Before the start: only the dedupe learns from it. wait: may it wait for its schema? Reading back as a whole has its time (PRIME). */
+static void prime(struct partition *partition, const struct message *message, bool wait)
 {
     struct envelope row;
     struct err err = {0};
+    enum envelope_state opened = open_message(partition, message, &row, &err);
 
-    partition->primed_bytes += (int64_t)(message->key_size + message->value_size);
-    if (open_message(partition, message, &row, &err) == ENVELOPE_OPEN) {
+    if (opened == ENVELOPE_UNKNOWN_SCHEMA && wait) {
+        keep(partition, message, &row.frame);
+    } else if (opened == ENVELOPE_OPEN) {
         (void)dedupe_seen(partition->dedupe, &row.meta, message->key, message->key_size, message->offset);
     }
 }
@@ -138,7 +141,8 @@ static void read_message(struct partition *partition, const struct message *mess
     if (state(partition) == RUN) {
         take_first_seen(partition, message);
     } else {
-        prime(partition, message);
+        partition->primed_bytes += (int64_t)(message->key_size + message->value_size);
+        prime(partition, message, true);
     }
 }
 
@@ -190,7 +194,11 @@ void partition_on_schemas(struct partition *partition)
     }
     partition->held = NULL;
     budget_give(partition->shared->budget, held->message.key_size + held->message.value_size);
-    take(partition, &held->message, false);
+    if (held->primes) {
+        prime(partition, &held->message, false);
+    } else {
+        take(partition, &held->message, false);
+    }
     free(held);
     partition_step(partition);
 }
@@ -319,7 +327,9 @@ void partition_drop_batch(struct partition *partition, struct batch *batch)
 void partition_drop_held(struct partition *partition)
 {
     if (partition->held != NULL) {
-        account_return(partition->account, 1);
+        if (!partition->held->primes) {
+            account_return(partition->account, 1);
+        }
         budget_give(partition->shared->budget, partition->held->message.key_size + partition->held->message.value_size);
         free(partition->held);
         partition->held = NULL;
@@ -356,7 +366,7 @@ void partition_resolve_unsure(struct partition *partition, int64_t start)
 size_t partition_messages_held(const struct partition *partition)
 {
     const struct batch *batches[] = {partition->filling, partition->unsure, flight_batch(&partition->flight)};
-    size_t count = (size_t)(partition->held != NULL) + partition_messages_in_file(partition);
+    size_t count = (size_t)(partition->held != NULL && !partition->held->primes) + partition_messages_in_file(partition);
 
     for (size_t i = 0; i < 3; i++) {
         count += batches[i] != NULL ? batch_message_count(batches[i]) : 0;

@@ -81,10 +81,10 @@ static void remember(struct schema_cache *cache, uint64_t id, struct schema *sch
 
 static int id_of(const rd_kafka_message_t *message, uint64_t *ret_id)
 {
-    char text[FRAMING_KEY_TEXT_SIZE] = "";
+    char text[FRAMING_ID_TEXT_SIZE] = "";
     char *end;
 
-    if (message->key_len != FRAMING_KEY_TEXT_SIZE - 1) {
+    if (message->key_len != FRAMING_ID_TEXT_SIZE - 1) {
         return -1;
     }
     memcpy(text, message->key, message->key_len);

@@ -142,11 +142,11 @@ static void on_warehouse_freed(void *context)
     wake_close(worker->wake, on_wake_closed, worker);
 }
 
-static void on_schemas_closed(void *context)
+static void on_registry_closed(void *context)
 {
     struct worker *worker = context;
 
-    worker->schemas = NULL;
+    worker->registry = NULL;
     dead_letters_free(worker->letters);
     worker->letters = NULL;
     if (worker->warehouse != NULL) {
@@ -154,6 +154,14 @@ static void on_schemas_closed(void *context)
     } else {
         on_warehouse_freed(worker);
     }
+}
+
+static void on_schemas_closed(void *context)
+{
+    struct worker *worker = context;
+
+    worker->schemas = NULL;
+    schema_registry_close(worker->registry, on_registry_closed, worker);
 }
 
 /* Both are needed: the group left, and the last lane closed. */
@@ -249,6 +257,13 @@ static void share(struct worker *worker)
     };
 }
 
+static int open_registry(struct worker *worker, struct err *err)
+{
+    const struct settings_registry *settings = &worker->settings->registry;
+
+    return settings->url == NULL ? 0 : schema_registry_new(&worker->loop, settings, worker_on_schemas, worker, &worker->registry, err);
+}
+
 static int open_warehouse(struct worker *worker, struct err *err)
 {
     const struct settings *settings = worker->settings;
@@ -273,6 +288,7 @@ static int begin(struct worker *worker, struct err *err)
         wake_new(&worker->loop, on_wake, worker, &worker->wake, err) != 0 ||
         dead_letters_new(worker->wake, settings, &worker->budget, worker_on_buried, worker, &worker->letters, err) != 0 ||
         schema_cache_new(&worker->loop, worker->wake, settings, dead_letters_handle(worker->letters), worker_on_schemas, worker, &worker->schemas, err) != 0 ||
+        open_registry(worker, err) != 0 ||
         consumer_new(&worker->loop, worker->wake, settings, group, dead_letters_handle(worker->letters), &consumer_calls, &worker->consumer, err) != 0 ||
         admin_new(&worker->loop, settings->worker.listen, &admin_calls, &worker->admin, err) != 0 ||
         consumer_subscribe(worker->consumer, err) != 0) {

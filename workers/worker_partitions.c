@@ -124,14 +124,31 @@ static void ask_bury(void *context, struct partition *partition, uint64_t batch_
     dead_letters_give(worker->letters, &letter);
 }
 
-static const struct schema *ask_schema(void *context, uint64_t id)
+static bool is_of_registry(const struct worker *worker, const struct frame *frame)
 {
-    return schema_cache_find(((struct worker *)context)->schemas, id);
+    return frame->framing == FRAMING_REGISTRY && worker->registry != NULL;
 }
 
-static void ask_read_schemas(void *context, struct partition *partition)
+static const struct schema *ask_schema(void *context, const struct frame *frame)
 {
-    schema_cache_read(((struct worker *)context)->schemas, partition_assignment(partition));
+    const struct worker *worker = context;
+
+    if (is_of_registry(worker, frame)) {
+        return schema_registry_find(worker->registry, frame->schema_id);
+    }
+    return frame->framing == FRAMING_SINGLE_OBJECT ? schema_cache_find(worker->schemas, frame->schema_id) : NULL;
+}
+
+/* Without a registry its ids are asked of the topic, too: the answer is that there is nothing. */
+static void ask_read_schemas(void *context, struct partition *partition, const struct frame *frame)
+{
+    struct worker *worker = context;
+
+    if (is_of_registry(worker, frame)) {
+        schema_registry_read(worker->registry, frame->schema_id, partition_assignment(partition));
+    } else {
+        schema_cache_read(worker->schemas, partition_assignment(partition));
+    }
 }
 
 static void on_released(void *context, struct partition *partition)
@@ -145,6 +162,9 @@ static void on_partition_closed(void *context, struct partition *partition)
 
     log_info("closed", "topic=%s partition=%d next=%lld", partition_topic(partition), partition_number(partition),
              (long long)partition_next(partition));
+    if (worker->registry != NULL) {
+        schema_registry_withdraw(worker->registry, partition_assignment(partition));
+    }
     drop_member(worker, partition);
     worker_stop_if_empty(worker);
 }

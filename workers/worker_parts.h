@@ -13,6 +13,7 @@
 #include "workers/dead_letter.h"
 #include "workers/partition.h"
 #include "workers/schema_cache.h"
+#include "workers/schema_registry.h"
 #include "workers/wake.h"
 
 /* A partition machine and what the health check remembers of it. */
@@ -35,6 +36,7 @@ struct worker {
     struct warehouse *warehouse;
     struct consumer *consumer;
     struct schema_cache *schemas;
+    struct schema_registry *registry; /* NULL: the settings name none */
     struct dead_letters *letters;
     struct admin *admin;
     struct accounting *accounting;

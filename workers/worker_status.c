@@ -36,6 +36,15 @@ bool worker_is_ready(void *context, char *text, size_t size)
     return true;
 }
 
+/* What people must know of a wait, of the schemas' or of the warehouse's. */
+static bool member_waits_for(const struct member *member, char *text, size_t size)
+{
+    const struct schema_registry *registry = member->worker->registry;
+    bool for_schema = registry != NULL && partition_waits_for_schema(member->partition);
+
+    return (for_schema && schema_registry_trouble(registry, text, size)) || partition_waits_for(member->partition, text, size);
+}
+
 static bool member_is_healthy(const struct member *member, char *text, size_t size)
 {
     const struct worker *worker = member->worker;
@@ -48,7 +57,7 @@ static bool member_is_healthy(const struct member *member, char *text, size_t si
     }
     if (member->behind_since_ms > 0 && now_ms(worker) - member->behind_since_ms > stall_ms) {
         char waits_for[512];
-        bool waits = partition_waits_for(member->partition, waits_for, sizeof waits_for);
+        bool waits = member_waits_for(member, waits_for, sizeof waits_for);
 
         (void)snprintf(text, size, "%s has %" PRId64 " messages to go and has made no progress for %" PRIu64 " s (%s): %s%s", partition_id(member->partition),
                        lag_of(member), (now_ms(worker) - member->behind_since_ms) / 1000, partition_state(member->partition),
@@ -88,7 +97,7 @@ static json_t *member_status(const struct member *member)
     if (trouble->class != ERR_NONE) {
         json_object_set_new(status, "trouble", json_string(trouble->text));
     }
-    if (partition_waits_for(member->partition, waits_for, sizeof waits_for)) {
+    if (member_waits_for(member, waits_for, sizeof waits_for)) {
         json_object_set_new(status, "waits_for", json_string(waits_for));
     }
     return status;

@@ -90,9 +90,11 @@ def _read(reader, schema):
 
 
 class Schemas:
-    """The schemas of `<prefix>.schemas`, and messages read by them."""
+    """The schemas of `<prefix>.schemas`, and messages read by them. registry: finds the schemas of a registry's ids; then no other frame
+    may come."""
 
-    def __init__(self, broker, prefix):
+    def __init__(self, broker, prefix, registry=None):
+        self.registry = registry
         self.texts = {}
         for message in broker.messages(prefix + ".schemas"):
             self.texts[message.key().decode()] = message.value().decode()
@@ -100,6 +102,12 @@ class Schemas:
 
     def of(self, framed):
         """(schema, what stands behind the frame)."""
+        if self.registry:
+            assert framed[:1] == b"\0", f"no frame of a registry: {framed[:5].hex()}"
+            number = struct.unpack(">I", framed[1:5])[0]
+            if number not in self.parsed:
+                self.parsed[number] = json.loads(self.registry.schema(number))
+            return self.parsed[number], framed[5:]
         assert framed[:2] == b"\xc3\x01", f"no single-object frame: {framed[:10].hex()}"
         schema_id = f"{struct.unpack('<Q', framed[2:10])[0]:016x}"
         assert schema_id in self.parsed, f"schema {schema_id} is not in the topic of schemas"

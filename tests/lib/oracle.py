@@ -227,7 +227,7 @@ def judge_topics(path, tables=None, whole=True):
     """The same, in the topics; and that each key went to the partition where a Java client would look for it."""
     judgement = Judgement("topic")
     committed = path.truth()
-    schemas = Schemas(path.broker, path.prefix)
+    schemas = Schemas(path.broker, path.prefix, path.registry)
     partitions = path.broker.topics(path.prefix)
     for name in sorted(tables or committed):
         topic = path.topic(name)

@@ -91,6 +91,7 @@ class PathUnderTest:
         self.prefix = f"t{number}"
         self.database = f"db{number}"
         self.sqlite_file = self.folder / "warehouse.db"
+        self.registry = None  # a lib.registry.Registry, where the settings name one
         self.warehouse = warehouse or oracle.SqliteWarehouse(self.sqlite_file)
         self.programs = []
         self.first_log_file = server.new_log_file()

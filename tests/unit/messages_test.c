@@ -60,12 +60,18 @@ static int tear_down(void **state)
     return 0;
 }
 
+static struct message_schema by_fingerprint(const struct schema *schema)
+{
+    return (struct message_schema){schema, {FRAMING_SINGLE_OBJECT, schema->value_id, schema->key_id}};
+}
+
 static void make(struct world *world, const struct schema *schema, char op)
 {
+    const struct message_schema message_schema = by_fingerprint(schema);
     struct err err;
 
     world->change.op = op;
-    assert_int_equal(messages_make(&world->messages, schema, &world->change, "shop", &err), 0);
+    assert_int_equal(messages_make(&world->messages, &message_schema, &world->change, "shop", &err), 0);
 }
 
 static struct read read_back(struct world *world, const struct schema *schema, size_t index)
@@ -74,14 +80,14 @@ static struct read read_back(struct world *world, const struct schema *schema, s
     const uint8_t *bytes = message.value;
     struct read read;
     struct err err;
-    uint64_t schema_id;
-    size_t frame;
+    struct frame frame;
+    size_t frame_size;
 
     assert_int_equal(message.topic_id, 3);
-    assert_int_equal(framing_read(FRAMING_SINGLE_OBJECT, bytes, message.value_size, &schema_id, &frame, &err), 0);
-    assert_int_equal(schema_id, schema->value_id);
+    assert_int_equal(framing_read(bytes, message.value_size, &frame, &frame_size, &err), 0);
+    assert_true(frame.framing == FRAMING_SINGLE_OBJECT && frame.schema_id == schema->value_id);
     assert_int_equal(
-        record_decode_value(schema->table, bytes + frame, message.value_size - frame, read.cells, &read.meta, &err), 0);
+        record_decode_value(schema->table, bytes + frame_size, message.value_size - frame_size, read.cells, &read.meta, &err), 0);
     assert_int_equal(message.seq, read.meta.seq);
     assert_int_equal(message.idx, read.meta.idx);
     return read;
@@ -183,13 +189,34 @@ static void test_messages__rows_go_where_their_key_says(void **state)
 static void test_messages__half_a_pair_is_none(void **state)
 {
     struct world *world = *state;
+    const struct message_schema schema = by_fingerprint(world->keyed);
     struct err err;
 
     world->after[0].state = CELL_NULL; /* a null in the key of the second half */
     world->change.op = 'u';
-    assert_int_equal(messages_make(&world->messages, world->keyed, &world->change, "shop", &err), -1);
+    assert_int_equal(messages_make(&world->messages, &schema, &world->change, "shop", &err), -1);
     assert_int_equal(err.class, ERR_POISON);
     assert_int_equal(world->messages.count, 0);
+}
+
+static void test_messages__key_and_value_carry_the_registrys_ids_and_the_same_bytes_behind_them(void **state)
+{
+    struct world *world = *state;
+    const struct message_schema schema = {world->keyed, {FRAMING_REGISTRY, 0x01020304, 7}};
+    struct buffer value = {0};
+    struct message message;
+    struct err err;
+
+    make(world, world->keyed, 'u');
+    message = messages_get(&world->messages, 0, 0);
+    buffer_append(&value, message.value + 10, message.value_size - 10);
+    assert_int_equal(messages_make(&world->messages, &schema, &world->change, "shop", &err), 0);
+    message = messages_get(&world->messages, 0, 0);
+    assert_memory_equal(message.key, "\0\0\0\0\x07", 5);
+    assert_memory_equal(message.value, "\0\1\2\3\4", 5);
+    assert_int_equal(message.value_size - 5, value.size);
+    assert_memory_equal((const uint8_t *)message.value + 5, value.bytes, value.size);
+    buffer_deinit(&value);
 }
 
 /* ---- dead letters */
@@ -288,6 +315,7 @@ int main(void)
         TEST(a_delete_carries_the_old_row),
         TEST(a_truncate_has_a_null_key_and_goes_to_partition_0),
         TEST(rows_go_where_their_key_says),
+        TEST(key_and_value_carry_the_registrys_ids_and_the_same_bytes_behind_them),
         TEST(half_a_pair_is_none),
         TEST(one_value_whose_policy_is_stop_makes_no_letter),
         TEST(the_row_before_counts_for_a_letter_only_where_it_is_a_message),

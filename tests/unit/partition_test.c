@@ -373,6 +373,53 @@ static void test_partition__ft_52_reads_back_before_its_start(void **state)
     assert_int_equal(count(FATE_APPENDED), 0);
 }
 
+static void begin_behind_a_late_schema(void)
+{
+    begin("?ab?"); /* the second ? is a repetition of the first */
+    world.next = 3;
+    world_start(&world);
+    world_deliver_all(&world);
+    assert_true(world.reading_schemas);
+    assert_false(world.reading);
+    assert_int_equal(account_rows_in_flight(accounting_table(world.shared.accounting, "shop.orders")), 0); /* it is not read, only read back */
+}
+
+static void test_partition__ft_52_waits_for_a_schema_while_it_reads_back(void **state)
+{
+    (void)state;
+    begin_behind_a_late_schema();
+    world.knows_late_schema = true;
+    world_schemas(&world);
+    assert_true(world.reading);
+    world_settle(&world);
+    assert_int_equal(count(FATE_DEDUPLICATED), 1);
+    assert_int_equal(count(FATE_APPENDED), 0);
+}
+
+static void test_partition__reading_back_does_not_wait_for_a_schema_for_ever(void **state)
+{
+    (void)state;
+    begin_behind_a_late_schema();
+    world_pass(&world, 60000);
+    world_seek(&world);
+    assert_string_equal(partition_state(world.partition), "RUN");
+    assert_int_equal(world.read_offset, 3);
+    world.knows_late_schema = true;
+    world_schemas(&world); /* late, and nobody's */
+    world_settle(&world);
+    assert_int_equal(count(FATE_APPENDED), 1);
+}
+
+static void test_partition__is_revoked_while_it_reads_back_and_waits(void **state)
+{
+    (void)state;
+    begin_behind_a_late_schema();
+    partition_close(world.partition, false);
+    world_schemas(&world);
+    world_settle(&world);
+    assert_int_equal(count(FATE_APPENDED) + count(FATE_DEAD_LETTERED), 0);
+}
+
 static void test_partition__read_again_after_a_surprise_is_no_duplicate_of_itself(void **state)
 {
     (void)state;
@@ -899,6 +946,9 @@ int main(void)
         test(test_partition__sends_nothing_of_a_mark_acknowledged_after_revoke),
         test(test_partition__ft_52_drops_a_repeated_change),
         test(test_partition__ft_52_reads_back_before_its_start),
+        test(test_partition__ft_52_waits_for_a_schema_while_it_reads_back),
+        test(test_partition__reading_back_does_not_wait_for_a_schema_for_ever),
+        test(test_partition__is_revoked_while_it_reads_back_and_waits),
         test(test_partition__read_again_after_a_surprise_is_no_duplicate_of_itself),
         test(test_partition__bad_messages_never_stop_it),
         test(test_partition__no_offset_passes_a_letter_that_is_not_acknowledged),

@@ -234,16 +234,18 @@ static void ask_bury(void *context, struct partition *partition, uint64_t batch_
     world->letters[world->letter_count++] = (struct world_letter){partition_assignment(partition), batch_number, message->offset};
 }
 
-static const struct schema *ask_schema(void *context, uint64_t id)
+static const struct schema *ask_schema(void *context, const struct frame *frame)
 {
     struct world *world = context;
+    uint64_t id = frame->schema_id;
 
     return id == world->schema->value_id || (id == LATE_SCHEMA_ID && world->knows_late_schema) ? world->schema : NULL;
 }
 
-static void ask_read_schemas(void *context, struct partition *partition)
+static void ask_read_schemas(void *context, struct partition *partition, const struct frame *frame)
 {
     (void)partition;
+    assert_true(frame->framing == FRAMING_SINGLE_OBJECT && frame->schema_id == LATE_SCHEMA_ID);
     ((struct world *)context)->reading_schemas = true;
 }
 

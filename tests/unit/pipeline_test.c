@@ -393,7 +393,7 @@ static void stopped(struct world *world)
 
 static void prepared(struct world *world)
 {
-    world->publisher.prepared(world->publisher.context, 0);
+    world->publisher.prepared(world->publisher.context, 0, &(struct framing_ids){0});
     turn(world);
 }
 

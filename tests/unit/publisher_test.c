@@ -67,10 +67,14 @@ static void on_position(void *context, const json_t *record)
     tell(world, "position");
 }
 
-static void on_prepared(void *context, uint32_t topic_id)
+static void on_prepared(void *context, uint32_t topic_id, const struct framing_ids *ids)
 {
-    ((struct world *)context)->topic_id = topic_id;
-    tell(context, "prepared");
+    struct world *world = context;
+
+    world->topic_id = topic_id;
+    assert_int_equal(ids->framing, FRAMING_SINGLE_OBJECT); /* there is no registry in these settings */
+    assert_true(ids->value_id == world->schema->value_id && ids->key_id == world->schema->key_id);
+    tell(world, "prepared");
 }
 
 static void on_committed(void *context)

@@ -316,6 +316,30 @@ static void test_schema__ids_tell_scales_apart_that_avro_calls_the_same(void **s
     schema_free(other);
 }
 
+static void test_schema__texts_agree_whatever_their_order_and_only_then(void **state)
+{
+    static const char ours[] = "{\"name\":\"t\",\"fields\":[{\"name\":\"a\",\"type\":[\"null\",\"long\"]},{\"name\":\"b\",\"type\":\"int\"}]}";
+    static const char *const same[] = {
+        ours,
+        "{ \"fields\": [{\"type\":[\"null\", \"long\"], \"name\":\"a\"}, {\"name\":\"b\",\"type\":\"int\"}], \"more\":1, \"name\":\"t\"}",
+    };
+    static const char *const others[] = {
+        "", "[]", "{}", "{\"name\":\"t\"}",
+        "{\"name\":\"t\",\"fields\":[{\"name\":\"b\",\"type\":\"int\"},{\"name\":\"a\",\"type\":[\"null\",\"long\"]}]}",
+        "{\"name\":\"t\",\"fields\":[{\"name\":\"a\",\"type\":[\"long\",\"null\"]},{\"name\":\"b\",\"type\":\"int\"}]}",
+        "{\"name\":\"u\",\"fields\":[{\"name\":\"a\",\"type\":[\"null\",\"long\"]},{\"name\":\"b\",\"type\":\"int\"}]}",
+        "{\"name\":\"t\",\"fields\":[{\"name\":\"a\",\"type\":[\"null\",\"long\"]},{\"name\":\"b\",\"type\":\"int\",\"logicalType\":\"date\"}]}",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
+        assert_true(schema_texts_agree(ours, same[i], strlen(same[i])));
+    }
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        assert_false(schema_texts_agree(ours, others[i], strlen(others[i])));
+    }
+}
+
 static void test_schema__key_id_stays_when_other_columns_change(void **state)
 {
     struct schema *one = make_schema("shop", "orders", "id", "id long, price decimal 10 2");
@@ -355,6 +379,7 @@ int main(void)
         cmocka_unit_test(test_schema__without_columns_or_key),
         cmocka_unit_test(test_schema__of_the_most_columns_reads_back),
         cmocka_unit_test(test_schema__ids_tell_scales_apart_that_avro_calls_the_same),
+        cmocka_unit_test(test_schema__texts_agree_whatever_their_order_and_only_then),
         cmocka_unit_test(test_schema__key_id_stays_when_other_columns_change),
         cmocka_unit_test(test_schema__fingerprint_is_crc_64_avro),
     };

@@ -432,6 +432,24 @@ static void test_settings__a_certificate_without_tls_is_refused(void **state)
                    "F:9: source.tls_ca: is given although source.tls is off; leave one of them out\n");
 }
 
+static void test_settings__a_registry_has_a_plain_url_and_a_whole_sign_in(void **state)
+{
+    static const char *const bad[] = {"registry:8081", "ftp://example.com", "https://%u:%p@example.com", "https://example.com?x=1", "http://example.com/#a"};
+    char text[200];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        (void)snprintf(text, sizeof text, "registry.url: '%s'\n", bad[i]);
+        assert_refused(text, "F:9: registry.url: is no plain URL; give it like https://registry.example:8081, with a base path if there is one, "
+                             "and the user by registry.user\n");
+    }
+    assert_refused("registry: {ca_file: /ca.pem}\n", "F: registry.url: is missing, though other settings of the registry are given\n");
+    assert_refused("registry: {url: 'http://example.com', user: u}\n",
+                   "F: registry.password: and registry.user belong together; give both, or leave both out\n");
+    assert_refused("registry: {url: 'http://example.com', key_file: k}\n", "F: registry.certificate_file: is missing beside registry.key_file\n");
+    settings_free(load_more("registry: {url: 'http://example.com:8081/apis/ccompat/v7', certificate_file: c}\n"));
+}
+
 static void test_settings__bigquery_needs_a_project_and_a_view_that_survives_expiry(void **state)
 {
     (void)state;
@@ -692,6 +710,7 @@ int main(void)
         cmocka_unit_test(test_settings__a_transaction_is_younger_than_the_brokers_patience),
         cmocka_unit_test(test_settings__the_oldest_transaction_fits_into_the_time_out_without_a_setting),
         cmocka_unit_test(test_settings__a_certificate_without_tls_is_refused),
+        cmocka_unit_test(test_settings__a_registry_has_a_plain_url_and_a_whole_sign_in),
         cmocka_unit_test(test_settings__tables_keep_names_of_their_own_in_sqlite),
         cmocka_unit_test(test_settings__bigquery_needs_a_project_and_a_view_that_survives_expiry),
         cmocka_unit_test(test_settings__the_first_pattern_that_matches_decides_for_a_table),
