@@ -298,6 +298,19 @@ static void on_prepared(void *context, uint32_t topic_id, const struct framing_i
     pipeline_soon(pipeline);
 }
 
+/* The change in hand is the table's. Where nothing is streamed any more it is read again, and asked for again. */
+static void on_refused(void *context, const struct err *err)
+{
+    struct pipeline *pipeline = context;
+    struct err why = *err;
+
+    must(pipeline->preparing);
+    pipeline->preparing = false;
+    if (pipeline_is_at(pipeline, STREAM) && pipeline_table_error(pipeline, &why)) {
+        pipeline_soon(pipeline);
+    }
+}
+
 static void on_committed(void *context)
 {
     struct pipeline *pipeline = context;
@@ -412,8 +425,8 @@ void pipeline_wake(struct pipeline *pipeline)
 
 static int join_parts(struct pipeline *pipeline, struct err *err)
 {
-    const struct publisher_calls publisher_calls = {pipeline,    on_opened,    on_fenced, on_position,
-                                                    on_prepared, on_committed, on_room,   on_too_large, on_failed};
+    const struct publisher_calls publisher_calls = {pipeline,   on_opened,    on_fenced, on_position,  on_prepared,
+                                                    on_refused, on_committed, on_room,   on_too_large, on_failed};
     const struct election_calls election_calls = {pipeline, on_owned, on_lost, on_election_failed};
 
     if (election_new(pipeline->world->loop, pipeline->settings, &election_calls, &pipeline->election, err) != 0) {

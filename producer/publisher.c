@@ -35,7 +35,7 @@ struct command {
     struct err err; /* PREPARE: the table could not even be named */
 };
 
-enum saying { OPENED, FENCED, POSITION, PREPARED, COMMITTED, ROOM, TOO_LARGE, FAILED, ENDED };
+enum saying { OPENED, FENCED, POSITION, PREPARED, REFUSED, COMMITTED, ROOM, TOO_LARGE, FAILED, ENDED };
 
 struct answer {
     struct answer *next;
@@ -45,7 +45,7 @@ struct answer {
     uint32_t topic_id; /* PREPARED, as the next */
     struct framing_ids ids;
     int64_t seq, idx;  /* TOO_LARGE */
-    struct err err;    /* FAILED */
+    struct err err;    /* REFUSED, FAILED */
     bool fenced_off;
 };
 
@@ -217,14 +217,17 @@ static int read_position(struct publisher *publisher, struct err *err)
 static int prepare(struct publisher *publisher, struct command *command, struct err *err)
 {
     struct answer prepared = {.saying = PREPARED};
+    int status = command->err.class == ERR_NONE ? 0 : -1;
 
-    if (command->err.class != ERR_NONE) {
-        *err = command->err;
+    *err = command->err;
+    if (status == 0) {
+        status = writer_prepare(publisher->writer, &command->table, &prepared.topic_id, &prepared.ids, err);
+    }
+    if (status != 0 && err->class != ERR_POISON) {
         return -1;
     }
-    if (writer_prepare(publisher->writer, &command->table, &prepared.topic_id, &prepared.ids, err) != 0) {
-        return -1;
-    }
+    prepared.saying = status == 0 ? PREPARED : REFUSED;
+    prepared.err = *err;
     answer(publisher, &prepared);
     return 0;
 }
@@ -349,6 +352,9 @@ static void hear(struct publisher *publisher, const struct answer *what)
         break;
     case TOO_LARGE:
         calls->too_large(calls->context, what->seq, what->idx);
+        break;
+    case REFUSED:
+        calls->refused(calls->context, &what->err);
         break;
     case FAILED:
         calls->failed(calls->context, &what->err, what->fenced_off);

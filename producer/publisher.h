@@ -13,8 +13,9 @@
  *   cut       the position record, then commit              -> committed     (A3, A4)
  *   abandon   the handle is thrown away without a commit
  *
- * Any of them may be answered by `failed` instead. Then, and after abandon, all commands given before are void, no answer to
- * them comes any more, and only open, fence or close may follow (rule A4: nothing is ever taken again from memory).
+ * prepare may be answered by `refused` instead, which touches nothing else. Any of them may be answered by `failed`. Then, and after
+ * abandon, all commands given before are void, no answer to them comes any more, and only open, fence or close may follow (rule A4:
+ * nothing is ever taken again from memory).
  */
 #ifndef KAKEHI_PRODUCER_PUBLISHER_H
 #define KAKEHI_PRODUCER_PUBLISHER_H
@@ -41,6 +42,8 @@ struct publisher_calls {
     void (*position)(void *context, const json_t *record);
     /* Answers come in the order of the calls. ids: what the table's messages are framed with, borrowed. */
     void (*prepared)(void *context, uint32_t topic_id, const struct framing_ids *ids);
+    /* Instead of `prepared`: the table can't have a topic or a schema until a person changes something (ERR_POISON). */
+    void (*refused)(void *context, const struct err *err);
     void (*committed)(void *context); /* answer to each publisher_cut, in order */
     void (*room)(void *context);      /* a parcel is free again after publisher_parcel gave NULL */
     /* Comes before `failed`, with settings that send references of such messages to the dead letters: this one is too large for Kafka. */

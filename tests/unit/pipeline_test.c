@@ -397,6 +397,12 @@ static void prepared(struct world *world)
     turn(world);
 }
 
+static void refused(struct world *world)
+{
+    world->publisher.refused(world->publisher.context, &(struct err){.class = ERR_POISON, .text = "not compatible"});
+    turn(world);
+}
+
 static void own(struct world *world)
 {
     world->publisher.opened(world->publisher.context);
@@ -1090,6 +1096,33 @@ static void test_pipeline__a_table_that_is_set_aside_has_only_letters_from_there
     assert_int_equal(table_number(world, "d.b", "dead_lettered"), 0);
 }
 
+static void test_pipeline__a_table_whose_schema_is_refused_stops_the_source_and_is_named(void **state)
+{
+    struct world *world = *state;
+
+    stream(world);
+    read_script(world, "a");
+    refused(world);
+    stopped(world);
+    assert_string_equal(told(world), "prepare-a abandon stop leave close");
+    assert_int_equal(world->messages_given, 0);
+}
+
+static void test_pipeline__a_table_whose_schema_is_refused_is_set_aside_where_the_policy_says_so(void **state)
+{
+    struct world *world = *state;
+
+    world->settings.source.on_table_error = ON_TABLE_ERROR_DEAD_LETTER;
+    stream(world);
+    read_script(world, "aab");
+    refused(world);
+    prepared(world);
+    assert_int_equal(world->messages_given, 3);
+    assert_int_equal(world->letters_given, 2);
+    assert_string_equal(aside_in_state(world, "d.a"), "not compatible");
+    assert_null(aside_in_state(world, "d.b"));
+}
+
 static void test_pipeline__a_table_stays_set_aside_after_a_restart_as_long_as_the_record_says_so(void **state)
 {
     struct world *world = *state;
@@ -1192,6 +1225,8 @@ int main(void)
         TEST(status_says_why_the_source_has_no_connection),
         TEST(a_row_whose_policy_says_so_is_a_letter_and_the_table_goes_on),
         TEST(a_table_that_is_set_aside_has_only_letters_from_there_on),
+        TEST(a_table_whose_schema_is_refused_stops_the_source_and_is_named),
+        TEST(a_table_whose_schema_is_refused_is_set_aside_where_the_policy_says_so),
         TEST(a_table_stays_set_aside_after_a_restart_as_long_as_the_record_says_so),
         TEST(what_was_too_large_is_a_reference_when_it_comes_again),
         TEST(a_reference_that_is_too_large_ends_it),

@@ -77,6 +77,12 @@ static void on_prepared(void *context, uint32_t topic_id, const struct framing_i
     tell(world, "prepared");
 }
 
+static void on_refused(void *context, const struct err *err)
+{
+    ((struct world *)context)->err = *err;
+    tell(context, "refused");
+}
+
 static void on_committed(void *context)
 {
     tell(context, "committed");
@@ -140,7 +146,7 @@ static void make_topics(struct world *world)
 static void start_publisher(struct world *world)
 {
     const struct publisher_calls calls = {world,       on_opened,    on_fenced, on_position,
-                                          on_prepared, on_committed, on_room,   on_too_large, on_failed};
+                                          on_prepared, on_refused,   on_committed, on_room, on_too_large, on_failed};
 
     assert_int_equal(publisher_new(&world->loop, &world->settings, &calls, &world->publisher, &world->err), 0);
     world->closed = false;
