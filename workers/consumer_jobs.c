@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What librdkafka only offers as a blocking call, on libuv's threads: the ends of a partition, the commits of a topic, a confirmed seek,
- * the question whether a broker answers at all, leaving the group. A job carries its own copy of the place; the answer finds the partition by the assignment's
+ * the question whether a broker answers at all, a nudge, leaving the group. A job carries its own copy of the place; the answer finds the partition by the assignment's
  * number, on the loop, or is dropped: it may have gone meanwhile, and come again.
  *
  * A seek that failed leaves the partition paused, and the machine recovers. After one that didn't, the queue is led to ours anew and
  * the partition resumed before the machine hears of it.
  *
- * A resumed partition is not fetched before librdkafka's thread for that broker wakes for some other reason, which may take a second: pausing
- * and resuming don't wake it (2.0.2). Any request to the leader does, so after a seek it is asked for something, a nudge.
+ * The nudge: a thread of librdkafka 2.0 that has nothing to fetch sleeps for up to a second, and neither the resuming of a partition nor the
+ * taking of messages out of a full queue wakes it (confluentinc/librdkafka#2879; later versions have fetch.queue.backoff.ms). A worker takes
+ * the 16 MiB of a full one in a tenth of that. Any request to the leader does wake it, so after a seek and while messages are taken leaders
+ * are asked for the ends of their partitions, and the answer does not matter.
  *
  * Jobs are counted: the handle outlives them (consumer_finish_if_left).
  */
@@ -34,6 +36,7 @@ struct job {
     int64_t high;
     int32_t topic_partitions;
     bool any_commit;
+    rd_kafka_topic_partition_list_t *nudged; /* NULL: it is no nudge */
     rd_kafka_resp_err_t code;
 };
 
@@ -108,7 +111,7 @@ static void job_run(uv_work_t *work)
         rd_kafka_topic_partition_list_destroy(list);
         break;
     case JOB_NUDGE:
-        (void)rd_kafka_query_watermark_offsets(handle, job->topic, job->partition, &job->low, &job->high, NUDGE_MS);
+        (void)rd_kafka_offsets_for_times(handle, job->nudged, NUDGE_MS);
         break;
     case JOB_PROBE:
         job->code = rd_kafka_metadata(handle, 0, NULL, &metadata, CALL_MS);
@@ -123,6 +126,17 @@ static void job_run(uv_work_t *work)
 }
 
 static void job_done(uv_work_t *work, int status);
+
+/* All that is owned, with the time that means the end. */
+static rd_kafka_topic_partition_list_t *list_all(const struct consumer *consumer)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+
+    for (const struct owned *owned = consumer->first; owned != NULL; owned = owned->next) {
+        rd_kafka_topic_partition_list_add(list, owned->topic, owned->partition)->offset = RD_KAFKA_OFFSET_END;
+    }
+    return list;
+}
 
 void consumer_start_job(struct consumer *consumer, enum job_kind kind, const struct owned *owned, int64_t offset)
 {
@@ -139,6 +153,9 @@ void consumer_start_job(struct consumer *consumer, enum job_kind kind, const str
         job->topic = strdup(owned->topic);
         must(job->topic != NULL);
     }
+    if (kind == JOB_NUDGE) {
+        job->nudged = owned != NULL ? owned_list(owned->topic, owned->partition, RD_KAFKA_OFFSET_END) : list_all(consumer);
+    }
     consumer->jobs++;
     must(uv_queue_work(consumer->loop, &job->work, job_run, job_done) == 0);
 }
@@ -152,8 +169,10 @@ static void answer_job(struct consumer *consumer, const struct job *job)
     if (job->kind == JOB_PROBE) {
         consumer->probing = false;
         consumer->down_since_ms = failed ? consumer->down_since_ms : 0;
-    } else if (owned == NULL || job->kind == JOB_NUDGE) {
-        return; /* of an earlier assignment; or done with */
+    } else if (job->kind == JOB_NUDGE) {
+        consumer->nudging = consumer->nudging && job->topic != NULL;
+    } else if (owned == NULL) {
+        return; /* of an earlier assignment */
     } else if (job->kind == JOB_RANGE) {
         if (failed) {
             (void)kafka_err_set(&err, job->code, "asking for the ends of the partition");
@@ -187,6 +206,9 @@ static void job_done(uv_work_t *work, int status)
     consumer->jobs--;
     if (job->kind != JOB_CLOSE) {
         answer_job(consumer, job);
+    }
+    if (job->nudged != NULL) {
+        rd_kafka_topic_partition_list_destroy(job->nudged);
     }
     free(job->topic);
     free(job);

@@ -7,6 +7,9 @@
  * holds for longer than HOLD_MS, or knows that it will, is paused, and the tap opens for the others. Rebalances come by librdkafka's
  * own queue, which is always emptied.
  *
+ * Every NUDGE_BYTES taken, librdkafka is nudged (consumer_jobs.c): a quarter of its full queue, so there is always something left to take
+ * while it fetches.
+ *
  * C6: an offset that the log does not hold comes as an error (auto.offset.reset=error) and stops that partition. Any other error is
  * librdkafka's to get over; the health check sees what it doesn't.
  */
@@ -15,6 +18,7 @@
 
 #define MESSAGES_A_TURN 2000
 #define HOLD_MS         1000
+#define NUDGE_BYTES     (4 << 20)
 
 static void on_failure(struct consumer *consumer, struct owned *owned, const rd_kafka_message_t *message)
 {
@@ -94,9 +98,19 @@ static int take(struct consumer *consumer, rd_kafka_message_t *message)
     if (message == NULL) {
         return 0;
     }
+    consumer->unnudged_bytes += message->key_len + message->len;
     on_message(consumer, message);
     rd_kafka_message_destroy(message);
     return 1;
+}
+
+static void nudge_if_due(struct consumer *consumer)
+{
+    if (consumer->unnudged_bytes >= NUDGE_BYTES && !consumer->nudging && !consumer->closing) {
+        consumer->unnudged_bytes = 0;
+        consumer->nudging = true;
+        consumer_start_job(consumer, JOB_NUDGE, NULL, 0);
+    }
 }
 
 void consumer_poll(struct consumer *consumer)
@@ -116,6 +130,7 @@ void consumer_poll(struct consumer *consumer)
     while (taken < MESSAGES_A_TURN && !consumer->leaving && tap_open(consumer) && take(consumer, rd_kafka_consume_queue(consumer->messages, 0)) > 0) {
         taken++;
     }
+    nudge_if_due(consumer);
     if (taken >= MESSAGES_A_TURN) {
         wake_again(consumer->wake);
     }

@@ -48,6 +48,8 @@ struct consumer {
     bool flush_wanted;
     uint64_t down_since_ms;
     bool probing;
+    bool nudging;          /* for all partitions */
+    size_t unnudged_bytes; /* of messages taken since the last of these nudges */
     size_t jobs;
     bool closing;
     bool leaving; /* JOB_CLOSE runs: the handle is that thread's */
@@ -70,7 +72,7 @@ void consumer_finish_if_left(struct consumer *consumer);
 /* consumer_rebalance.c: librdkafka's callback; opaque is the consumer. */
 void consumer_on_rebalance(rd_kafka_t *handle, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *partitions, void *opaque);
 
-/* consumer_jobs.c: owned is NULL where a job concerns no partition. */
+/* consumer_jobs.c: owned is NULL where a job concerns no partition, or all of them. */
 void consumer_start_job(struct consumer *consumer, enum job_kind kind, const struct owned *owned, int64_t offset);
 
 /* consumer_commits.c */
