@@ -47,25 +47,12 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "common/backoff.h"
-#include "common/log.h"
-#include "common/metrics.h"
 #include "common/must.h"
-#include "common/sm.h"
 #include "producer/binlog/choices.h"
-#include "producer/binlog/marks.h"
-#include "producer/binlog/progress.h"
-#include "producer/binlog/stream.h"
+#include "producer/binlog/source_parts.h"
 
-#define PAUSE_MAX_MS 60000
-#define RIVAL_MEMORY_MS 60000
-#define CLOCK_GAP_US INT64_C(60000000) /* O8: a minute */
-#define TURN_BYTES (4 * 1024 * 1024)   /* decoded in one call of next without a change: then the loop turns */
 #define ROW_BYTES_MAX (INT64_C(1) << 30)
-
-enum { IDLE, CONNECTING, STREAMING, PAUSING, FAILED, STOPPING };
 
 static const struct sm_state states[] = {
     [IDLE] = {"IDLE", SM_TO(CONNECTING) | SM_TO(STOPPING)},
@@ -74,56 +61,6 @@ static const struct sm_state states[] = {
     [PAUSING] = {"PAUSING", SM_TO(CONNECTING) | SM_TO(STOPPING)},
     [FAILED] = {"FAILED", SM_TO(STOPPING)},
     [STOPPING] = {"STOPPING", SM_TO(IDLE)},
-};
-
-static struct metric_family clock_steps METRIC_FAMILY = {
-    .name = "kakehi_clock_steps_total",
-    .help = "Times that the source's clock ran more than a minute behind the order numbers",
-    .kind = METRIC_COUNTER,
-    .labels = {"source"},
-};
-
-static struct metric_family reread_needed METRIC_FAMILY = {
-    .name = "kakehi_reread_needed",
-    .help = "1: a statement (ALTER, RENAME) may have changed stored rows of the table without row events.",
-    .kind = METRIC_GAUGE,
-    .labels = {"source", "table"},
-};
-
-static struct metric_family replaced_values METRIC_FAMILY = {
-    .name = "kakehi_unrepresentable_total",
-    .help = "Values that had no place in their type and were changed as source.unrepresentable says, by table.",
-    .kind = METRIC_COUNTER,
-    .labels = {"source", "table"},
-};
-
-struct binlog_source {
-    struct source source; /* first */
-    struct sm sm;
-    uv_loop_t *loop;
-    uv_timer_t timer;
-    const struct settings_source *settings;
-    struct binlog_world world;
-
-    struct binlog_reader *reader; /* the one slot */
-    bool reader_closing;
-    bool paused;                  /* PAUSING: the pause is over when false */
-    uint32_t failures;            /* in a row, without an item of the log between */
-    uint64_t rival_ms;            /* when another reader with our server id ended our dump; 0: never */
-    struct err trouble;           /* why there is no connection; class ERR_NONE: there is one, or the first is on its way */
-    void (*stopped)(void *context);
-    void *stopped_context;
-
-    struct binlog_stream *stream;
-    struct source_table **tables; /* by version */
-    size_t table_count;
-    bool placed;                  /* progress is valid: the source knows where it begins */
-    struct binlog_wish wish;      /* until then: what the settings or the record say */
-    struct progress progress;
-    uint64_t moves_cut;           /* progress.moves at the last state */
-    bool clock_stepped;           /* said once a step */
-    struct metric *clock_steps;
-    struct source_figures figures;
 };
 
 static bool invariant(const struct sm *machine)
@@ -152,379 +89,16 @@ static const struct binlog_source *of_const(const struct source *source)
     return (const struct binlog_source *)source;
 }
 
-static void tell_owner(struct binlog_source *source)
+void source_tell_owner(struct binlog_source *source)
 {
     source->source.on_ready(source->source.on_ready_context);
 }
 
-/* ---- connections */
-
-static void on_reader_ready(void *context);
-static void on_reader_closed(void *context);
 static void on_timer(uv_timer_t *timer);
 
-static void connect_source(struct binlog_source *source, const char *why)
-{
-    struct binlog_wish wish;
-
-    if (source->placed) {
-        progress_wish(&source->progress, &wish);
-    } else {
-        binlog_wish_copy(&wish, &source->wish);
-    }
-    source->reader = binlog_reader_start(source->loop, source->world.connect(&source->world, source->settings, &wish), source->world.ring_bytes,
-                                         on_reader_ready, source);
-    binlog_wish_deinit(&wish);
-    sm_move(&source->sm, CONNECTING, why);
-}
-
-static void close_reader(struct binlog_source *source)
-{
-    if (source->reader != NULL && !source->reader_closing) {
-        source->reader_closing = true;
-        binlog_reader_close(source->reader, on_reader_closed, source);
-    }
-}
-
-static void wake_in(struct binlog_source *source, uint64_t wait_ms)
+void source_wake_in(struct binlog_source *source, uint64_t wait_ms)
 {
     must(uv_timer_start(&source->timer, on_timer, wait_ms, 0) == 0);
-}
-
-static void fail(struct binlog_source *source, const struct err *why)
-{
-    source->trouble = *why;
-    close_reader(source);
-    sm_move(&source->sm, FAILED, err_class_name(why->class));
-}
-
-/* 0.5 s, 1 s, 2 s ... one minute, and of that a half at random: standbys must not come in step. */
-static uint64_t pause_ms(const struct binlog_source *source)
-{
-    uint64_t wait_ms = backoff_ms(source->failures + 1, source->world.pause_first_ms, PAUSE_MAX_MS);
-    uint32_t chance = 0;
-
-    (void)uv_random(NULL, NULL, &chance, sizeof chance, 0, NULL);
-    return wait_ms / 2 + chance % (wait_ms / 2 + 1);
-}
-
-static void pause_source(struct binlog_source *source, const struct err *why)
-{
-    uint64_t wait_ms = pause_ms(source);
-
-    log_warn("source_lost", "source=%s because=%q retry_ms=%llu", source->settings->name, why->text, (unsigned long long)wait_ms);
-    source->trouble = *why;
-    source->failures++;
-    source->paused = true;
-    if (source->placed) {
-        progress_await(&source->progress);
-    }
-    close_reader(source);
-    sm_move(&source->sm, PAUSING, why->text);
-    wake_in(source, wait_ms);
-}
-
-/* As after a lost connection, without a pause: nothing of the item in hand was yielded. */
-static void read_again(struct binlog_source *source, const char *why)
-{
-    source->paused = true;
-    progress_await(&source->progress);
-    close_reader(source);
-    sm_move(&source->sm, PAUSING, why);
-    wake_in(source, 0);
-}
-
-/* Opening asks the server. */
-static void look(struct binlog_source *source)
-{
-    const struct table *table = binlog_stream_row(source->stream)->table->table;
-
-    log_debug("source_asks", "source=%s database=%q table=%q", source->settings->name, table->database, table->name);
-    read_again(source, "a table may hold what the log does not tell");
-}
-
-/* Has it happened twice within a minute? */
-static bool rival_again(struct binlog_source *source)
-{
-    uint64_t now_ms = uv_now(source->loop);
-    bool again = source->rival_ms != 0 && now_ms - source->rival_ms < RIVAL_MEMORY_MS;
-
-    source->rival_ms = now_ms;
-    return again;
-}
-
-/* The reader has ended. Here is decided what becomes of it. */
-static void lose(struct binlog_source *source, const struct err *why)
-{
-    struct err err = *why;
-    bool verified = sm_at(&source->sm) != STREAMING || binlog_stream_cuttable(source->stream);
-
-    if (why->class == ERR_FATAL) {
-        fail(source, why);
-    } else if (binlog_reader_connection(source->reader)->rival && rival_again(source)) {
-        err.class = ERR_RETRY;
-        err_while(&err, "twice within a minute somebody else took our place at the server");
-        fail(source, &err);
-    } else if (!verified) {
-        err.class = ERR_RETRY;
-        err_while(&err, "connection lost inside an event that is not verified yet");
-        fail(source, &err);
-    } else {
-        pause_source(source, why);
-    }
-}
-
-static void opened(struct binlog_source *source)
-{
-    const struct binlog_connection *connection = binlog_reader_connection(source->reader);
-    char position[128];
-
-    if (!source->placed) {
-        progress_init(&source->progress, &connection->facts, &connection->place);
-        source->placed = true;
-    }
-    memcpy(source->progress.server, connection->facts.server, sizeof source->progress.server);
-    (void)snprintf(source->figures.server, sizeof source->figures.server, "%.127s", connection->facts.description);
-    binlog_stream_take_marks(source->stream, connection->facts.marks != NULL ? binlog_marks_copy(connection->facts.marks) : binlog_marks_new());
-    binlog_stream_open(source->stream, connection->place.file, connection->place.position);
-    progress_text(&source->progress, position, sizeof position);
-    source->trouble = (struct err){0};
-    sm_move(&source->sm, STREAMING, "opened");
-    log_info("source_open", "source=%s server=%q position=%q server_id=%u", source->settings->name, connection->facts.description, position,
-             source->world.server_id);
-}
-
-/* CONNECTING: whatever the reader says is the answer. */
-static void step_connecting(struct binlog_source *source)
-{
-    const uint8_t *bytes;
-    size_t size;
-    struct err err = {0};
-
-    switch (binlog_reader_take(source->reader, &bytes, &size, &err)) {
-    case READER_OPENED:
-        opened(source);
-        tell_owner(source);
-        break;
-    case READER_ENDED:
-        lose(source, &err);
-        if (sm_at(&source->sm) == FAILED) {
-            tell_owner(source);
-        }
-        break;
-    case READER_BYTES: /* never before OPENED */
-    case READER_EMPTY:
-        break;
-    }
-}
-
-static void on_reader_ready(void *context)
-{
-    struct binlog_source *source = context;
-
-    if (sm_at(&source->sm) == CONNECTING) {
-        step_connecting(source);
-    } else if (sm_at(&source->sm) == STREAMING) {
-        tell_owner(source);
-    }
-}
-
-/* ---- the decoder's items */
-
-static void count_clock_step(struct binlog_source *source)
-{
-    int64_t gap_us = progress_clock_gap_us(&source->progress);
-    bool stepped = gap_us > CLOCK_GAP_US;
-
-    if (stepped && !source->clock_stepped) {
-        metric_add(source->clock_steps, 1);
-        log_warn("clock_step", "source=%s behind_s=%lld transaction=%s then=%q", source->settings->name, (long long)(gap_us / 1000000),
-                 source->progress.txid, "order is kept; times are as the source reports them");
-    }
-    source->clock_stepped = stepped;
-}
-
-/* A source_table for each binlog_table, found by version: the decoder numbers them from 1 on. */
-static const struct source_table *table_of(struct binlog_source *source, const struct binlog_table *seen)
-{
-    if (seen->version >= source->table_count) {
-        size_t count = (size_t)seen->version + 16;
-
-        source->tables = realloc(source->tables, count * sizeof *source->tables);
-        must(source->tables != NULL);
-        memset(source->tables + source->table_count, 0, (count - source->table_count) * sizeof *source->tables);
-        source->table_count = count;
-    }
-    if (source->tables[seen->version] == NULL) {
-        struct source_table *table = malloc(sizeof *table);
-
-        must(table != NULL);
-        *table = (struct source_table){.table = seen->table, .version = seen->version};
-        source->tables[seen->version] = table;
-    }
-    return source->tables[seen->version];
-}
-
-static void free_tables(struct binlog_source *source)
-{
-    for (size_t index = 0; index < source->table_count; index++) {
-        free(source->tables[index]);
-    }
-    free(source->tables);
-    source->tables = NULL;
-    source->table_count = 0;
-}
-
-static void show_reread(const struct binlog_source *source, const char *name, double value)
-{
-    metric_set(metric_cell(&reread_needed, (const char *const[]){source->settings->name, name}), value);
-}
-
-static void show_all_reread(const struct binlog_source *source, double value)
-{
-    for (size_t i = 0; i < source->progress.reread.count; i++) {
-        show_reread(source, source->progress.reread.texts[i], value);
-    }
-}
-
-/* Its rows change in the warehouse with the next row event of each, or when the table is read again. */
-static void note_reread(struct binlog_source *source)
-{
-    const struct table *table = binlog_stream_row(source->stream)->table->table;
-    char name[2 * 256 + 2];
-
-    (void)snprintf(name, sizeof name, "%.256s.%.256s", table->database, table->name);
-    progress_reread(&source->progress, name);
-    show_reread(source, name, 1);
-    log_warn("reread_needed", "source=%s table=%q transaction=%s because=%q", source->settings->name, name, source->progress.txid,
-             "a statement may have changed stored rows without row events");
-}
-
-static void count_replaced(const struct binlog_source *source, const struct binlog_row *row)
-{
-    const struct table *table = row->table->table;
-    char name[2 * 256 + 2];
-
-    (void)snprintf(name, sizeof name, "%.256s.%.256s", table->database, table->name);
-    metric_add(metric_cell(&replaced_values, (const char *const[]){source->settings->name, name}), row->replaced);
-}
-
-static void fill_change(struct binlog_source *source, struct change *change)
-{
-    const struct binlog_row *row = binlog_stream_row(source->stream);
-
-    *change = (struct change){
-        .table = table_of(source, row->table),
-        .op = row->op,
-        .before = row->before,
-        .after = row->after,
-        .ts_us = source->progress.ts_us,
-        .seq = source->progress.seq,
-        .idx = (int64_t)(2 * row->index), /* O3 */
-        .txid = source->progress.txid,
-    };
-    if (row->replaced > 0) {
-        count_replaced(source, row);
-    }
-}
-
-static int begin(struct binlog_source *source, struct err *err)
-{
-    if (progress_begin(&source->progress, binlog_stream_transaction(source->stream), err) != 0) {
-        return -1;
-    }
-    source->failures = 0;
-    source->figures.last_ts_us = source->progress.ts_us;
-    count_clock_step(source);
-    return 0;
-}
-
-static int end(struct binlog_source *source, struct err *err)
-{
-    uint64_t images = binlog_stream_images(source->stream);
-
-    source->figures.row_images += (int64_t)images;
-    source->figures.transactions++;
-    return progress_end(&source->progress, binlog_stream_transaction(source->stream), images, binlog_stream_file(source->stream),
-                        binlog_stream_position(source->stream), err);
-}
-
-/* Bytes for the decoder. 1 = given, 0 = none at the moment (or the connection is lost and will come again), -1 = failed. */
-static int feed(struct binlog_source *source, size_t *fed_bytes)
-{
-    const uint8_t *bytes = NULL;
-    size_t size = 0;
-    struct err err = {0};
-
-    if (*fed_bytes > TURN_BYTES) {
-        wake_in(source, 0);
-        return 0;
-    }
-    switch (binlog_reader_take(source->reader, &bytes, &size, &err)) {
-    case READER_BYTES:
-        binlog_stream_give(source->stream, bytes, size);
-        source->figures.bytes += (int64_t)size;
-        *fed_bytes += size;
-        return 1;
-    case READER_ENDED:
-        lose(source, &err);
-        return sm_at(&source->sm) == FAILED ? -1 : 0;
-    case READER_OPENED: /* only in CONNECTING */
-    case READER_EMPTY:
-        break;
-    }
-    return 0;
-}
-
-enum step { STEP_ON, STEP_CHANGE, STEP_AGAIN, STEP_FAILED };
-
-/* Takes one item of the decoder. */
-static enum step step_streaming(struct binlog_source *source, size_t *fed_bytes, struct change *ret_change)
-{
-    struct err err = {0};
-    int fed;
-
-    switch (binlog_stream_next(source->stream, &err)) {
-    case BINLOG_INPUT:
-        fed = feed(source, fed_bytes);
-        return fed > 0 ? STEP_ON : fed == 0 ? STEP_AGAIN : STEP_FAILED;
-    case BINLOG_BEGIN:
-        if (begin(source, &err) == 0) {
-            return STEP_ON;
-        }
-        break;
-    case BINLOG_ROW:
-        if (!progress_row(&source->progress, binlog_stream_row(source->stream)->index)) {
-            return STEP_ON; /* A5: it is in */
-        }
-        fill_change(source, ret_change);
-        return STEP_CHANGE;
-    case BINLOG_COMMIT:
-    case BINLOG_ROLLED_BACK:
-        if (end(source, &err) == 0) {
-            return STEP_ON;
-        }
-        break;
-    case BINLOG_IDLE:
-        source->failures = 0;
-        progress_idle(&source->progress, binlog_stream_file(source->stream), binlog_stream_position(source->stream));
-        return STEP_ON;
-    case BINLOG_REREAD:
-        note_reread(source);
-        return STEP_ON;
-    case BINLOG_ASK:
-        look(source);
-        return STEP_AGAIN;
-    case BINLOG_AGAIN:
-        log_info("source_reads_twice", "source=%s transaction=%s because=%q", source->settings->name, source->progress.txid,
-                 "it is compressed and large; its checksum is good, so it can be committed in pieces");
-        read_again(source, "a large compressed transaction");
-        return STEP_AGAIN;
-    case BINLOG_FAILED:
-        break;
-    }
-    fail(source, &err);
-    return STEP_FAILED;
 }
 
 /* ---- the seam */
@@ -541,7 +115,7 @@ static int take_start(struct binlog_source *source, const json_t *record, struct
         progress_deinit(&source->progress);
         return -1;
     }
-    show_all_reread(source, 1);
+    source_show_all_reread(source, 1);
     source->placed = true;
     source->moves_cut = source->progress.moves;
     return 0;
@@ -577,7 +151,7 @@ static int source_start(struct source *seam, const json_t *record, struct err *e
     }
     source->stream = binlog_stream_new(&options);
     source->failures = 0;
-    connect_source(source, "start");
+    source_connect(source, "start");
     return 0;
 }
 
@@ -585,10 +159,10 @@ static enum source_next source_next(struct source *seam, struct change *ret_chan
 {
     struct binlog_source *source = of(seam);
     size_t fed_bytes = 0;
-    enum step step = STEP_ON;
+    enum source_step step = STEP_ON;
 
     while (step == STEP_ON && sm_at(&source->sm) == STREAMING) {
-        step = step_streaming(source, &fed_bytes, ret_change);
+        step = source_step(source, &fed_bytes, ret_change);
     }
     if (step == STEP_CHANGE) {
         return SOURCE_CHANGE;
@@ -646,12 +220,12 @@ static void source_figures(const struct source *seam, struct source_figures *ret
 
 /* ---- the end */
 
-static void finish_stop(struct binlog_source *source)
+void source_finish_stop(struct binlog_source *source)
 {
     binlog_stream_free(source->stream);
     source->stream = NULL;
-    free_tables(source);
-    show_all_reread(source, 0); /* the next record says it anew */
+    source_free_tables(source);
+    source_show_all_reread(source, 0); /* the next record says it anew */
     progress_deinit(&source->progress);
     source->placed = false;
     source->trouble = (struct err){0};
@@ -666,25 +240,12 @@ static void source_stop(struct source *seam, void (*stopped)(void *context), voi
 
     source->stopped = stopped;
     source->stopped_context = context;
-    close_reader(source);
+    source_close_reader(source);
     sm_move(&source->sm, STOPPING, "stop");
     if (source->reader == NULL) {
-        wake_in(source, 0); /* the answer never comes inside the request */
+        source_wake_in(source, 0); /* the answer never comes inside the request */
     } else {
         (void)uv_timer_stop(&source->timer);
-    }
-}
-
-static void on_reader_closed(void *context)
-{
-    struct binlog_source *source = context;
-
-    source->reader = NULL;
-    source->reader_closing = false;
-    if (sm_at(&source->sm) == STOPPING) {
-        finish_stop(source);
-    } else if (sm_at(&source->sm) == PAUSING && !source->paused) {
-        connect_source(source, "again after a pause");
     }
 }
 
@@ -694,16 +255,16 @@ static void on_timer(uv_timer_t *timer)
 
     switch (sm_at(&source->sm)) {
     case STREAMING:
-        tell_owner(source);
+        source_tell_owner(source);
         break;
     case PAUSING:
         source->paused = false;
         if (source->reader == NULL) {
-            connect_source(source, "again after a pause");
+            source_connect(source, "again after a pause");
         }
         break;
     case STOPPING:
-        finish_stop(source);
+        source_finish_stop(source);
         break;
     default: /* a wish of a state that is over */
         break;
@@ -735,7 +296,7 @@ struct source *binlog_source_new_in(uv_loop_t *loop, const struct settings_sourc
     source->loop = loop;
     source->settings = settings;
     source->world = *world;
-    source->clock_steps = metric_cell(&clock_steps, (const char *const[]){settings->name});
+    source_changes_init(source);
     must(uv_timer_init(loop, &source->timer) == 0);
     source->timer.data = source;
     sm_init(&source->sm, "source", settings->name, states, IDLE, invariant);
