@@ -120,6 +120,9 @@ struct warehouse_calls {
     /* Asynchronous, last; every call under way (recover, ensure, send) is answered before `closed`. */
     void (*close)(struct lane *lane, void (*closed)(void *context), void *context);
     json_t *(*status)(struct warehouse *warehouse);
+    /* What is wrong beside the lanes, holds up no row, and a person must know (a view): why, and what to do. For the health check;
+     * false: nothing. NULL: nothing ever is. */
+    bool (*trouble)(struct warehouse *warehouse, char *text, size_t size);
     void (*free)(struct warehouse *warehouse, void (*freed)(void *context), void *context); /* all lanes are closed */
 };
 

@@ -3,8 +3,9 @@
  * What the worker says of itself: readiness, health, status, lag, and the line of each minute.
  *
  * Readiness: a member of the group. Health is for alarms: the machine of a partition that a person must look at, Kafka that does not
- * answer for worker.stall, and lag without progress for worker.stall. Lag comes from what the last fetch said, and is unknown until
- * the partition's place and end are known; unknown counts as lag, so that a partition that never gets to reading is found, too.
+ * answer for worker.stall, lag without progress for worker.stall, and what the warehouse says of itself. Lag comes from what the last
+ * fetch said, and is unknown until the partition's place and end are known; unknown counts as lag, so that a partition that never gets
+ * to reading is found, too.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -82,7 +83,7 @@ bool worker_is_healthy(void *context, char *text, size_t size)
             return false;
         }
     }
-    return true;
+    return worker->warehouse->calls->trouble == NULL || !worker->warehouse->calls->trouble(worker->warehouse, text, size);
 }
 
 static json_t *member_status(const struct member *member)

@@ -53,6 +53,18 @@ def test_the_view_is_there_with_the_first_rows_and_follows_the_columns(path, kin
     assert bool(path.rest.table(path.database, "t_base")) == (kind == "base")
 
 
+def test_the_view_of_a_table_whose_partition_0_stays_empty(path):
+    """Whoever owns partition 0 meets no row: it finds the history by its topic, made by the other worker or by a lane of its own."""
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(20), b BIGINT)")
+    path.producer(topics__partitions=4)
+    path.worker("one")
+    path.worker("two")
+    path.sql("INSERT INTO t VALUES (1, 'one', 1)")
+    path.wait_arrived()
+    assert path.broker.ends(path.topic("t"))[0] == (0, 0), "the test needs a key of another partition"
+    _wait_view(path, [("1", "one", "1")], "id, a, b")
+
+
 def test_a_wider_type_widens_and_another_gets_a_further_column(path):
     worker = _start(path)
     path.sql("ALTER TABLE t MODIFY b BIGINT UNSIGNED, MODIFY a VARBINARY(20)", "INSERT INTO t VALUES (4, x'c3ff00', 18446744073709551615)", "UPDATE t SET a = x'01' WHERE id = 1")
@@ -96,5 +108,7 @@ def test_a_table_of_somebody_else_is_left_alone(path):
                                                                 "schema": {"fields": [{"name": "theirs", "type": "STRING"}]}})
     worker = _start(path)
     worker.wait_logged("view-not-refreshed", 30)
+    code, why = worker.get("/healthz")
+    assert code == 503 and f"{path.database}.t is there, but not as the view of" in why and "kakehi-worker views" in why, why
     assert list(_fields(path, "t")) == ["theirs"]
     assert len(path.rest.query(f"SELECT id FROM `p.{path.database}.t_history`")) == 3, "rows go on"

@@ -218,6 +218,27 @@ static void has_fake(struct tables *tables, struct history *history, const struc
     the_cloud->asked_count++;
 }
 
+static void keep_view_fake(struct views *views, const char *topic)
+{
+    assert_null(views);
+    assert_string_equal(topic, "kakehi.shop.orders");
+    the_cloud->views_kept++;
+}
+
+static void look_view_fake(struct views *views, const struct bigquery_names *names)
+{
+    assert_null(views);
+    assert_string_equal(names->history, "orders_history");
+    the_cloud->views_seen++;
+}
+
+static void leave_view_fake(struct views *views, const char *topic)
+{
+    assert_null(views);
+    assert_string_equal(topic, "kakehi.shop.orders");
+    the_cloud->views_kept--;
+}
+
 size_t cloud_count(const struct cloud *cloud, int64_t seq)
 {
     size_t count = 0;
@@ -800,6 +821,9 @@ struct cloud *cloud_new(void)
         .ensure = ensure_fake,
         .is_empty = is_empty_fake,
         .has = has_fake,
+        .keep_view = keep_view_fake,
+        .look_view = look_view_fake,
+        .leave_view = leave_view_fake,
     };
     cloud->lanes = lanes_new(&(struct lanes_options){.settings = &cloud->settings, .world = &cloud->lane_world});
     return cloud;

@@ -407,6 +407,30 @@ static void test_lane__makes_no_stream_for_a_silent_partition(void **state)
     end(test);
 }
 
+static void test_lane__has_its_view_kept_by_partition_0_without_a_row(void **state)
+{
+    struct test *test = begin("nn");
+    struct lane *first = lane_open(test->cloud->lanes, "kakehi.shop.orders", 0, 7);
+    struct lane *second = lane_open(test->cloud->lanes, "kakehi.shop.orders", 1, 7);
+    struct owner owner = {.test = test, .phase = ENSURING};
+
+    (void)state;
+    assert_int_equal(test->cloud->views_kept, 1);
+    lane_recover(second, -1001, "", on_recovered, &(struct owner){.test = test, .phase = RECOVERING});
+    cloud_settle(test->cloud);
+    assert_int_equal(test->cloud->views_seen, 0);
+    lane_ensure(second, test->cloud->schema, on_ensured, &owner);
+    cloud_settle(test->cloud);
+    assert_int_equal(test->cloud->views_seen, 1); /* whoever finds the table says so */
+    lane_close(second, on_closed, &(struct owner){.test = test, .phase = CLOSING});
+    cloud_settle(test->cloud);
+    assert_int_equal(test->cloud->views_kept, 1);
+    lane_close(first, on_closed, &(struct owner){.test = test, .phase = CLOSING});
+    cloud_settle(test->cloud);
+    assert_int_equal(test->cloud->views_kept, 0);
+    end(test);
+}
+
 static void test_lane__names_each_request_before_it_is_sent(void **state)
 {
     struct test *test = begin("nnnnnnnnnnnn");
@@ -1017,6 +1041,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lane__puts_each_row_in_once),
         cmocka_unit_test(test_lane__makes_no_stream_for_a_silent_partition),
+        cmocka_unit_test(test_lane__has_its_view_kept_by_partition_0_without_a_row),
         cmocka_unit_test(test_lane__names_each_request_before_it_is_sent),
         cmocka_unit_test(test_lane__waits_for_its_turn_when_all_calls_are_taken),
         cmocka_unit_test(test_lane__answers_as_the_table_says),

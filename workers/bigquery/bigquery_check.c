@@ -117,7 +117,7 @@ static void judge_dataset(struct look *look, const struct place *place, const js
     const char *marked = text_of(json_object_get(dataset, "labels"), "kakehi_owner");
     struct buffer owner = {0};
 
-    shape_owner(&owner, look->settings);
+    shape_append_owner(&owner, look->settings);
     if (strcasecmp(text_of(dataset, "location"), location) != 0) {
         finding(look->findings, FINDING_ERROR, place->subject,
                 "set bigquery.location to the dataset's, or choose another dataset", "dataset %s is in %s, and the settings say %s",

@@ -128,6 +128,7 @@ static struct lane_world world_of(struct bigquery_warehouse *self)
         .has = history_has,
         .views = self->views,
         .keep_view = self->views != NULL ? views_keep : NULL,
+        .look_view = self->views != NULL ? views_look : NULL,
         .leave_view = self->views != NULL ? views_leave : NULL,
     };
 }
@@ -168,6 +169,13 @@ static json_t *status(struct warehouse *warehouse)
         (void)json_object_set_new(object, "rest_trouble", json_string(text));
     }
     return object;
+}
+
+static bool trouble(struct warehouse *warehouse, char *text, size_t size)
+{
+    const struct bigquery_warehouse *self = ours(warehouse);
+
+    return self->views != NULL && views_trouble(self->views, text, size);
 }
 
 /* ---- the end */
@@ -275,6 +283,7 @@ static const struct warehouse_calls calls = {
     .waits_for = lane_waits_for,
     .close = lane_close,
     .status = status,
+    .trouble = trouble,
     .free = warehouse_free,
 };
 

@@ -298,6 +298,9 @@ struct lane *lane_open(struct lanes *lanes, const char *topic, int32_t partition
     lanes->first = lane;
     append_init(&lane->append, lane->id, lanes->calls, &lanes->world, &lanes->limits, &lanes->counts);
     sm_init(&lane->sm, "lane", lane->id, states, READY, invariant);
+    if (partition == 0 && lanes->world.keep_view != NULL) {
+        lanes->world.keep_view(lanes->world.views, topic);
+    }
     return lane;
 }
 

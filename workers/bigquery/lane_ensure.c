@@ -162,8 +162,8 @@ static void on_table(void *context, struct history *history, const struct err *e
     lane->fresh = false;
     adopt(lane, history);
     map(lane, lane->schema, history);
-    if (lane->partition == 0 && world_of(lane)->keep_view != NULL) {
-        world_of(lane)->keep_view(world_of(lane)->views, history);
+    if (world_of(lane)->look_view != NULL) {
+        world_of(lane)->look_view(world_of(lane)->views, &history->names);
     }
     if (append_stream(&lane->append) == NULL && history->refusal == NULL) {
         make_stream(lane);

@@ -51,10 +51,11 @@ struct lane_world {
     void (*has)(struct tables *tables, struct history *history, const struct history_change *change, history_said answer,
                 void *context);
 
-    /* Who owns partition 0 of a topic looks after the table's view: a table is there, or has changed; the partition is left. May be
-     * NULL. */
+    /* Who owns partition 0 of a topic looks after the table's view: the partition is ours; some lane has found the table, or changed
+     * it; the partition is left. All NULL: nobody does here. */
     struct views *views;
-    void (*keep_view)(struct views *views, struct history *history);
+    void (*keep_view)(struct views *views, const char *topic);
+    void (*look_view)(struct views *views, const struct bigquery_names *names);
     void (*leave_view)(struct views *views, const char *topic);
 };
 

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is there: the history, whose columns the view is made of; the view, which holds what refreshers remember; the base. All of
- * it is asked again in each round, since anybody may have changed it.
+ * What is there: the history, whose columns the view is made of; whose the dataset is; the view, which holds what refreshers
+ * remember; the base. All of it is asked again in each round, since anybody may have changed it.
  */
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/must.h"
 #include "schemas/schema.h"
 #include "workers/bigquery/history.h"
 #include "workers/bigquery/refresh_parts.h"
 
+/* table NULL: the dataset. */
 static void get(struct refresh *refresh, int state, const char *table, rest_answered answered)
 {
     struct rest_request request = {.method = "GET"};
@@ -57,13 +61,55 @@ static void on_view(void *context, const struct rest_answer *answered)
     }
 }
 
-static void set_fingerprints(struct refresh *refresh)
+static void on_dataset(void *context, const struct rest_answer *answered)
+{
+    struct refresh *refresh = context;
+    const struct shape_making making = refresh_making(refresh);
+    struct err err;
+
+    refresh->call = NULL;
+    if (answered->error != NULL) {
+        if (!refresh_lost_race(refresh, answered->error)) {
+            refresh_fail(refresh, &answered->error->err, "asking for the dataset");
+        }
+    } else if (shape_owner_of(answered->body, &making, &err) != SHAPE_OURS) {
+        refresh_fail(refresh, &err, "the view");
+    } else {
+        get(refresh, VIEW, refresh->options.names->view, on_view);
+    }
+}
+
+/* All that a round takes from the history: its columns and what their descriptions say, which table it is, and what is asked of
+ * whoever reads it. Not its ETag, which moves with its rows. */
+static uint64_t fingerprint(const struct refresh *refresh)
+{
+    const struct shape *history = &refresh->history.shape;
+    char *fields = json_dumps(history->fields, JSON_COMPACT | JSON_SORT_KEYS);
+    struct buffer text = {0};
+    uint64_t seen;
+
+    must(fields != NULL);
+    buffer_printf(&text, "%s %" PRId64 " %d ", refresh->history_hash, history->expiration_ms, history->filter_required);
+    buffer_append_text(&text, fields);
+    seen = schema_fingerprint(buffer_text(&text), text.size);
+    free(fields);
+    buffer_deinit(&text);
+    return seen != 0 ? seen : 1;
+}
+
+static void set_hash(struct refresh *refresh)
 {
     struct history *history = history_new(refresh->options.names, &refresh->history.shape);
-    struct buffer sql = {0};
 
     memcpy(refresh->history_hash, history->hash, sizeof refresh->history_hash);
     history_unref(history);
+}
+
+/* That of the function's text. */
+static void set_as_of(struct refresh *refresh)
+{
+    struct buffer sql = {0};
+
     view_sql_as_of(&sql, &refresh->parts.definition);
     (void)snprintf(refresh->as_of, sizeof refresh->as_of, "%08x", (unsigned)schema_fingerprint(buffer_text(&sql), sql.size));
     buffer_deinit(&sql);
@@ -73,6 +119,13 @@ static void take_history(struct refresh *refresh)
 {
     struct err err;
 
+    set_hash(refresh);
+    refresh->report.seen = fingerprint(refresh);
+    if (refresh->report.seen == refresh->options.seen && refresh->rounds == 0) {
+        refresh->report.did = REFRESH_SAME;
+        refresh_finish(refresh);
+        return;
+    }
     view_parts_deinit(&refresh->parts);
     if (view_parts_init(&refresh->parts, &refresh->history.shape, refresh->options.names, &refresh->options.settings->bigquery,
                         &err) != 0) {
@@ -81,8 +134,8 @@ static void take_history(struct refresh *refresh)
         refresh->report.did = REFRESH_NO_KEY;
         refresh_finish(refresh);
     } else {
-        set_fingerprints(refresh);
-        get(refresh, VIEW, refresh->options.names->view, on_view);
+        set_as_of(refresh);
+        get(refresh, DATASET, NULL, on_dataset);
     }
 }
 

@@ -13,7 +13,7 @@
 #include "workers/bigquery/view_state.h"
 
 /* The picture is in refresh.c. */
-enum { BEGIN, HISTORY, VIEW, BASE, AS_OF, WHOLE, MAKE_BASE, GROW_BASE, WIDEN_BASE, DAYS, TRUNCATE, MERGE, SET_VIEW, DONE };
+enum { BEGIN, HISTORY, DATASET, VIEW, BASE, AS_OF, WHOLE, MAKE_BASE, GROW_BASE, WIDEN_BASE, DAYS, TRUNCATE, MERGE, SET_VIEW, DONE };
 
 /* A table or view as it was read last. */
 struct resource {
@@ -57,7 +57,7 @@ void refresh_fail(struct refresh *refresh, const struct err *cause, const char *
 /* Was it changed, made or dropped by somebody else meanwhile? Then the round begins again. */
 bool refresh_lost_race(struct refresh *refresh, const struct rest_error *error);
 
-/* table NULL: the dataset's list of tables. */
+/* table NULL: the dataset, and with POST its list of tables. */
 void refresh_call(struct refresh *refresh, struct rest_request *request, const char *table, rest_answered answered);
 /* Moves to the state and runs the statement there; its failure ends the round. Takes the text. */
 void refresh_run(struct refresh *refresh, int state, const char *doing, struct buffer *sql, refresh_said said);

@@ -85,21 +85,6 @@ static void label(struct dataset *dataset)
     json_decref(body);
 }
 
-static void refuse_unowned(struct dataset *dataset)
-{
-    struct buffer owner = {0};
-    struct err err;
-
-    shape_owner(&owner, dataset->tables->options.settings);
-    (void)err_set(
-        &err, ERR_FATAL,
-        "the dataset %s.%s holds tables and has no owner: if it is for this pipeline, say so by bq update --set_label "
-        "kakehi_owner:%s %s:%s; else choose another by bigquery.dataset",
-        dataset->names.project, dataset->name, buffer_text(&owner), dataset->names.project, dataset->name);
-    buffer_deinit(&owner);
-    finish(dataset, &err);
-}
-
 static void on_listed(void *context, const struct rest_answer *answer)
 {
     struct dataset *dataset = context;
@@ -108,7 +93,7 @@ static void on_listed(void *context, const struct rest_answer *answer)
     if (answer->error != NULL) {
         fail(dataset, "listing the tables of", answer->error);
     } else if (json_array_size(json_object_get(answer->body, "tables")) > 0) {
-        refuse_unowned(dataset);
+        finish(dataset, &dataset->unowned);
     } else {
         label(dataset);
     }
@@ -136,38 +121,30 @@ static int check_location(const struct dataset *dataset, const json_t *body, str
     return 0;
 }
 
-static int check_owner(const struct dataset *dataset, const char *there, struct err *err)
-{
-    struct buffer owner = {0};
-    int result = 0;
-
-    shape_owner(&owner, dataset->tables->options.settings);
-    if (strcmp(there, buffer_text(&owner)) != 0) {
-        result =
-            err_set(err, ERR_FATAL,
-                    "the dataset %s.%s belongs to %s (label kakehi_owner), we are %s: choose another by bigquery.dataset or "
-                    "bigquery.project, or set bigquery.owner",
-                    dataset->names.project, dataset->name, there, buffer_text(&owner));
-    }
-    buffer_deinit(&owner);
-    return result;
-}
-
 static void judge(struct dataset *dataset, const json_t *body)
 {
-    const char *owner = json_string_value(json_object_get(json_object_get(body, "labels"), "kakehi_owner"));
+    const struct shape_making making = {dataset->tables->options.settings, &dataset->names};
     const char *etag = json_string_value(json_object_get(body, "etag"));
     struct err err;
 
     free(dataset->etag);
     dataset->etag = etag != NULL ? strdup(etag) : NULL;
     must(etag == NULL || dataset->etag != NULL);
-    if (check_location(dataset, body, &err) != 0 || (owner != NULL && check_owner(dataset, owner, &err) != 0)) {
+    if (check_location(dataset, body, &err) != 0) {
         finish(dataset, &err);
-    } else if (owner == NULL) {
-        list(dataset);
-    } else {
+        return;
+    }
+    switch (shape_owner_of(body, &making, &err)) {
+    case SHAPE_OURS:
         finish(dataset, NULL);
+        break;
+    case SHAPE_NOBODYS:
+        dataset->unowned = err;
+        list(dataset);
+        break;
+    case SHAPE_ANOTHERS:
+        finish(dataset, &err);
+        break;
     }
 }
 

@@ -57,6 +57,7 @@ struct dataset {
     char *name;
     char *etag; /* NULL */
     enum dataset_state state;
+    struct err unowned; /* what is said of it if it has no owner and holds tables */
     struct rest_call *call;
     struct bigquery_names names; /* of the table that asked first: only project and dataset matter */
     struct dataset *next;

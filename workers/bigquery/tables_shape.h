@@ -68,7 +68,7 @@ struct shape_making {
 };
 
 /* The value of the label kakehi_owner: bigquery.owner, else the prefix, as a label can hold it. */
-void shape_owner(struct buffer *out, const struct settings *settings);
+void shape_append_owner(struct buffer *out, const struct settings *settings);
 /* settings' labels and ours. kind NULL: of a dataset. */
 json_t *shape_labels(const struct shape_making *making, const char *kind);
 json_t *shape_dataset(const struct shape_making *making);
@@ -79,7 +79,18 @@ json_t *shape_base(const struct shape_making *making, const struct shape *histor
 /* The full list of fields with which the base would have all columns of the history; NULL: it has. *ret_wider: a column of the
  * history whose type is wider than the base's; NULL: none. */
 json_t *shape_base_lacks(const struct shape *base, const struct shape *history, const struct shape_column **ret_wider);
-/* Is it ours, of that kind, for that source table? ERR_FATAL says what to do. */
+
+/* ---- whose it is */
+
+enum shape_owner {
+    SHAPE_OURS,
+    SHAPE_NOBODYS,  /* it has no owner: an empty one becomes ours, one that holds tables is refused */
+    SHAPE_ANOTHERS, /* refused */
+};
+
+/* Whose a dataset (its resource) is, by its label. err: unless it is ours, the refusal, which says what to do. */
+enum shape_owner shape_owner_of(const json_t *dataset, const struct shape_making *making, struct err *err);
+/* Is the table ours, of that kind, for that source table? ERR_FATAL says what to do. */
 int shape_check(const struct shape *shape, const struct shape_making *making, const char *kind, struct err *err) MUST_CHECK;
 
 /* ---- what a schema needs */

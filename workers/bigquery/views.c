@@ -3,12 +3,20 @@
  * One round at a time, the longest due first: a worker that starts with a thousand tables asks BigQuery one thing after
  * another.
  *
- * When the next round of a view is due: at once when it is new or its columns changed; after a failure by back-off; else after
- * midnight UTC, when the watermark can move, spread over half an hour by the table's name, so that not all workers of a project
- * come at the same second. What a view shows never waits for a round: it reads the newest days as they are.
+ * When the next round of a view is due:
+ *   at once              it is new here, or a lane of this worker found its history
+ *   after a look's time  a look: the round ends behind its first call if the history is as it was. As often as the freshness
+ *                        says, but not every second of a thousand tables: a worker makes a look a second at most
+ *   a history not there  soon, and then less and less often up to a look's time: another worker is about to make it, or nobody
+ *   after a failure      by back-off
+ *   after midnight UTC   all is looked at, since the watermark can move: spread over half an hour by the table's name, so that not
+ *                        all workers of a project come at the same second
+ *
+ * What a view shows never waits for a round: it reads the newest days as they are.
  */
 #include "workers/bigquery/views.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -27,10 +35,14 @@
 #define AFTER_DAY_MS   (5 * 60000) /* BigQuery's midnight and ours are not the same */
 #define SPREAD_MS      (30 * 60000)
 #define DAY_MS         (CIVIL_DAY_US / 1000)
+#define ABSENT_MS      2000
+#define LOOK_MIN_MS    60000
+#define LOOK_MAX_MS    3600000
+#define LOOK_EACH_MS   1000 /* of one worker's looks */
 
 static struct metric_family rounds METRIC_FAMILY = {
     .name = "kakehi_bigquery_view_rounds_total",
-    .help = "Rounds over latest views, by what came of them: nothing, changed, merged, no_key, gone, failed.",
+    .help = "Rounds over latest views, by what came of them: nothing, changed, merged, no_key, gone, same, failed.",
     .kind = METRIC_COUNTER,
     .labels = {"table", "result"},
 };
@@ -44,12 +56,17 @@ static struct metric_family watermarks METRIC_FAMILY = {
 
 struct kept {
     struct views *views;
-    struct history *history; /* owned */
-    struct refresh *refresh; /* the round under way; NULL */
-    uint64_t due_ms;         /* by uv_now */
-    bool again;              /* a newer history came while the round was under way */
-    uint32_t failures;       /* in a row */
-    struct err trouble;      /* of the last round; class NONE: all is well */
+    struct bigquery_names names; /* owned */
+    unsigned keepers;            /* lanes of partition 0: an old one may close after the new one was opened */
+    struct refresh *refresh;     /* the round under way; NULL */
+    uint64_t due_ms;             /* of the next round, by uv_now */
+    uint64_t full_ms;            /* from then on it is more than a look */
+    uint64_t seen;               /* the history, as the last round has seen it; 0: the next round looks at all */
+    bool again;                  /* the history was found anew while the round was under way */
+    uint32_t absences;           /* in a row: there was no history */
+    uint32_t failures;           /* in a row */
+    struct err trouble;          /* of the last round; class NONE: all is well */
+    uint64_t trouble_ms;         /* since when */
     struct refresh_report report;
     struct kept *next;
 };
@@ -58,6 +75,7 @@ struct views {
     struct views_options options;
     uv_timer_t timer;
     struct kept *kept;
+    size_t kept_count;
     bool closing;
     void (*closed)(void *context);
     void *closed_context;
@@ -67,7 +85,7 @@ static void schedule(struct views *views);
 
 static const char *source_of(const struct kept *kept)
 {
-    return kept->history->names.source;
+    return kept->names.source;
 }
 
 /* ---- when */
@@ -92,13 +110,31 @@ static uint64_t until_tomorrow_ms(const struct kept *kept)
     return (uint64_t)(DAY_MS - day_ms) + AFTER_DAY_MS + spread_ms;
 }
 
+static uint64_t look_ms(const struct kept *kept)
+{
+    const struct views *views = kept->views;
+    uint64_t wait_ms = (uint64_t)settings_freshness_ms(views->options.settings, source_of(kept));
+    uint64_t least_ms = views->options.look_min_ms > 0 ? views->options.look_min_ms : LOOK_MIN_MS;
+
+    if (least_ms < views->kept_count * LOOK_EACH_MS && views->options.look_min_ms == 0) {
+        least_ms = views->kept_count * LOOK_EACH_MS;
+    }
+    wait_ms = wait_ms < LOOK_MAX_MS ? wait_ms : LOOK_MAX_MS;
+    return wait_ms > least_ms ? wait_ms : least_ms;
+}
+
+static uint64_t now_ms(const struct kept *kept)
+{
+    return uv_now(kept->views->options.loop);
+}
+
 /* ---- a round */
 
 static const char *did_text(enum refresh_did did)
 {
     static const char *const texts[] = {
         [REFRESH_NOTHING] = "nothing", [REFRESH_CHANGED] = "changed", [REFRESH_MERGED] = "merged",
-        [REFRESH_NO_KEY] = "no_key",   [REFRESH_GONE] = "gone",
+        [REFRESH_NO_KEY] = "no_key",   [REFRESH_GONE] = "gone",       [REFRESH_SAME] = "same",
     };
 
     return texts[did];
@@ -109,29 +145,49 @@ static void count(const struct kept *kept, const char *result)
     metric_add(metric_cell(&rounds, (const char *const[]){source_of(kept), result}), 1);
 }
 
-static void take_report(struct kept *kept, const struct refresh_report *report)
+/* What people and metrics are told of a round that has looked at all. */
+static void tell(const struct kept *kept, enum refresh_did did_before)
 {
-    kept->report = *report;
-    kept->failures = 0;
-    kept->trouble = (struct err){0};
-    kept->due_ms = uv_now(kept->views->options.loop) + until_tomorrow_ms(kept);
-    count(kept, did_text(report->did));
+    const struct refresh_report *report = &kept->report;
+
     if (report->base && report->today != VIEW_DAY_NONE) {
         metric_set(metric_cell(&watermarks, (const char *const[]){source_of(kept)}), report->today - report->watermark);
     }
     if (report->did == REFRESH_MERGED) {
         log_info("base-refreshed", "table=%q tail_days=%d", source_of(kept), report->today - report->watermark);
-    } else if (report->did == REFRESH_NO_KEY) {
+    } else if (report->did == REFRESH_NO_KEY && did_before != REFRESH_NO_KEY) {
         log_info("no-latest-view", "table=%q reason=%q", source_of(kept), "it has no primary key");
     }
+}
+
+static void take_report(struct kept *kept, const struct refresh_report *report)
+{
+    enum refresh_did before = kept->report.did;
+
+    kept->failures = 0;
+    kept->trouble = (struct err){0};
+    kept->absences = report->did == REFRESH_GONE ? kept->absences + 1 : 0;
+    kept->seen = report->seen;
+    if (report->did != REFRESH_SAME) {
+        kept->report = *report;
+        kept->full_ms = now_ms(kept) + until_tomorrow_ms(kept);
+        tell(kept, before);
+    }
+    kept->due_ms = now_ms(kept) + (kept->absences > 0 ? backoff_ms(kept->absences, ABSENT_MS, look_ms(kept)) : look_ms(kept));
+    kept->due_ms = kept->due_ms < kept->full_ms ? kept->due_ms : kept->full_ms;
+    count(kept, did_text(report->did));
 }
 
 static void take_failure(struct kept *kept, const struct err *err)
 {
     uint64_t wait_ms = backoff_ms(++kept->failures, RETRY_FIRST_MS, RETRY_MAX_MS);
 
+    if (kept->trouble.class == ERR_NONE) {
+        kept->trouble_ms = now_ms(kept);
+    }
     kept->trouble = *err;
-    kept->due_ms = uv_now(kept->views->options.loop) + wait_ms;
+    kept->seen = 0;
+    kept->due_ms = now_ms(kept) + wait_ms;
     count(kept, "failed");
     log_event(err->class == ERR_RETRY ? LOG_WARN : LOG_ERROR, "view-not-refreshed", "table=%q reason=%q next=%q retry_s=%llu",
               source_of(kept), err->text, "its rows go on; the view stays as it is", (unsigned long long)(wait_ms / 1000));
@@ -149,16 +205,19 @@ static void on_round(void *context, const struct refresh_report *report, const s
     }
     if (kept->again) {
         kept->again = false;
-        kept->due_ms = uv_now(kept->views->options.loop);
+        kept->due_ms = now_ms(kept);
     }
     schedule(kept->views);
 }
 
 static void start(struct kept *kept)
 {
+    bool full = now_ms(kept) >= kept->full_ms;
+
     kept->refresh = refresh_start(&(struct refresh_options){.rest = kept->views->options.rest,
                                                             .settings = kept->views->options.settings,
-                                                            .names = &kept->history->names},
+                                                            .names = &kept->names,
+                                                            .seen = full ? 0 : kept->seen},
                                   on_round, kept);
 }
 
@@ -206,33 +265,70 @@ static struct kept **find(struct views *views, const struct bigquery_names *name
 {
     struct kept **place = &views->kept;
 
-    while (*place != NULL && (strcmp((*place)->history->names.source_id, names->source_id) != 0 ||
-                              strcmp((*place)->history->names.source, names->source) != 0)) {
+    while (*place != NULL &&
+           (strcmp((*place)->names.source_id, names->source_id) != 0 || strcmp((*place)->names.source, names->source) != 0)) {
         place = &(*place)->next;
     }
     return place;
 }
 
-void views_keep(struct views *views, struct history *history)
+static void look_now(struct kept *kept)
 {
-    struct kept *kept = *find(views, &history->names);
+    if (kept->refresh != NULL) {
+        kept->again = true; /* what it has read may be older */
+    } else {
+        kept->due_ms = now_ms(kept);
+        schedule(kept->views);
+    }
+}
 
-    if (kept == NULL) {
+static int names_of(const struct views *views, const char *topic, struct bigquery_names *names)
+{
+    struct err ignored; /* its lanes say it */
+    char *database;
+    char *table;
+    int result;
+
+    if (bigquery_names_of_topic(views->options.settings, topic, &database, &table, &ignored) != 0) {
+        return -1;
+    }
+    result = bigquery_names_init(names, &views->options.settings->bigquery, database, table, &ignored);
+    free(database);
+    free(table);
+    return result;
+}
+
+void views_keep(struct views *views, const char *topic)
+{
+    struct bigquery_names names;
+    struct kept *kept;
+
+    if (names_of(views, topic, &names) != 0) {
+        return;
+    }
+    kept = *find(views, &names);
+    if (kept != NULL) {
+        bigquery_names_deinit(&names);
+    } else {
         kept = calloc(1, sizeof *kept);
         must(kept != NULL);
         kept->views = views;
-        kept->history = history_ref(history);
+        kept->names = names;
         kept->next = views->kept;
         views->kept = kept;
-    } else if (kept->refresh != NULL) {
-        kept->again = true; /* its names are in use, and are the same */
-        return;
-    } else {
-        history_unref(kept->history);
-        kept->history = history_ref(history);
+        views->kept_count++;
     }
-    kept->due_ms = uv_now(views->options.loop);
-    schedule(views);
+    kept->keepers++;
+    look_now(kept);
+}
+
+void views_look(struct views *views, const struct bigquery_names *names)
+{
+    struct kept *kept = *find(views, names);
+
+    if (kept != NULL) {
+        look_now(kept);
+    }
 }
 
 static void drop(struct kept **place)
@@ -240,32 +336,26 @@ static void drop(struct kept **place)
     struct kept *kept = *place;
 
     *place = kept->next;
+    kept->views->kept_count--;
     refresh_cancel(kept->refresh);
-    history_unref(kept->history);
+    bigquery_names_deinit(&kept->names);
     free(kept);
 }
 
 void views_leave(struct views *views, const char *topic)
 {
     struct bigquery_names names;
-    char *database;
-    char *table;
     struct kept **place;
-    struct err err;
 
-    if (bigquery_names_of_topic(views->options.settings, topic, &database, &table, &err) != 0) {
+    if (names_of(views, topic, &names) != 0) {
         return;
     }
-    if (bigquery_names_init(&names, &views->options.settings->bigquery, database, table, &err) == 0) {
-        place = find(views, &names);
-        if (*place != NULL) {
-            drop(place);
-            schedule(views);
-        }
-        bigquery_names_deinit(&names);
+    place = find(views, &names);
+    if (*place != NULL && --(*place)->keepers == 0) {
+        drop(place);
+        schedule(views);
     }
-    free(database);
-    free(table);
+    bigquery_names_deinit(&names);
 }
 
 /* ---- life */
@@ -307,7 +397,7 @@ void views_close(struct views *views, void (*closed)(void *context), void *conte
 static json_t *status_of(const struct kept *kept)
 {
     json_t *status =
-        json_pack("{s:s, s:s, s:s}", "view", kept->history->names.view, "kind", kept->report.base ? "base" : "plain", "last",
+        json_pack("{s:s, s:s, s:s}", "view", kept->names.view, "kind", kept->report.base ? "base" : "plain", "last",
                   kept->refresh != NULL ? "under way" : did_text(kept->report.did));
 
     must(status != NULL);
@@ -332,9 +422,18 @@ json_t *views_status(const struct views *views)
 
 bool views_trouble(const struct views *views, char *text, size_t size)
 {
+    uint64_t now = uv_now(views->options.loop);
+    uint64_t stall_ms = (uint64_t)views->options.settings->worker.stall_ms;
+
     for (const struct kept *kept = views->kept; kept != NULL; kept = kept->next) {
-        if (kept->trouble.class != ERR_NONE) {
-            (void)snprintf(text, size, "%s", kept->trouble.text);
+        const struct err *trouble = &kept->trouble;
+
+        if (trouble->class != ERR_NONE && (trouble->class != ERR_RETRY || now - kept->trouble_ms > stall_ms)) {
+            (void)snprintf(text, size,
+                           "the latest view %s.%s has not been looked after for %" PRIu64 " s, its rows go on: %s; the next try is in %" PRIu64
+                           " s, or with `kakehi-worker views`",
+                           kept->names.dataset, kept->names.view, (now - kept->trouble_ms) / 1000, trouble->text,
+                           kept->due_ms > now ? (kept->due_ms - now) / 1000 : 0);
             return true;
         }
     }

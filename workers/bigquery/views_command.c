@@ -98,7 +98,7 @@ static void add_dataset(struct command *command, const json_t *item, struct text
     const char *id = json_string_value(json_object_get(json_object_get(item, "datasetReference"), "datasetId"));
     struct buffer owner = {0};
 
-    shape_owner(&owner, command->settings);
+    shape_append_owner(&owner, command->settings);
     if (id != NULL && strcmp(label_of(item, "kakehi_owner"), buffer_text(&owner)) == 0) {
         text_list_add(list, id);
     }
