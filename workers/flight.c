@@ -3,7 +3,7 @@
  *            begin
  *   IDLE ------------> each step is taken when the one before needs nothing more:
  *     ^                  BURY    its dead letters are acknowledged (so no offset passes a letter that could be lost)
- *     |                  ENSURE  the warehouse is ready for the schema of each row
+ *     |                  ENSURE  the warehouse is ready for the schema of each row, and then for the batch
  *     |                  (plan)  no wait; a row that can't be planned is buried, and the rest planned again
  *     |                  MARK    the commit that names the request is acknowledged, where the warehouse wants that
  *     |                  SEND    answered
@@ -15,7 +15,7 @@
  * | state  | waits for            | under way at the lane |
  * | IDLE   | begin                | nothing               |
  * | BURY   | on_buried, each      | nothing               |
- * | ENSURE | the lane             | ensure                |
+ * | ENSURE | the lane             | ensure, or prepare    |
  * | MARK   | on_marked            | nothing               |
  * | SEND   | the lane             | send                  |
  * | REST   | again_ms             | nothing               |
@@ -160,17 +160,10 @@ static const struct schema *first_unready(const struct flight *flight)
 
 static void advance(struct flight *flight);
 
-static void on_ensured(void *context, const struct err *err)
+/* ENSURE is over. */
+static void go_on(struct flight *flight, const struct err *err)
 {
-    struct flight *flight = context;
-    const struct schema *schema = first_unready(flight);
-
     must(sm_at(&flight->sm) == ENSURE);
-    if (err == NULL) {
-        flight->_ready = realloc(flight->_ready, (flight->_ready_count + 1) * sizeof(struct schema *));
-        must(flight->_ready != NULL);
-        flight->_ready[flight->_ready_count++] = schema;
-    }
     if (flight->_given_up) {
         fail(flight, FLIGHT_GIVEN_UP, NULL);
     } else if (err == NULL) {
@@ -180,6 +173,29 @@ static void on_ensured(void *context, const struct err *err)
     } else {
         fail(flight, FLIGHT_STOP, err);
     }
+}
+
+static void on_ensured(void *context, const struct err *err)
+{
+    struct flight *flight = context;
+    const struct schema *schema = first_unready(flight);
+
+    if (err == NULL) {
+        flight->_ready = realloc(flight->_ready, (flight->_ready_count + 1) * sizeof(struct schema *));
+        must(flight->_ready != NULL);
+        flight->_ready[flight->_ready_count++] = schema;
+    }
+    go_on(flight, err);
+}
+
+static void on_prepared(void *context, const struct err *err)
+{
+    struct flight *flight = context;
+
+    if (err != NULL) {
+        flight->_ready_count = 0; /* it may be the table that is gone: that is for ensure to say */
+    }
+    go_on(flight, err);
 }
 
 static void bury_refused(struct flight *flight, const size_t *rows, size_t row_count, const struct err *err)
@@ -227,43 +243,64 @@ static void drop_refused(struct flight *flight)
     }
 }
 
-/* 0: planned. Else a row was buried instead (ERR_POISON), or the flight has failed. */
-static int plan(struct flight *flight, struct err *err)
+/* False: it is being prepared. */
+static bool is_prepared(struct flight *flight, const struct warehouse_batch *rows)
+{
+    if (flight->_warehouse->prepare == NULL || flight->_warehouse->prepare(flight->_lane, rows, on_prepared, flight)) {
+        return true;
+    }
+    sm_move(&flight->sm, ENSURE, "its way is not ready");
+    return false;
+}
+
+/* NULL: a row was buried instead (ERR_POISON), or the flight must fail. */
+static struct request *plan(struct flight *flight, const struct warehouse_batch *rows, struct err *err)
 {
     struct batch *batch = flight->_batch;
-    const struct warehouse_batch rows = batch_for_warehouse(batch);
     size_t bad_row = 0;
+    struct request *request = flight->_warehouse->plan(flight->_lane, rows, &bad_row, err);
 
-    flight->_request = flight->_warehouse->plan(flight->_lane, &rows, &bad_row, err);
-    if (flight->_request != NULL) {
-        batch_charge(batch, flight->_warehouse->request_bytes != NULL ? flight->_warehouse->request_bytes(flight->_request) : 0);
-        return 0;
-    }
-    if (err->class == ERR_POISON) {
+    if (request != NULL) {
+        batch_charge(batch, flight->_warehouse->request_bytes != NULL ? flight->_warehouse->request_bytes(request) : 0);
+    } else if (err->class == ERR_POISON) {
         must(bad_row < batch->row_count);
         flight->_calls->bury(flight->_context, batch, bad_row, err->text);
         batch_remove_row(batch, bad_row);
     }
-    return -1;
+    return request;
+}
+
+/* Until the batch is planned. False: something is under way before, or the flight has failed. */
+static bool plan_all(struct flight *flight)
+{
+    struct err err = {0};
+
+    while (flight->_request == NULL && flight->_batch->letters_unacked == 0 && first_unready(flight) == NULL) {
+        const struct warehouse_batch rows = batch_for_warehouse(flight->_batch);
+
+        if (!is_prepared(flight, &rows)) {
+            return false;
+        }
+        flight->_request = plan(flight, &rows, &err);
+        if (flight->_request == NULL && err.class != ERR_POISON) {
+            fail(flight, FLIGHT_STOP, &err);
+            return false;
+        }
+    }
+    return true;
 }
 
 /* Takes the next step that is needed; see the picture. */
 static void advance(struct flight *flight)
 {
-    const struct schema *schema = NULL;
-    struct err err = {0};
-
-    while (flight->_request == NULL && flight->_batch->letters_unacked == 0 && (schema = first_unready(flight)) == NULL) {
-        if (plan(flight, &err) != 0 && err.class != ERR_POISON) {
-            fail(flight, FLIGHT_STOP, &err);
-            return;
-        }
+    if (!plan_all(flight)) {
+        return;
     }
     if (flight->_batch->letters_unacked > 0) {
         sm_move(&flight->sm, BURY, "dead letters under way");
     } else if (flight->_request == NULL) {
         sm_move(&flight->sm, ENSURE, "a schema is new here");
-        flight->_warehouse->ensure(flight->_lane, schema, on_ensured, flight);
+        flight->_warehouse->ensure(flight->_lane, first_unready(flight), on_ensured, flight);
     } else {
         drop_refused(flight);
         if (flight->_warehouse->mark_before_send && !flight->_marked) {

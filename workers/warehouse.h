@@ -90,6 +90,9 @@ struct warehouse_calls {
     void (*recover)(struct lane *lane, int64_t committed, const char *mark, lane_recovered answer, void *context);
     /* Table and columns exist as this schema needs them; views too. Several workers at once are fine. */
     void (*ensure)(struct lane *lane, const struct schema *schema, lane_ensured answer, void *context);
+    /* Behind ensure, and before each plan: does the lane have what the batch's way needs (a write stream)? true: yes, and no answer
+     * comes. false: it is being made, and answered as ensure is. NULL: no way needs anything. */
+    bool (*prepare)(struct lane *lane, const struct warehouse_batch *batch, lane_ensured answer, void *context);
     /* No I/O. The rows stay where they are until request_free. NULL and err: ERR_POISON names the row by *ret_bad_row (it will never be writable), else ERR_FATAL. */
     struct request *(*plan)(struct lane *lane, const struct warehouse_batch *batch, size_t *ret_bad_row, struct err *err);
     /* Must a commit with the mark be acknowledged before send? */

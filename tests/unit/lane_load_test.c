@@ -258,10 +258,23 @@ static void fill(struct test *test, int64_t start, size_t row_count, int64_t beh
     }
 }
 
+/* True: it had to be. */
+static bool prepare(struct test *test)
+{
+    test->answered = false;
+    if (lane_prepare(test->lane, &test->batch, on_ensured, test)) {
+        return false;
+    }
+    cloud_settle(test->cloud);
+    assert_true(test->answered);
+    return true;
+}
+
 static void plan(struct test *test)
 {
     size_t bad_row;
 
+    (void)prepare(test);
     lane_request_free(test->request);
     test->request = lane_plan(test->lane, &test->batch, &bad_row, &test->err);
     assert_non_null(test->request);
@@ -344,7 +357,7 @@ static void test_lane__takes_batches_into_a_file_and_lets_it_be_sealed(void **st
     (void)state;
     fill(test, 0, 3, 0);
     plan(test);
-    assert_string_equal(lane_mark(test->lane), "v1 append 0a1b2c3d s1 0"); /* nothing is in, and nothing is open */
+    assert_string_equal(lane_mark(test->lane), "v1 append 0a1b2c3d - 0"); /* nothing is in, and nothing is open */
     assert_int_equal(lane_seal_due_ms(test->lane), UINT64_MAX);
     send_it(test);
     give(LOAD_DONE, "");
@@ -359,7 +372,7 @@ static void test_lane__takes_batches_into_a_file_and_lets_it_be_sealed(void **st
     plan(test);
     send_it(test);
     assert_int_equal(test->answer, LANE_TAKEN);
-    assert_string_equal(lane_mark(test->lane), "v1 append 0a1b2c3d s1 0");
+    assert_string_equal(lane_mark(test->lane), "v1 append 0a1b2c3d - 0");
     sealed = lane_seal(test->lane, 4);
     assert_string_equal(lane_mark(test->lane), "v1 load 0a1b2c3d " JOB " EU 4");
     lane_request_free(test->request);
@@ -373,7 +386,7 @@ static void test_lane__takes_batches_into_a_file_and_lets_it_be_sealed(void **st
     the_load.named = false;
     give(LOAD_DONE, "");
     assert_int_equal(test->answer, LANE_IN);
-    assert_string_equal(lane_mark(test->lane), "v1 append 0a1b2c3d s1 0");
+    assert_string_equal(lane_mark(test->lane), "v1 append 0a1b2c3d - 0");
     assert_int_equal(the_load.rows, 3);
     end(test);
 }
@@ -453,10 +466,10 @@ static void test_lane__recovers_where_a_file_is_lost(void **state)
     send_it(test);
     give(LOAD_SURPRISE, "the session is gone");
     assert_int_equal(test->answer, LANE_SURPRISE);
-    recover(test, 0, "v1 append 0a1b2c3d s1 0");
+    recover(test, 0, lane_mark(test->lane));
     assert_int_equal(test->place.start, 0);
     assert_int_equal(the_load.drops, 1);
-    assert_true(test->cloud->streams[0].finalized);
+    assert_int_equal(test->cloud->finalizes_seen, 0); /* there was no stream */
     end(test);
 }
 
@@ -563,6 +576,53 @@ static void test_lane__can_be_closed_while_a_job_is_awaited(void **state)
     end(test);
 }
 
+/* ---- the stream */
+
+static void test_lane__makes_no_stream_while_it_goes_by_load_jobs(void **state)
+{
+    struct test *test = begin_ready("load");
+
+    (void)state;
+    fill(test, 0, 3, 0);
+    assert_false(prepare(test));
+    plan(test);
+    send_it(test);
+    give(LOAD_DONE, "");
+    cloud_settle(test->cloud);
+    assert_int_equal(test->answer, LANE_TAKEN);
+    assert_int_equal(test->cloud->creates_seen, 0);
+    end(test);
+}
+
+static void test_lane__makes_its_stream_with_the_first_batch_that_is_appended(void **state)
+{
+    struct test *test = begin_ready("load");
+
+    (void)state;
+    fill(test, 0, 3, 0);
+    test->rows[1].schema = test->other; /* two schemas in a batch: no load job takes it */
+    ensure(test, test->other);
+    assert_int_equal(test->cloud->creates_seen, 0);
+    assert_true(prepare(test));
+    assert_false(prepare(test));
+    assert_int_equal(test->cloud->creates_seen, 1);
+    end(test);
+}
+
+static void test_lane__makes_no_stream_for_rows_that_are_refused(void **state)
+{
+    struct test *test = begin(NULL);
+
+    (void)state;
+    test->cloud->refusal = "another type";
+    recover(test, -1001, "");
+    ensure(test, test->cloud->schema);
+    fill(test, 0, 3, 0);
+    assert_false(prepare(test));
+    assert_int_equal(test->cloud->creates_seen, 0);
+    end(test);
+}
+
 /* ---- how long a batch is filled */
 
 static void test_lane__fills_batches_by_freshness(void **state)
@@ -570,7 +630,7 @@ static void test_lane__fills_batches_by_freshness(void **state)
     static const struct {
         const char *freshness;
         uint64_t age_ms;
-    } ages[] = {{"1s", 200}, {"2s", 1500}, {"15m", 600000}, {"6h", 600000}};
+    } ages[] = {{"100ms", 75}, {"500ms", 200}, {"1s", 200}, {"2s", 1500}, {"15m", 600000}, {"6h", 600000}};
 
     (void)state;
     for (size_t i = 0; i < sizeof ages / sizeof ages[0]; i++) {
@@ -599,6 +659,9 @@ int main(void)
         cmocka_unit_test(test_lane__gives_an_intent_up_that_can_not_be_built_again),
         cmocka_unit_test(test_lane__is_stopped_by_an_intent_that_is_not_ours),
         cmocka_unit_test(test_lane__can_be_closed_while_a_job_is_awaited),
+        cmocka_unit_test(test_lane__makes_no_stream_while_it_goes_by_load_jobs),
+        cmocka_unit_test(test_lane__makes_its_stream_with_the_first_batch_that_is_appended),
+        cmocka_unit_test(test_lane__makes_no_stream_for_rows_that_are_refused),
         cmocka_unit_test(test_lane__fills_batches_by_freshness),
     };
 

@@ -83,6 +83,39 @@ static void test_partition__sends_a_batch_at_its_age(void **state)
     assert_non_null(world.ensure_answer);
 }
 
+static void answer_prepare(const struct err *err)
+{
+    lane_ensured answer = world.prepare_answer;
+
+    assert_non_null(answer);
+    world.prepare_answer = NULL;
+    answer(world.prepare_context, err);
+}
+
+static void test_partition__plans_nothing_before_the_batchs_way_is_ready(void **state)
+{
+    const struct err err = {ERR_RETRY, "no stream today"};
+
+    (void)state;
+    begin("abcd");
+    world.unprepared = true;
+    world_start(&world);
+    world_commit(&world, COMMIT_IN);
+    world_deliver_all(&world);
+    world_ensure(&world);
+    assert_int_equal(world.plans, 0);
+    answer_prepare(&err);
+    assert_null(world.ensure_answer);
+    world_pass(&world, 60000);
+    assert_int_equal(world.plans, 0);
+    world_ensure(&world); /* asked once more: it may be the table that is gone */
+    world.unprepared = false;
+    answer_prepare(NULL);
+    assert_int_equal(world.plans, 1);
+    world_settle(&world);
+    assert_int_equal(world.committed, 4);
+}
+
 static void test_partition__without_a_commit_makes_one_at_once(void **state) /* C6 */
 {
     (void)state;
@@ -928,6 +961,7 @@ int main(void)
         test(test_partition__writes_each_row_once_and_commits_behind_it),
         test(test_partition__commits_no_offset_whose_row_has_no_answer),
         test(test_partition__sends_a_batch_at_its_age),
+        test(test_partition__plans_nothing_before_the_batchs_way_is_ready),
         test(test_partition__without_a_commit_makes_one_at_once),
         test(test_partition__moves_past_markers_at_the_end_of_the_log),
         test(test_partition__ft_c2_commits_nothing_after_release),

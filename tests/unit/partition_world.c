@@ -49,6 +49,18 @@ static void lane_recover(struct lane *lane, int64_t committed, const char *mark,
     the_world->recover_context = context;
 }
 
+static bool lane_prepare(struct lane *lane, const struct warehouse_batch *batch, lane_ensured answer, void *context)
+{
+    (void)lane;
+    assert_non_null(batch);
+    assert_null(the_world->prepare_answer);
+    if (the_world->unprepared) {
+        the_world->prepare_answer = answer;
+        the_world->prepare_context = context;
+    }
+    return !the_world->unprepared;
+}
+
 static void lane_ensure(struct lane *lane, const struct schema *schema, lane_ensured answer, void *context)
 {
     (void)lane;
@@ -302,6 +314,7 @@ void world_init(struct world *world, const char *log)
         .open = lane_open,
         .recover = lane_recover,
         .ensure = lane_ensure,
+        .prepare = lane_prepare,
         .plan = lane_plan,
         .mark = lane_mark,
         .send = lane_send,

@@ -74,6 +74,9 @@ struct world {
     bool fits;
     lane_recovered recover_answer;
     lane_ensured ensure_answer;
+    bool unprepared; /* the lane has not what a batch's way needs */
+    lane_ensured prepare_answer;
+    void *prepare_context;
     lane_sent send_answer;
     void (*close_answer)(void *context);
     void *recover_context, *ensure_context, *send_context, *close_context;

@@ -62,6 +62,8 @@ struct append {
     /* over the tries of a plan */
     uint64_t _mismatch_ms; /* since when the service does not know a column; 0: it does */
     uint64_t _refused_ms;  /* since when a person must act; 0: all is well */
+    /* over streams */
+    uint32_t _refusals; /* streams that were left because a person must act, since something was in */
 };
 
 /* All borrowed. */

@@ -269,6 +269,7 @@ static const struct warehouse_calls calls = {
     .open = open_lane,
     .recover = lane_recover,
     .ensure = lane_ensure,
+    .prepare = lane_prepare,
     .plan = lane_plan,
     .mark_before_send = true,
     .mark = lane_mark,

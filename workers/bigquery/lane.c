@@ -4,7 +4,8 @@
  *   READY --------------> FIND ------------------------------> SEAL -----------------------> ASK --+
  *     ^                     \--no commit, but a history--> EMPTY --+----------------------------+--+--> ANSWER --later--> READY
  *     |                      \--it names a load job--> INTENT ----------------------------------+
- *     |-- ensure --> TABLE --no stream--> STREAM ----------------------------------------------+
+ *     |-- ensure --> TABLE --------------------------------------------------------------------+
+ *     |-- prepare, by appends, without a stream --> STREAM -------------------------------------+
  *     |-- send --> SEND --answer of the append, or the load--> READY          (a batch without a row: ANSWER at once)
  *   any --close--> CLOSED
  *
@@ -49,13 +50,13 @@
 #define ENDS (SM_TO(ANSWER) | SM_TO(CLOSED))
 
 static const struct sm_state states[] = {
-    [READY] = {"READY", SM_TO(FIND) | SM_TO(TABLE) | SM_TO(SEND) | ENDS},
+    [READY] = {"READY", SM_TO(FIND) | SM_TO(TABLE) | SM_TO(STREAM) | SM_TO(SEND) | ENDS},
     [FIND] = {"FIND", SM_TO(EMPTY) | SM_TO(SEAL) | SM_TO(INTENT) | ENDS},
     [EMPTY] = {"EMPTY", ENDS},
     [SEAL] = {"SEAL", SM_TO(ASK) | ENDS},
     [ASK] = {"ASK", ENDS},
     [INTENT] = {"INTENT", ENDS},
-    [TABLE] = {"TABLE", SM_TO(STREAM) | ENDS},
+    [TABLE] = {"TABLE", ENDS},
     [STREAM] = {"STREAM", ENDS},
     [SEND] = {"SEND", SM_TO(READY) | ENDS},
     [ANSWER] = {"ANSWER", SM_TO(READY) | SM_TO(CLOSED)},
@@ -164,7 +165,8 @@ static int plan_append(struct lane *lane, struct request *request, const struct 
     if (batch->row_count > 0 && append_plan_init(&request->plan, batch, &options, ret_bad_row, err) != 0) {
         return -1;
     }
-    append_plan_mark(&request->plan, &lane->mark.append); /* L2 */
+    must(append_plan_rows(&request->plan) == 0 || append_stream(&lane->append) != NULL); /* lane_prepare */
+    append_plan_mark(&request->plan, &lane->mark.append);                                /* L2 */
     return 0;
 }
 

@@ -36,6 +36,7 @@ json_t *lanes_status(const struct lanes *lanes);
 struct lane *lane_open(struct lanes *lanes, const char *topic, int32_t partition, uint64_t assignment);
 void lane_recover(struct lane *lane, int64_t committed, const char *mark, lane_recovered answer, void *context);
 void lane_ensure(struct lane *lane, const struct schema *schema, lane_ensured answer, void *context);
+bool lane_prepare(struct lane *lane, const struct warehouse_batch *batch, lane_ensured answer, void *context);
 struct request *lane_plan(struct lane *lane, const struct warehouse_batch *batch, size_t *ret_bad_row, struct err *err);
 const char *lane_mark(struct lane *lane);
 void lane_send(struct lane *lane, struct request *request, lane_sent answer, void *context);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Before rows of a schema are planned: the table has its columns, the lane knows where each goes, and has a write stream. A stream is
- * made here, when there is a row to send, and not by a lane whose partition is silent: the service allows 10,000 an hour.
+ * Before a batch is planned: the table has the columns of each schema, and the lane knows where each goes; then, if the batch goes by
+ * appends, there is a write stream. A stream is made when there is a row for it, and not by a lane whose partition is silent or goes by
+ * load jobs: the service allows 10,000 an hour.
  *
  * A schema whose rows the history refuses (bigquery.on_type_change) is ready too: planning refuses its rows, one by one, and so they
  * go to the dead letters.
@@ -146,6 +147,35 @@ static void make_stream(struct lane *lane)
     buffer_deinit(&params);
 }
 
+/* Does a row of the batch go into a stream? Those that the history refuses are buried by the plan. */
+static bool needs_stream(struct lane *lane, const struct warehouse_batch *batch)
+{
+    if (lane_goes_by_load(lane, batch)) {
+        return false;
+    }
+    for (size_t i = 0; i < batch->row_count; i++) {
+        const struct mapping *mapping = lane_find_mapping(lane, batch->rows[i].schema);
+
+        must(mapping != NULL);
+        if (mapping->history->refusal == NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool lane_prepare(struct lane *lane, const struct warehouse_batch *batch, lane_ensured answer, void *context)
+{
+    must(state(lane) == READY);
+    if (append_stream(&lane->append) != NULL || !needs_stream(lane, batch)) {
+        return true;
+    }
+    lane->ensured = answer;
+    lane->context = context;
+    make_stream(lane);
+    return false;
+}
+
 /* ---- the table */
 
 static void on_table(void *context, struct history *history, const struct err *err)
@@ -165,11 +195,7 @@ static void on_table(void *context, struct history *history, const struct err *e
     if (world_of(lane)->look_view != NULL) {
         world_of(lane)->look_view(world_of(lane)->views, &history->names);
     }
-    if (append_stream(&lane->append) == NULL && history->refusal == NULL) {
-        make_stream(lane);
-    } else {
-        lane_answer(lane, NULL, "ready");
-    }
+    lane_answer(lane, NULL, "ready");
 }
 
 void lane_ensure(struct lane *lane, const struct schema *schema, lane_ensured answer, void *context)

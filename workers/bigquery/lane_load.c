@@ -105,15 +105,19 @@ uint64_t lane_seal_due_ms(struct lane *lane)
     return lane->load != NULL ? load_due_ms(lane->load) : UINT64_MAX;
 }
 
-/* Append: a part of the freshness is for the way. */
+/* Append: a quarter of the freshness is for the way. The setting of all tables stands where that of the table asks for nothing else. */
 static uint64_t append_age_ms(const struct lane *lane, uint64_t age_ms)
 {
     uint64_t freshness_ms = (uint64_t)settings_freshness_ms(lane->lanes->settings, lane->table);
+    uint64_t wanted_ms = freshness_ms - freshness_ms / 4;
 
-    if (freshness_ms <= FRESHNESS_STANDARD_MS || freshness_ms / 4 * 3 <= age_ms) {
+    if (freshness_ms < FRESHNESS_STANDARD_MS) {
+        return wanted_ms < age_ms ? wanted_ms : age_ms;
+    }
+    if (freshness_ms == FRESHNESS_STANDARD_MS || wanted_ms <= age_ms) {
         return age_ms;
     }
-    return freshness_ms / 4 * 3 < BATCH_AGE_MAX_MS ? freshness_ms / 4 * 3 : BATCH_AGE_MAX_MS;
+    return wanted_ms < BATCH_AGE_MAX_MS ? wanted_ms : BATCH_AGE_MAX_MS;
 }
 
 /* Load: nobody is asked for a batch, and one that is in the file is out of memory, so small ones cost less: they are still in a near

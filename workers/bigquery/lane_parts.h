@@ -80,7 +80,7 @@ struct lane {
     struct mark found;        /* the committed mark */
     int64_t sealed_rows;      /* of the sealed stream; -1: not known */
     size_t in_count;          /* requests of the mark that are in */
-    lane_ensured ensured; /* TABLE, STREAM, ANSWER */
+    lane_ensured ensured; /* TABLE or STREAM, ANSWER */
     const struct schema *schema;
     lane_sent sent; /* SEND, ANSWER */
     enum lane_answer answer;
