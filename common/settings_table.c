@@ -392,8 +392,9 @@ const struct setting settings_table[] = {
      .min = 100,
      .max = 7 * DAY,
      .sentence = "How old a table's newest rows may be in BigQuery; 1s where no pattern matches. Longer is cheaper: it sets the age "
-                 "of a batch, and the way: free load jobs where their daily budget allows it, else appends. The latest view always "
-                 "shows all rows that are in. The first pattern that matches wins."},
+                 "of a batch; the way: free load jobs where their daily budget allows it, else appends; and the refreshes: a base is "
+                 "merged once a day, from 2d on once in so many days. The latest view always shows all rows that are in. The first "
+                 "pattern that matches wins."},
     {.path = "sqlite.file",
      .type = SETTING_TEXT,
      .offset = PLACE(sqlite_file),

@@ -149,14 +149,19 @@ static json_t *some_days(const char *rows_17, const char *rows_18, const char *t
     return rows;
 }
 
-static struct view_days read_days(json_t *rows, const struct view_state *state, int64_t expiration_ms)
+static struct view_days read_days_by(json_t *rows, const struct view_state *state, const struct view_days_rules *rules)
 {
     struct view_days days;
     struct err err = {0};
 
-    assert_int_equal(view_days_read(rows, state, expiration_ms, &days, &err), 0);
+    assert_int_equal(view_days_read(rows, state, rules, &days, &err), 0);
     json_decref(rows);
     return days;
+}
+
+static struct view_days read_days(json_t *rows, const struct view_state *state, int64_t expiration_ms)
+{
+    return read_days_by(rows, state, &(struct view_days_rules){.expiration_ms = expiration_ms, .freshness_ms = 1000});
 }
 
 static void test_view_days__f5_rows_that_came_into_a_closed_day_are_merged_again(void **state)
@@ -233,6 +238,52 @@ static void test_view_days__f2_the_watermark_follows_two_days_behind(void **stat
     assert_int_equal(days.closed[1].rows, 1042);
 }
 
+/* A view whose watermark is so many days, at least one, older than it could be, with nothing late in it. */
+static struct view_days days_gained(int32_t gained, const struct view_days_rules *rules)
+{
+    struct view_state old = full;
+
+    old.watermark = TODAY - 2 - gained;
+    old.day_count = 0;
+    return read_days_by(some_days(NULL, "1042", "0"), &old, rules);
+}
+
+static void test_view_days__a_long_freshness_merges_days_together(void **state)
+{
+    const int64_t day_ms = INT64_C(86400000);
+    struct view_days days;
+
+    (void)state;
+    assert_true(days_gained(1, &(struct view_days_rules){.freshness_ms = day_ms / 4}).merge);
+    assert_true(days_gained(1, &(struct view_days_rules){.freshness_ms = 2 * day_ms - 1}).merge);
+    days = days_gained(1, &(struct view_days_rules){.freshness_ms = 3 * day_ms});
+    assert_false(days.merge);
+    assert_int_equal(days.watermark, TODAY - 3); /* as it was */
+    assert_false(days_gained(2, &(struct view_days_rules){.freshness_ms = 3 * day_ms}).merge);
+    days = days_gained(3, &(struct view_days_rules){.freshness_ms = 3 * day_ms});
+    assert_true(days.merge);
+    assert_int_equal(days.watermark, TODAY - 2);
+    assert_int_equal(days.from_day, TODAY - 5);
+}
+
+static void test_view_days__a_long_freshness_lets_no_day_expire_unmerged(void **state)
+{
+    const int64_t day_ms = INT64_C(86400000);
+
+    (void)state;
+    assert_false(days_gained(1, &(struct view_days_rules){.freshness_ms = 7 * day_ms, .expiration_ms = 6 * day_ms}).merge);
+    assert_true(days_gained(2, &(struct view_days_rules){.freshness_ms = 7 * day_ms, .expiration_ms = 6 * day_ms}).merge);
+}
+
+static void test_view_days__f5_late_rows_do_not_wait_for_a_long_freshness(void **state)
+{
+    struct view_days days = read_days_by(some_days("9", "1042", "0"), &full, &(struct view_days_rules){.freshness_ms = INT64_C(604800000)});
+
+    (void)state;
+    assert_true(days.merge);
+    assert_int_equal(days.from_day, TODAY - 4);
+}
+
 static void test_view_days__the_watermark_never_goes_back(void **state)
 {
     struct view_state ahead = full;
@@ -268,7 +319,7 @@ static void test_view_days__an_answer_without_today_is_none(void **state)
     (void)state;
     (void)json_array_append_new(rows, row("2026-11-20", "5", "0"));
     (void)json_array_append_new(rows, json_object());
-    assert_int_equal(view_days_read(rows, &full, 0, &days, &err), -1);
+    assert_int_equal(view_days_read(rows, &full, &(struct view_days_rules){0}, &days, &err), -1);
     assert_int_equal(err.class, ERR_RETRY);
     json_decref(rows);
 }
@@ -287,6 +338,9 @@ int main(void)
         cmocka_unit_test(test_view_days__days_that_expired_unmerged_are_told),
         cmocka_unit_test(test_view_days__nothing_is_merged_twice_a_day),
         cmocka_unit_test(test_view_days__f2_the_watermark_follows_two_days_behind),
+        cmocka_unit_test(test_view_days__a_long_freshness_merges_days_together),
+        cmocka_unit_test(test_view_days__a_long_freshness_lets_no_day_expire_unmerged),
+        cmocka_unit_test(test_view_days__f5_late_rows_do_not_wait_for_a_long_freshness),
         cmocka_unit_test(test_view_days__the_watermark_never_goes_back),
         cmocka_unit_test(test_view_days__the_first_merge_takes_all),
         cmocka_unit_test(test_view_days__an_answer_without_today_is_none),

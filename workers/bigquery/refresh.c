@@ -29,7 +29,8 @@
  * F6: a plain view of an expiring history is refused: rows that do not change would leave it. A base that is gone is not made
  * anew then, since it was the only copy of what has expired.
  *
- * Since the watermark is a day, a round has something to merge once a day. What the view shows does not wait for rounds.
+ * Since the watermark is a day, a round has something to merge once a day; once in so many days, where the table's freshness is
+ * that long. What the view shows does not wait for rounds.
  */
 #include "workers/bigquery/refresh_parts.h"
 

@@ -57,9 +57,12 @@ static void take_days(struct refresh *refresh)
 
 static void days_said(struct refresh *refresh, const json_t *rows)
 {
+    const struct view_days_rules rules = {
+        .expiration_ms = refresh->history.shape.expiration_ms,
+        .freshness_ms = settings_freshness_ms(refresh->options.settings, refresh->options.names->source)};
     struct err err;
 
-    if (view_days_read(rows, &refresh->state, refresh->history.shape.expiration_ms, &refresh->days, &err) != 0) {
+    if (view_days_read(rows, &refresh->state, &rules, &refresh->days, &err) != 0) {
         refresh_fail(refresh, &err, "looking at the days");
         return;
     }

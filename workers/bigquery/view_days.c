@@ -2,6 +2,9 @@
 /*
  * A window of VIEW_DAYS_KEPT days before the watermark is watched. A day of it that is not remembered had no rows when it was
  * merged. Days that have expired since are no news.
+ *
+ * How often a MERGE is due: it reads the whole base, so it is the refresh's price; a longer tail is what queries pay instead. Whoever
+ * says that a table may be days old does not look at it hourly, so the freshness decides. Not so long that days expire unmerged.
  */
 #include "workers/bigquery/view_days.h"
 
@@ -117,8 +120,16 @@ int32_t view_days_from(const struct view_state *state)
     return young ? VIEW_DAY_FIRST : state->watermark - VIEW_DAYS_KEPT;
 }
 
-int view_days_read(const json_t *rows, const struct view_state *state, int64_t expiration_ms, struct view_days *ret_days,
-                   struct err *err)
+/* Is the new watermark worth a MERGE? */
+static bool is_due(const struct view_days_rules *rules, const struct view_state *state, int32_t today)
+{
+    int32_t gained = today - VIEW_LAG_DAYS - state->watermark;
+
+    return gained > 0 && (gained >= rules->freshness_ms / DAY_MS || has_expired(rules->expiration_ms, today + 2, state->watermark));
+}
+
+int view_days_read(const json_t *rows, const struct view_state *state, const struct view_days_rules *rules,
+                   struct view_days *ret_days, struct err *err)
 {
     bool first_time = state->watermark == VIEW_DAY_NONE;
 
@@ -127,14 +138,13 @@ int view_days_read(const json_t *rows, const struct view_state *state, int64_t e
         return err_set(err, ERR_RETRY, "BigQuery's answer does not say which day is today");
     }
     ret_days->watermark = ret_days->today - VIEW_LAG_DAYS;
-    if (!first_time && ret_days->watermark <= state->watermark) {
-        ret_days->watermark = state->watermark;
-    } else {
+    if (first_time) {
         ret_days->merge = true;
-    }
-    if (!first_time) {
-        ret_days->expired = has_expired(expiration_ms, ret_days->today, state->watermark);
-        find_late(rows, state, expiration_ms, ret_days);
+    } else {
+        ret_days->merge = is_due(rules, state, ret_days->today);
+        ret_days->expired = has_expired(rules->expiration_ms, ret_days->today, state->watermark);
+        find_late(rows, state, rules->expiration_ms, ret_days);
+        ret_days->watermark = ret_days->merge && ret_days->watermark > state->watermark ? ret_days->watermark : state->watermark;
     }
     remember_closed(rows, ret_days);
     ret_days->truncates = has_truncates(rows, ret_days->from_day);

@@ -3,6 +3,7 @@
  * view_days: what a refresh has to merge, out of the answer to view_sql_days and what the view remembers. Pure.
  *
  *   F2  the new watermark is BigQuery's today - 2, and never an older one than the view has
+ *       It moves, by a MERGE, as seldom as the table's freshness allows: once a day, or once in so many days
  *   F5  a closed day whose rows are not those that were merged is late: it is merged again, with all after it
  */
 #ifndef KAKEHI_WORKERS_BIGQUERY_VIEW_DAYS_H
@@ -36,10 +37,15 @@ struct view_days {
     size_t closed_count;
 };
 
+struct view_days_rules {
+    int64_t expiration_ms; /* of the history's partitions; 0: never */
+    int64_t freshness_ms;  /* of the table: of less than two days each day is merged; else so many days at once */
+};
+
 /* The first day to ask view_sql_days for. */
 int32_t view_days_from(const struct view_state *state);
-/* rows: as query.h gives them. expiration_ms: of the history's partitions; 0: never. ERR_RETRY: no such answer. */
-int view_days_read(const json_t *rows, const struct view_state *state, int64_t expiration_ms, struct view_days *ret_days,
-                   struct err *err) MUST_CHECK;
+/* rows: as query.h gives them. ERR_RETRY: no such answer. */
+int view_days_read(const json_t *rows, const struct view_state *state, const struct view_days_rules *rules,
+                   struct view_days *ret_days, struct err *err) MUST_CHECK;
 
 #endif

@@ -49,7 +49,7 @@ static struct metric_family rounds METRIC_FAMILY = {
 
 static struct metric_family watermarks METRIC_FAMILY = {
     .name = "kakehi_bigquery_base_lag_days",
-    .help = "Days that a latest view reads from the history beside its base: 2 where all is well.",
+    .help = "Days that a latest view reads from the history beside its base: 2 where all is well, more where its freshness is of days.",
     .kind = METRIC_GAUGE,
     .labels = {"table"},
 };
