@@ -435,11 +435,13 @@ const struct setting settings_table[] = {
     {.path = "bigquery.labels",
      .type = SETTING_PAIRS,
      .offset = PLACE(bigquery.labels),
-     .sentence = "Labels of the datasets and tables that are made: for the bill."},
+     .sentence = "Labels of the datasets and tables that are made: for the bill. Histories that are there get them too, when a worker "
+                 "starts."},
     {.path = "bigquery.kms_key",
      .type = SETTING_TEXT,
      .offset = PLACE(bigquery.kms_key),
-     .sentence = "Key of Cloud KMS (projects/../cryptoKeys/..) for the tables that are made; without it, Google's own."},
+     .sentence = "Key of Cloud KMS (projects/../cryptoKeys/..) for the tables that are made; without it, Google's own. A history with "
+                 "another key keeps it, and a warning says how to change it."},
     {.path = "bigquery.partition_expiration",
      .type = SETTING_DURATION,
      .offset = PLACE(bigquery.partition_expiration_ms),
@@ -447,7 +449,8 @@ const struct setting settings_table[] = {
      .min = 0,
      .max = 3650 * DAY,
      .sentence = "A history's partition is deleted so long after its ingest day; 0: never. Needs bigquery.view: base, or rows that "
-                 "did not change for that long would leave the latest view."},
+                 "did not change for that long would leave the latest view. A longer one, or 0, is applied to histories that are "
+                 "there; a shorter one would delete days at once, so a warning says how a person does it."},
     {.path = "bigquery.require_partition_filter",
      .type = SETTING_BOOLEAN,
      .offset = PLACE(bigquery.require_partition_filter),

@@ -33,7 +33,7 @@ def _view(path, what="*"):
 
 
 def _wait_view(path, expected, what="*"):
-    wait_for(lambda: path.rest.table(path.database, "t") and _try_view(path, what) == expected, lambda: f"{expected}; there is {_try_view(path, what)}", 30)
+    wait_for(lambda: path.rest.table(path.database, "t") and _try_view(path, what) == expected, lambda: f"{expected}; there is {_try_view(path, what)}", 90)
 
 
 def _try_view(path, what):
@@ -89,7 +89,7 @@ def test_dropped_columns_leave_the_view_by_setting(path):
     path.sql("ALTER TABLE t DROP COLUMN a", "INSERT INTO t VALUES (4, 4)")
     path.wait_arrived()
     wait_for(lambda: list(_fields(path, "t_history")).count("a") == 1 and "`a`" not in path.rest.table(path.database, "t")["view"]["query"],
-             lambda: path.rest.table(path.database, "t")["view"]["query"], 30)
+             lambda: path.rest.table(path.database, "t")["view"]["query"], 90)
     _wait_view(path, [("1", "1"), ("2", "2"), ("3", None), ("4", "4")])
 
 
@@ -107,7 +107,7 @@ def test_a_table_of_somebody_else_is_left_alone(path):
     path.rest.call("POST", f"/datasets/{path.database}/tables", {"tableReference": {"projectId": "p", "datasetId": path.database, "tableId": "t"},
                                                                 "schema": {"fields": [{"name": "theirs", "type": "STRING"}]}})
     worker = _start(path)
-    worker.wait_logged("view-not-refreshed", 30)
+    worker.wait_logged("view-not-refreshed", 90)
     code, why = worker.get("/healthz")
     assert code == 503 and f"{path.database}.t is there, but not as the view of" in why and "kakehi-worker views" in why, why
     assert list(_fields(path, "t")) == ["theirs"]

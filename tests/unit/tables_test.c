@@ -445,6 +445,201 @@ static void test_tables__what_bigquery_refuses_of_ours_is_no_fault_of_rows(void 
     assert_refused(world, "making it: HTTP 400");
 }
 
+/* ---- settings that were changed since the history was made */
+
+#define DAY_MS        INT64_C(86400000)
+#define PATCH_HISTORY "PATCH /bigquery/v2/projects/p/datasets/shop/tables/orders_history"
+
+/* The worker starts anew, as its settings are by now. */
+static void restart(struct world *world)
+{
+    tables_close(world->tables, on_closed, world);
+    run(world);
+    world->closed = false;
+    world->tables = tables_open(
+        &(struct tables_options){.loop = &world->loop, .rest = rest_world_rest(&world->rest), .settings = &world->settings});
+    must(json_array_clear(world->rest.calls) == 0);
+}
+
+static const char *expiration_of(struct world *world)
+{
+    return text_of(json_object_get(rest_world_table(&world->rest, HISTORY), "timePartitioning"), "expirationMs");
+}
+
+/* What a person must do by hand, as /status has it; "": nothing. */
+static const char *left_of(struct world *world)
+{
+    static char left[1024];
+    json_t *status = tables_status(world->tables);
+
+    (void)snprintf(left, sizeof left, "%s",
+                   text_of(json_object_get(json_object_get(status, "tables"), "shop.orders"), "settings_not_applied"));
+    json_decref(status);
+    return left;
+}
+
+static void test_tables__settings_that_stay_change_nothing(void **state)
+{
+    struct world *world = *state;
+
+    world->settings.bigquery.partition_expiration_ms = 10 * DAY_MS;
+    text_pairs_set(&world->settings.bigquery.view, "*.*", "base");
+    world->settings.bigquery.require_partition_filter = true;
+    world->settings.bigquery.kms_key = (char *)"projects/x/cryptoKeys/k";
+    ensure(world, "id long");
+    restart(world);
+    ensure(world, "id long");
+    assert_ok(world);
+    assert_int_equal(rest_world_called(&world->rest, "PATCH"), 0);
+    assert_string_equal(left_of(world), "");
+    text_pairs_deinit(&world->settings.bigquery.view);
+}
+
+static void test_tables__days_are_kept_longer_but_never_deleted_by_a_setting(void **state)
+{
+    struct world *world = *state;
+
+    world->settings.bigquery.partition_expiration_ms = 10 * DAY_MS;
+    ensure(world, "id long");
+    world->settings.bigquery.partition_expiration_ms = 20 * DAY_MS;
+    restart(world);
+    ensure(world, "id long");
+    assert_string_equal(expiration_of(world), "1728000000");
+    assert_string_equal(text_of(json_object_get(rest_world_table(&world->rest, HISTORY), "timePartitioning"), "field"), "__ingest_day");
+    world->settings.bigquery.partition_expiration_ms = 5 * DAY_MS;
+    restart(world);
+    ensure(world, "id long");
+    assert_ok(world);
+    assert_string_equal(expiration_of(world), "1728000000");
+    assert_non_null(strstr(left_of(world), "ALTER TABLE `p.shop.orders_history` SET OPTIONS (partition_expiration_days = 5)"));
+    world->settings.bigquery.partition_expiration_ms = 0;
+    restart(world);
+    ensure(world, "id long");
+    assert_string_equal(expiration_of(world), "");
+    world->settings.bigquery.partition_expiration_ms = 30 * DAY_MS;
+    restart(world);
+    ensure(world, "id long");
+    assert_string_equal(expiration_of(world), "");
+    assert_non_null(strstr(left_of(world), "(partition_expiration_days = 30)"));
+}
+
+static void test_tables__a_partition_filter_is_required_only_of_who_reads_a_base(void **state)
+{
+    struct world *world = *state;
+    json_t *table;
+
+    ensure(world, "id long");
+    table = rest_world_table(&world->rest, HISTORY);
+    world->settings.bigquery.require_partition_filter = true;
+    restart(world);
+    ensure(world, "id long");
+    assert_false(json_is_true(json_object_get(table, "requirePartitionFilter")));
+    assert_non_null(strstr(left_of(world), "with bigquery.view: base"));
+    text_pairs_set(&world->settings.bigquery.view, "*.*", "base");
+    restart(world);
+    ensure(world, "id long");
+    assert_true(json_is_true(json_object_get(table, "requirePartitionFilter")));
+    world->settings.bigquery.require_partition_filter = false;
+    restart(world);
+    ensure(world, "id long");
+    assert_false(json_is_true(json_object_get(table, "requirePartitionFilter")));
+    text_pairs_deinit(&world->settings.bigquery.view);
+}
+
+static void test_tables__labels_and_words_are_put_right_and_others_stay(void **state)
+{
+    struct world *world = *state;
+    json_t *table;
+    json_t *labels;
+
+    ensure(world, "id long");
+    table = rest_world_table(&world->rest, HISTORY);
+    labels = json_object_get(table, "labels");
+    must(json_object_set_new(labels, "theirs", json_string("x")) == 0);
+    must(json_object_set_new(labels, "kakehi_owner", json_string("before")) == 0);
+    must(json_object_set_new(table, "description", json_string("somebody's words")) == 0);
+    text_pairs_set(&world->settings.bigquery.labels, "team", "data");
+    restart(world);
+    ensure(world, "id long");
+    assert_ok(world);
+    assert_int_equal(rest_world_called(&world->rest, PATCH_HISTORY), 1);
+    labels = json_object_get(table, "labels");
+    assert_string_equal(text_of(labels, "team"), "data");
+    assert_string_equal(text_of(labels, "theirs"), "x");
+    assert_string_equal(text_of(labels, "kakehi_owner"), "kakehi");
+    assert_string_equal(text_of(table, "description"), "Every change of shop.orders, each once. Its newest state: orders.");
+    must(json_object_set_new(table, "description",
+                             json_string("Every change of shop.orders, each once. Its newest state: orders. Ask Jo.")) == 0);
+    restart(world);
+    ensure(world, "id long");
+    assert_int_equal(rest_world_called(&world->rest, "PATCH"), 0);
+    text_pairs_deinit(&world->settings.bigquery.labels);
+}
+
+static void test_tables__another_kms_key_is_told(void **state)
+{
+    struct world *world = *state;
+    json_t *table;
+
+    ensure(world, "id long");
+    table = rest_world_table(&world->rest, HISTORY);
+    world->settings.bigquery.kms_key = (char *)"projects/x/cryptoKeys/k";
+    restart(world);
+    ensure(world, "id long");
+    assert_ok(world);
+    assert_non_null(strstr(left_of(world), "it has no KMS key of yours"));
+    must(json_object_set_new(table, "encryptionConfiguration", json_pack("{s:s}", "kmsKeyName", "projects/x/cryptoKeys/key")) == 0);
+    restart(world);
+    ensure(world, "id long");
+    assert_non_null(strstr(left_of(world), "(kms_key_name = 'projects/x/cryptoKeys/k')"));
+    must(json_object_set_new(table, "encryptionConfiguration",
+                             json_pack("{s:s}", "kmsKeyName", "projects/x/cryptoKeys/k/cryptoKeyVersions/1")) == 0);
+    restart(world);
+    ensure(world, "id long");
+    assert_string_equal(left_of(world), "");
+    assert_int_equal(rest_world_called(&world->rest, "PATCH"), 0);
+}
+
+static bool deny_patch(struct rest_world *rest, const struct rest_request *request, int *ret_status)
+{
+    (void)rest;
+    *ret_status = 403;
+    return strcmp(request->method, "PATCH") == 0;
+}
+
+/* Somebody else changes the table between our look and our patch, once. */
+static bool touch_once(struct rest_world *rest, const struct rest_request *request, int *ret_status)
+{
+    (void)ret_status;
+    if (strcmp(request->method, "PATCH") == 0) {
+        rest->before = NULL;
+        rest_world_touch(rest, rest_world_table(rest, HISTORY));
+    }
+    return false;
+}
+
+static void test_tables__rows_do_not_wait_for_settings(void **state)
+{
+    struct world *world = *state;
+
+    ensure(world, "id long");
+    text_pairs_set(&world->settings.bigquery.labels, "team", "data");
+    restart(world);
+    world->rest.before = deny_patch;
+    ensure(world, "id long");
+    assert_ok(world);
+    ensure_wish(world, "id", "id long", &(struct tables_wish){.fresh = true});
+    assert_ok(world);
+    assert_int_equal(rest_world_called(&world->rest, "PATCH"), 1); /* not at each look */
+    restart(world);
+    world->rest.before = touch_once;
+    ensure(world, "id long");
+    assert_ok(world);
+    assert_int_equal(rest_world_called(&world->rest, "PATCH"), 2);
+    assert_string_equal(text_of(json_object_get(rest_world_table(&world->rest, HISTORY), "labels"), "team"), "data");
+    text_pairs_deinit(&world->settings.bigquery.labels);
+}
+
 /* ---- growing */
 
 static void test_tables__a_new_column_stands_behind_and_the_others_stay_as_they_are(void **state)
@@ -705,6 +900,12 @@ int main(void)
         TEST(test_tables__another_worker_may_be_faster),
         TEST(test_tables__a_missing_permission_is_told_and_asked_for_again),
         TEST(test_tables__what_bigquery_refuses_of_ours_is_no_fault_of_rows),
+        TEST(test_tables__settings_that_stay_change_nothing),
+        TEST(test_tables__days_are_kept_longer_but_never_deleted_by_a_setting),
+        TEST(test_tables__a_partition_filter_is_required_only_of_who_reads_a_base),
+        TEST(test_tables__labels_and_words_are_put_right_and_others_stay),
+        TEST(test_tables__another_kms_key_is_told),
+        TEST(test_tables__rows_do_not_wait_for_settings),
         TEST(test_tables__a_new_column_stands_behind_and_the_others_stay_as_they_are),
         TEST(test_tables__an_older_schema_still_fits),
         TEST(test_tables__two_workers_that_add_columns_at_once_lose_none),

@@ -196,7 +196,11 @@ json_t *tables_status(const struct tables *tables)
         json_t *one = json_pack("{s:s, s:s, s:b, s:i}", "history", entry->names.history, "state", sm_name(&entry->sm), "known",
                                 entry->known, "columns", (int)entry->shape.column_count);
 
-        must(one != NULL && json_object_set_new(list, entry->names.source, one) == 0);
+        must(one != NULL);
+        if (entry->left != NULL) {
+            must(json_object_set_new(one, "settings_not_applied", json_string(entry->left)) == 0);
+        }
+        must(json_object_set_new(list, entry->names.source, one) == 0);
     }
     must(json_object_set_new(status, "tables", list) == 0);
     if (tables->trouble.class != ERR_NONE) {

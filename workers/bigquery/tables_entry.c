@@ -13,6 +13,9 @@
  * looked at with the same question (shape_plan), so several workers that add columns at once, or one that was paused in
  * between, need no rule of their own: a patch carries the ETag of what it was made from (412: look again).
  *
+ * Settings that were changed since the history was made are applied to it (tables_drift.c) by the first wish that finds it there, once
+ * a worker's life.
+ *
  * Nothing is made where a mark says that there was a table before (wish.hash): the rows before it would be missing, silently.
  *
  * Rounds are limited: whoever loses every race for a minute has another trouble.
@@ -26,6 +29,7 @@
 #include "workers/bigquery/history.h"
 #include "workers/bigquery/row_program.h"
 #include "workers/bigquery/tables_parts.h"
+#include "workers/bigquery/tables_shape_parts.h"
 
 #define ROUNDS_MAX 30
 
@@ -193,6 +197,7 @@ static void on_made(void *context, const struct rest_answer *answered)
     if (answered->error == NULL) {
         log_info("history-made", "table=%q history=%s.%s.%s", entry->names.source, entry->names.project, entry->names.dataset,
                  entry->names.history);
+        entry->aligned = true;
         if (take_shape(entry, answered->body)) {
             decide(entry);
         }
@@ -338,6 +343,57 @@ static void patch(struct entry *entry, struct shape_plan *plan)
     json_decref(body);
 }
 
+/* ---- PATCH of what the settings ask for by now */
+
+/* Rows don't wait for it. */
+static void on_aligned(void *context, const struct rest_answer *answered)
+{
+    struct entry *entry = context;
+
+    entry->call = NULL;
+    if (answered->error == NULL) {
+        if (take_shape(entry, answered->body)) {
+            decide(entry);
+        }
+    } else if (answered->error->class == REST_CONFLICT || answered->error->class == REST_NOT_FOUND) {
+        entry->aligned = false;
+        look(entry, "somebody changed it");
+    } else {
+        log_warn("settings-not-applied", "table=%q reason=%q next=%s", entry->names.source, answered->error->err.text, "with-the-next-start");
+        decide(entry);
+    }
+}
+
+/* True: a change is under way. */
+static bool align(struct entry *entry)
+{
+    const struct shape_making making = making_of(entry);
+    struct rest_request request = {.method = "PATCH", .if_match = entry->shape.etag};
+    struct shape_drift drift;
+    bool changes;
+
+    if (entry->aligned || ++entry->rounds > ROUNDS_MAX) {
+        return false;
+    }
+    entry->aligned = true;
+    shape_drift(&entry->shape, &making, &drift);
+    free(entry->left);
+    entry->left = drift.left.size > 0 ? shape_copy(buffer_text(&drift.left)) : NULL;
+    if (entry->left != NULL) {
+        log_warn("settings-not-applied", "table=%q reason=%q", entry->names.source, entry->left);
+    }
+    changes = drift.patch != NULL;
+    if (changes) {
+        log_info("applying-settings", "table=%q history=%s.%s.%s changes=%q", entry->names.source, entry->names.project,
+                 entry->names.dataset, entry->names.history, buffer_text(&drift.changes));
+        request.body = drift.patch;
+        sm_move(&entry->sm, PATCH, "the settings were changed");
+        call(entry, &request, entry->names.history, on_aligned);
+    }
+    shape_drift_deinit(&drift);
+    return changes;
+}
+
 /* ---- WIDEN */
 
 static void on_widened(void *context, const struct query_answer *answered, const struct err *err)
@@ -429,7 +485,7 @@ static void decide(struct entry *entry)
         answer(entry, NULL);
         return;
     }
-    if (!hash_fits(entry)) {
+    if (!hash_fits(entry) || align(entry)) {
         return;
     }
     if (shape_plan(&entry->shape, wish->schema->table,
@@ -519,6 +575,7 @@ void entry_free(struct entry *entry)
         free(wish);
     }
     history_unref(entry->last);
+    free(entry->left);
     shape_plan_deinit(&entry->patching);
     shape_deinit(&entry->shape);
     bigquery_names_deinit(&entry->names);

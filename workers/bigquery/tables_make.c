@@ -131,7 +131,7 @@ static json_t *cluster_columns(const struct table *table)
     return columns;
 }
 
-static json_t *partitioning(const struct settings_bigquery *settings)
+json_t *shape_partitioning(const struct settings_bigquery *settings)
 {
     json_t *partitions = json_pack("{s:s, s:s}", "type", "DAY", "field", "__ingest_day");
     char text[24];
@@ -175,19 +175,24 @@ static void set_kms_key(json_t *body, const struct settings_bigquery *settings)
     }
 }
 
+void shape_append_history_words(struct buffer *out, const struct bigquery_names *names, bool has_key)
+{
+    buffer_printf(out, SHAPE_SOURCE_BEGIN "%s" SHAPE_SOURCE_END " Its newest state: %s.", names->source,
+                  has_key ? names->view : "none, since it has no primary key");
+}
+
 json_t *shape_history(const struct shape_making *making, const struct table *table)
 {
     const struct settings_bigquery *settings = &making->settings->bigquery;
     struct buffer description = {0};
     json_t *body = json_object();
 
-    buffer_printf(&description, SHAPE_SOURCE_BEGIN "%s" SHAPE_SOURCE_END " Its newest state: %s.", making->names->source,
-                  table->key_count > 0 ? making->names->view : "none, since it has no primary key");
+    shape_append_history_words(&description, making->names, table->key_count > 0);
     shape_set(body, "tableReference", table_reference(making->names, making->names->history));
     shape_set_text(body, "description", buffer_text(&description));
     shape_set(body, "labels", shape_labels(making, "history"));
     shape_set(body, "schema", json_pack("{s:o}", "fields", history_fields(table)));
-    shape_set(body, "timePartitioning", partitioning(settings));
+    shape_set(body, "timePartitioning", shape_partitioning(settings));
     shape_set(body, "requirePartitionFilter", json_boolean(settings->require_partition_filter));
     shape_set(body, "tableConstraints", json_pack("{s:{s:[s,s,s]}}", "primaryKey", "columns", "__source", "__txid", "__idx"));
     set_clustering(body, cluster_columns(table));

@@ -95,6 +95,8 @@ int shape_read(const json_t *table, struct shape *ret_shape, struct err *err)
         (struct shape){.created_ms = number_of(table, "creationTime"),
                        .expiration_ms = number_of(partitions, "expirationMs"),
                        .filter_required = json_is_true(json_object_get(table, "requirePartitionFilter")),
+                       .kms_key = shape_copy(
+                           json_string_value(json_object_get(json_object_get(table, "encryptionConfiguration"), "kmsKeyName"))),
                        .etag = shape_copy(json_string_value(json_object_get(table, "etag"))),
                        .description = shape_copy(json_string_value(json_object_get(table, "description"))),
                        .view_query = shape_copy(json_string_value(json_object_get(json_object_get(table, "view"), "query")))};
@@ -112,6 +114,7 @@ void shape_deinit(struct shape *shape)
     json_decref(shape->fields);
     json_decref(shape->labels);
     free(shape->etag);
+    free(shape->kms_key);
     free(shape->view_query);
     free(shape->description);
     free(shape->columns);

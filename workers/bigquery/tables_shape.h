@@ -44,6 +44,7 @@ struct shape {
     int64_t created_ms;
     int64_t expiration_ms; /* of partitions; 0: never */
     bool filter_required;
+    char *kms_key; /* owned; NULL: Google's own, or none was said */
     struct shape_column *columns; /* owned */
     size_t column_count;
 };
@@ -92,6 +93,19 @@ enum shape_owner {
 enum shape_owner shape_owner_of(const json_t *dataset, const struct shape_making *making, struct err *err);
 /* Is the table ours, of that kind, for that source table? ERR_FATAL says what to do. */
 int shape_check(const struct shape *shape, const struct shape_making *making, const char *kind, struct err *err) MUST_CHECK;
+
+/* ---- what the settings ask for by now */
+
+/* How a history that is there differs from one that would be made now, columns aside. */
+struct shape_drift {
+    json_t *patch;         /* body of a PATCH with what may be changed in place; NULL: nothing */
+    struct buffer changes; /* what the patch changes, for people: "labels, description" */
+    struct buffer left;    /* what we leave alone, why, and the statement by which a person changes it; empty: nothing */
+};
+
+/* Deinit in any case. */
+void shape_drift(const struct shape *history, const struct shape_making *making, struct shape_drift *ret_drift);
+void shape_drift_deinit(struct shape_drift *drift); /* {0} is fine */
 
 /* ---- what a schema needs */
 

@@ -42,6 +42,10 @@ static inline void shape_set_text(json_t *object, const char *key, const char *v
     shape_set(object, key, json_string(value));
 }
 
+/* A history's timePartitioning. The caller owns it. */
+json_t *shape_partitioning(const struct settings_bigquery *settings);
+/* What a history's description says. */
+void shape_append_history_words(struct buffer *out, const struct bigquery_names *names, bool has_key);
 /* Where the column stands in the key, from 1; 0: not in it. */
 unsigned shape_key_place(const struct table *table, size_t column);
 /* What a column's description says while the source has it. */
