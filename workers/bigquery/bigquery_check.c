@@ -160,10 +160,12 @@ static void query_bytes(struct look *look, const struct place *place, double *re
     buffer_append_text(&sql, "SELECT * FROM ");
     bigquery_append_path(&sql, &place->names, place->names.view);
     if (client_dry_run(look->client, buffer_text(&sql), &bytes, &error) == 0) {
-        finding(look->findings, FINDING_OK, place->subject, NULL, "a query of the whole view %s.%s reads %.1f MB", place->names.dataset, place->names.view, (double)bytes / 1e6);
+        finding(look->findings, FINDING_OK, place->subject, NULL, "a query of the whole view %s.%s reads %.1f MB", place->names.dataset,
+                place->names.view, (double)bytes / 1e6);
     } else {
         finding(look->findings, error.status == HTTP_NOT_FOUND ? FINDING_NOTE : FINDING_WARNING, place->subject,
-                error.status == HTTP_NOT_FOUND ? NULL : "see the message; `kakehi-worker views` makes the view anew", "the view can't be queried: %s", error.err.text);
+                error.status == HTTP_NOT_FOUND ? NULL : "see the message; `kakehi-worker views` makes the view anew",
+                "the view can't be queried: %s", error.err.text);
     }
     *ret_bytes = (double)bytes;
     buffer_deinit(&sql);
@@ -240,8 +242,8 @@ static void check_history(struct look *look, const struct place *place)
                 error.status == HTTP_NOT_FOUND ? "not there yet: the worker makes it" : error.err.text);
         return;
     }
-    finding(look->findings, FINDING_OK, place->subject, NULL, "history %s.%s: %s rows, %.1f MB", place->names.dataset, place->names.history, text_of(history, "numRows"),
-            number_of(history, "numBytes") / 1e6);
+    finding(look->findings, FINDING_OK, place->subject, NULL, "history %s.%s: %s rows, %.1f MB", place->names.dataset,
+            place->names.history, text_of(history, "numRows"), number_of(history, "numBytes") / 1e6);
     check_permissions(look, PERMISSIONS_TABLE, place->subject, place->names.dataset, place->names.history);
     if (place->table->key_count > 0) {
         query_bytes(look, place, &view_bytes);
@@ -300,15 +302,18 @@ static void look_at_all(struct look *look, const struct known_tables *tables)
     }
     if (look->options->cost) {
         finding(look->findings, FINDING_NOTE, "cost", NULL,
-                "%.2f a month for %zu tables, by prices of %s: %.4f a GiB appended, %.4f a GiB stored, %.4f a TiB read; free amounts not taken off", look->cost_sum,
-                tables->count, look->prices.date, look->prices.append_gib, look->prices.storage_gib_month, look->prices.scan_tib);
+                "%.2f a month for %zu tables, by prices of %s: %.4f a GiB appended, %.4f a GiB stored, %.4f a TiB read; free amounts not "
+                "taken off",
+                look->cost_sum, tables->count, look->prices.date, look->prices.append_gib, look->prices.storage_gib_month,
+                look->prices.scan_tib);
     }
     if (look->options->prove) {
         prove(look->client, look->settings, look->findings);
     }
 }
 
-void bigquery_check(const struct settings *settings, const struct known_tables *tables, const struct check_options *options, struct findings *findings)
+void bigquery_check(const struct settings *settings, const struct known_tables *tables, const struct check_options *options,
+                    struct findings *findings)
 {
     struct look look = {.settings = settings, .options = options, .findings = findings};
     struct err err;
@@ -316,7 +321,8 @@ void bigquery_check(const struct settings *settings, const struct known_tables *
     if (cost_prices_read(&settings->bigquery, &look.prices, &err) != 0) {
         finding(findings, FINDING_ERROR, "bigquery.prices", "mend the settings", "%s", err.text);
     } else if (client_new(settings, &look.client, &err) != 0) {
-        finding(findings, FINDING_ERROR, "bigquery sign-in", "see bigquery.credentials, bigquery.endpoint and bigquery.storage_endpoint", "%s", err.text);
+        finding(findings, FINDING_ERROR, "bigquery sign-in",
+                "see bigquery.credentials, bigquery.endpoint and bigquery.storage_endpoint", "%s", err.text);
     } else if (check_sign_in(&look)) {
         look_at_all(&look, tables);
     }

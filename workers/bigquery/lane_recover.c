@@ -151,7 +151,8 @@ static void count_requests(struct lane *lane)
         settle_append(lane);
     } else if (lane->sealed_rows < found->row || lane->in_count == found->request_count) {
         (void)err_set(&err, ERR_FATAL,
-                      "the write stream holds %" PRId64 " rows, but by the commit %" PRId64 " to %" PRId64 ": something else writes into it, or rows were lost",
+                      "the write stream holds %" PRId64 " rows, but by the commit %" PRId64 " to %" PRId64
+                      ": something else writes into it, or rows were lost",
                       lane->sealed_rows, found->row, rows_of(found, found->request_count));
         stop(lane, &err);
     } else {
@@ -249,9 +250,10 @@ static int check_table(const struct lane *lane, struct err *err)
     }
     if (lane->history == NULL) {
         return err_set(err, ERR_FATAL,
-                       "rows of %s were written into a history (mark %s) that is not there: it was dropped, or the settings name another project, dataset "
-                       "or table now. Nothing is made in its place. Bring it back within 7 days: bq cp DATASET.TABLE@MS DATASET.TABLE (MS: a time before "
-                       "it was dropped), then bq update --set_label kakehi_continues:%s PROJECT:DATASET.TABLE",
+                       "rows of %s were written into a history (mark %s) that is not there: it was dropped, or the settings name another "
+                       "project, dataset or table now. Nothing is made in its place. Bring it back within 7 days: bq cp DATASET.TABLE@MS "
+                       "DATASET.TABLE (MS: a time before it was dropped), then bq update --set_label kakehi_continues:%s "
+                       "PROJECT:DATASET.TABLE",
                        lane->topic, hash, hash);
     }
     return err_set(err, ERR_FATAL,

@@ -3,14 +3,14 @@
  * Settings that were changed after a history was made. What loses nothing is changed in place. What does is left to a person, who
  * is told the statement: a worker that starts with a slip of the pen in its settings must not delete a year of days.
  *
- * | setting                  | differs                 | then |
- * | partition_expiration     | longer, or none by now  | changed |
+ * | setting                  | differs                        | then |
+ * | partition_expiration     | longer, or none by now         | changed |
  * |                          | shorter, or for the first time | left: the days beyond it are deleted at once |
- * | require_partition_filter | false by now            | changed |
- * |                          | true by now             | changed with a base behind the view; else left: a plain view reads every day |
- * | labels, owner            | missing or other        | changed; labels that no setting names stay |
- * | the description          | begins otherwise        | changed: the source table is read out of it. What a person has written behind it stays |
- * | kms_key                  | other                   | left: who may use which key is not ours to decide |
+ * | require_partition_filter | false by now                   | changed |
+ * |                          | true by now                    | changed; left where the view is plain, which reads every day |
+ * | labels, owner            | missing or other               | changed; labels that no setting names stay |
+ * | the description          | begins otherwise               | changed: the source table is read out of it. What stands behind stays |
+ * | kms_key                  | other                          | left: who may use which key is not ours to decide |
  */
 #include <inttypes.h>
 #include <string.h>
@@ -70,7 +70,8 @@ static void compare_filter(const struct shape *history, const struct shape_makin
     if (!wanted || settings_bigquery_view(making->settings, making->names->source) == BIGQUERY_VIEW_BASE) {
         change(drift, "partition filter", "requirePartitionFilter", json_boolean(wanted));
     } else {
-        leave(drift, making->names, "the partition filter is not required by us, since the plain view reads every day; with bigquery.view: base");
+        leave(drift, making->names,
+              "the partition filter is not required by us, since the plain view reads every day; with bigquery.view: base");
         buffer_append_text(&drift->left, "(require_partition_filter = TRUE)");
     }
 }

@@ -359,7 +359,8 @@ static void on_aligned(void *context, const struct rest_answer *answered)
         entry->aligned = false;
         look(entry, "somebody changed it");
     } else {
-        log_warn("settings-not-applied", "table=%q reason=%q next=%s", entry->names.source, answered->error->err.text, "with-the-next-start");
+        log_warn("settings-not-applied", "table=%q reason=%q next=%s", entry->names.source, answered->error->err.text,
+                 "with-the-next-start");
         decide(entry);
     }
 }

@@ -430,8 +430,8 @@ bool views_trouble(const struct views *views, char *text, size_t size)
 
         if (trouble->class != ERR_NONE && (trouble->class != ERR_RETRY || now - kept->trouble_ms > stall_ms)) {
             (void)snprintf(text, size,
-                           "the latest view %s.%s has not been looked after for %" PRIu64 " s, its rows go on: %s; the next try is in %" PRIu64
-                           " s, or with `kakehi-worker views`",
+                           "the latest view %s.%s has not been looked after for %" PRIu64
+                           " s, its rows go on: %s; the next try is in %" PRIu64 " s, or with `kakehi-worker views`",
                            kept->names.dataset, kept->names.view, (now - kept->trouble_ms) / 1000, trouble->text,
                            kept->due_ms > now ? (kept->due_ms - now) / 1000 : 0);
             return true;
