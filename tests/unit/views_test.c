@@ -363,6 +363,22 @@ static void test_views__what_may_pass_is_no_alarm_until_it_has_lasted(void **sta
     assert_non_null(strstr(text, "503"));
 }
 
+static void test_views__a_round_that_does_not_end_is_told(void **state)
+{
+    struct world *world = *state;
+    char text[1024];
+
+    views_keep(world->views, ORDERS);
+    (void)uv_run(&world->loop, UV_RUN_ONCE);
+    assert_int_not_equal(world->rest.under_way, 0);
+    assert_false(views_trouble(world->views, text, sizeof text));
+    world->settings.worker.stall_ms = 0;
+    while (!views_trouble(world->views, text, sizeof text)) {
+        uv_update_time(&world->loop);
+    }
+    assert_non_null(strstr(text, "has been under way for"));
+}
+
 /* ---- the end */
 
 static void test_views__a_partition_that_is_left_takes_its_view_along(void **state)
@@ -404,6 +420,7 @@ int main(void)
         TEST(test_views__another_owners_dataset_is_not_touched),
         TEST(test_views__what_fails_is_told_and_tried_again),
         TEST(test_views__what_may_pass_is_no_alarm_until_it_has_lasted),
+        TEST(test_views__a_round_that_does_not_end_is_told),
         TEST(test_views__a_partition_that_is_left_takes_its_view_along),
     };
 

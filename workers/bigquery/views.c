@@ -39,6 +39,7 @@
 #define LOOK_MIN_MS    60000
 #define LOOK_MAX_MS    3600000
 #define LOOK_EACH_MS   1000 /* of one worker's looks */
+#define ROUND_STALLS   12   /* a MERGE may take this many times as long as rows may stand still */
 
 static struct metric_family rounds METRIC_FAMILY = {
     .name = "kakehi_bigquery_view_rounds_total",
@@ -59,6 +60,7 @@ struct kept {
     struct bigquery_names names; /* owned */
     unsigned keepers;            /* lanes of partition 0: an old one may close after the new one was opened */
     struct refresh *refresh;     /* the round under way; NULL */
+    uint64_t started_ms;         /* since when it is */
     uint64_t due_ms;             /* of the next round, by uv_now */
     uint64_t full_ms;            /* from then on it is more than a look */
     uint64_t seen;               /* the history, as the last round has seen it; 0: the next round looks at all */
@@ -214,6 +216,7 @@ static void start(struct kept *kept)
 {
     bool full = now_ms(kept) >= kept->full_ms;
 
+    kept->started_ms = now_ms(kept);
     kept->refresh = refresh_start(&(struct refresh_options){.rest = kept->views->options.rest,
                                                             .settings = kept->views->options.settings,
                                                             .names = &kept->names,
@@ -420,20 +423,36 @@ json_t *views_status(const struct views *views)
     return status;
 }
 
+static void say_failed(const struct kept *kept, uint64_t now, char *text, size_t size)
+{
+    (void)snprintf(text, size,
+                   "the latest view %s.%s has not been looked after for %" PRIu64
+                   " s, its rows go on: %s; the next try is in %" PRIu64 " s, or with `kakehi-worker views`",
+                   kept->names.dataset, kept->names.view, (now - kept->trouble_ms) / 1000, kept->trouble.text,
+                   kept->due_ms > now ? (kept->due_ms - now) / 1000 : 0);
+}
+
+/* Others wait behind it. */
+static void say_long(const struct kept *kept, uint64_t now, char *text, size_t size)
+{
+    (void)snprintf(text, size,
+                   "a round over the latest view %s.%s has been under way for %" PRIu64
+                   " s, its rows go on: see what its job waits for among the project's jobs (bq ls -j), and cancel it if that does not end",
+                   kept->names.dataset, kept->names.view, (now - kept->started_ms) / 1000);
+}
+
 bool views_trouble(const struct views *views, char *text, size_t size)
 {
     uint64_t now = uv_now(views->options.loop);
     uint64_t stall_ms = (uint64_t)views->options.settings->worker.stall_ms;
 
     for (const struct kept *kept = views->kept; kept != NULL; kept = kept->next) {
-        const struct err *trouble = &kept->trouble;
-
-        if (trouble->class != ERR_NONE && (trouble->class != ERR_RETRY || now - kept->trouble_ms > stall_ms)) {
-            (void)snprintf(text, size,
-                           "the latest view %s.%s has not been looked after for %" PRIu64
-                           " s, its rows go on: %s; the next try is in %" PRIu64 " s, or with `kakehi-worker views`",
-                           kept->names.dataset, kept->names.view, (now - kept->trouble_ms) / 1000, trouble->text,
-                           kept->due_ms > now ? (kept->due_ms - now) / 1000 : 0);
+        if (kept->refresh != NULL && now - kept->started_ms > ROUND_STALLS * stall_ms) {
+            say_long(kept, now, text, size);
+            return true;
+        }
+        if (kept->trouble.class != ERR_NONE && (kept->trouble.class != ERR_RETRY || now - kept->trouble_ms > stall_ms)) {
+            say_failed(kept, now, text, size);
             return true;
         }
     }

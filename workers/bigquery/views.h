@@ -48,7 +48,7 @@ void views_leave(struct views *views, const char *topic);
 /* {"shop.orders": {"view": .., "kind": "base", "watermark": "2026-11-19", "trouble": ..}, ...}; the caller owns it. */
 json_t *views_status(const struct views *views);
 /* Why a view is not as it should be, and what is to be done: the first for which a person must act, or that has been so for
- * worker.stall. False: none. */
+ * worker.stall, or whose round does not end. False: none. */
 bool views_trouble(const struct views *views, char *text, size_t size);
 
 /* Asynchronous, last. Takes NULL (closed is called at once). */
