@@ -135,7 +135,7 @@ static void take_history(struct refresh *refresh)
         refresh_finish(refresh);
     } else {
         set_as_of(refresh);
-        get(refresh, DATASET, NULL, on_dataset);
+        get(refresh, OWNER, NULL, on_dataset);
     }
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tables_parts: what tables.c, tables_entry.c and tables_dataset.c know of each other. */
+/* tables_parts: what tables.c, tables_entry.c, tables_change.c and tables_dataset.c know of each other. */
 #ifndef KAKEHI_WORKERS_BIGQUERY_TABLES_PARTS_H
 #define KAKEHI_WORKERS_BIGQUERY_TABLES_PARTS_H
 
@@ -24,6 +24,9 @@ struct wish {
     void *context;
     struct wish *next;
 };
+
+/* The picture is in tables_entry.c. */
+enum { IDLE, DATASET, LOOK, MAKE, PATCH, WIDEN };
 
 /* One table of the source. */
 struct entry {
@@ -92,6 +95,25 @@ void entry_step(struct entry *entry);                    /* if it is idle and ha
 void entry_on_dataset(struct entry *entry, const struct err *err);
 bool entry_waits_for(const struct entry *entry, const struct dataset *dataset);
 void entry_free(struct entry *entry); /* whoever waits is answered ERR_CANCELED */
+
+/* For tables_change.c: what each of its answers ends with. */
+void entry_decide(struct entry *entry);
+void entry_look(struct entry *entry, const char *why);
+/* What BigQuery said of the table. False: the wish has failed. */
+bool entry_take_shape(struct entry *entry, const json_t *body);
+void entry_fail(struct entry *entry, const struct err *cause);
+/* POISON is said of rows alone. What BigQuery refuses of ours is refused until a person changes something. */
+void entry_fail_call(struct entry *entry, const char *doing, const struct rest_error *error);
+/* table NULL: the dataset's list of tables. */
+void entry_call(struct entry *entry, struct rest_request *request, const char *table, rest_answered answered);
+struct shape_making entry_making(const struct entry *entry);
+
+/* tables_change.c */
+void entry_begin_counting(struct entry *entry); /* so that counters stand at 0 before anything is changed */
+void entry_patch(struct entry *entry, struct shape_plan *plan); /* takes what the plan holds */
+void entry_widen(struct entry *entry, const struct shape_widening *widening);
+/* What the settings ask for by now, once. True: a change is under way. */
+bool entry_align(struct entry *entry);
 
 /* tables_dataset.c */
 /* entry_on_dataset is called, inside the call or later, for each entry that waits. */
