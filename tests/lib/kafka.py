@@ -17,6 +17,9 @@ from lib.databases import servers_folder
 from lib.processes import Process, free_ports, wait_for
 from lib.proxy import Proxy
 
+# A broker that has just come up answers before it has read what its groups committed.
+_COORDINATOR_COMES = (KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
+
 
 def _text(words):
     return struct.pack(">h", len(words)) + words.encode()
@@ -162,11 +165,22 @@ class Broker:
             consumer.close()
 
     def committed_offsets(self, group, topic):
-        """partition -> (offset, metadata) as the group committed it."""
+        """partition -> the offset that the group committed."""
         consumer = self._consumer("read_committed", group)
         partitions = self.admin().list_topics(topic, timeout=30).topics[topic].partitions
+        wanted, found = [TopicPartition(topic, p) for p in partitions], []
+
+        def ask():
+            try:
+                found[:] = consumer.committed(wanted, timeout=30)
+            except KafkaException as error:
+                if error.args[0].code() not in _COORDINATOR_COMES:
+                    raise
+                return False
+            return True
         try:
-            return {tp.partition: tp.offset for tp in consumer.committed([TopicPartition(topic, p) for p in partitions], timeout=30)}
+            wait_for(ask, f"the coordinator of {group}", 60, 0.2)
+            return {tp.partition: tp.offset for tp in found}
         finally:
             consumer.close()
 
