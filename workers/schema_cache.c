@@ -183,13 +183,21 @@ static void on_end(uv_work_t *work, int status)
     }
 }
 
+/* An asker that drops a message and holds another asks anew: the answer to its older question would say too early that the topic was read. */
 void schema_cache_read(struct schema_cache *cache, uint64_t number)
 {
-    struct asker *asker = malloc(sizeof *asker);
+    struct asker *asker = cache->askers;
 
-    must(asker != NULL);
-    *asker = (struct asker){.next = cache->askers, .number = number, .state = CAME};
-    cache->askers = asker;
+    while (asker != NULL && asker->number != number) {
+        asker = asker->next;
+    }
+    if (asker == NULL) {
+        asker = malloc(sizeof *asker);
+        must(asker != NULL);
+        *asker = (struct asker){.next = cache->askers, .number = number};
+        cache->askers = asker;
+    }
+    asker->state = CAME;
     ask_if_needed(cache);
 }
 

@@ -29,7 +29,7 @@ int schema_cache_new(uv_loop_t *loop, struct wake *wake, const struct settings *
 void schema_cache_close(struct schema_cache *cache, void (*closed)(void *context), void *context); /* asynchronous, last; takes NULL */
 
 const struct schema *schema_cache_find(const struct schema_cache *cache, uint64_t id); /* NULL: not there; lives as long as the cache */
-/* Answers when the topic has been read up to the end that it has from now on. Asks until Kafka says. */
+/* Answers when the topic has been read up to the end that it has from now on. Asks until Kafka says. One question an asker: the newest. */
 void schema_cache_read(struct schema_cache *cache, uint64_t asker);
 void schema_cache_poll(struct schema_cache *cache); /* when woken */
 void schema_cache_tick(struct schema_cache *cache); /* once a second or so */
