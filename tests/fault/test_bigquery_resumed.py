@@ -72,3 +72,33 @@ def test_C4_resumed_under_another_window(path, method, first_window, second_wind
     for table, window in (("done", first_window), ("lost", second_window)):
         wait_for(lambda t=table: 6 in _times(path, t), f"the row behind in {table}", 90, 0.2)
         assert set(_times(path, table).values()) == ({1, 2} if window == NONE else {1})
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("method", ["load"])
+@pytest.mark.parametrize("first", ["comes too late", "was there"])
+def test_C4_intent_that_the_next_owner_can_not_build(path, method, first):
+    """The next owner finds two schema versions in the range of a file, which hold one: it uses the job's id up, and appends the range. If the first owner's
+    job was there before, its rows are those that count."""
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1), (2), (3)")
+    worker = path.worker("worker0", worker__dedupe__window=WIDE)
+    wait_for(lambda: path.fake.count(_history(path, "t")) == 3, "the rows of the first version", 90)
+    wait_for(lambda: path.lag() == 0, "the commit behind them", 60)
+    worker.must_stop()
+    _repeat(path, "t", _wait_messages(path, "t", 3))
+    path.sql("ALTER TABLE t ADD COLUMN v INT", "INSERT INTO t VALUES (4, 4), (5, 5)")
+    _wait_messages(path, "t", 8)
+    path.fake.fault(DOORS[method], {"hold": "door"}, table=_history(path, "t"), when="before")
+    worker = path.worker("worker1", worker__dedupe__window=WIDE)
+    path.fake.wait_at("door", deadline_s=90)
+    worker.kill()
+    if first == "was there":
+        path.fake.open("door")
+    path.worker("worker2", worker__dedupe__window=NONE)
+    path.sql("INSERT INTO t VALUES (6, 6)")
+    each = 1 if first == "was there" else 2
+    wanted = {1: each, 2: each, 3: each, 4: 1, 5: 1, 6: 1}
+    wait_for(lambda: _times(path, "t") == wanted, lambda: f"the rows {wanted}: {_times(path, 't')}", 90, 0.2)
+    path.fake.open("door")
+    path.sql("INSERT INTO t VALUES (7, 7)")
+    wait_for(lambda: _times(path, "t") == {**wanted, 7: 1}, lambda: f"the rows {wanted}, and one more: {_times(path, 't')}", 90, 0.2)
