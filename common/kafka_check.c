@@ -13,6 +13,13 @@
 
 #define ASK_MS 10000
 
+struct asking {
+    rd_kafka_t *handle;
+    const struct settings *settings;
+    const struct kafka_check_topics *topics;
+    struct findings *findings;
+};
+
 struct topic_facts {
     const char *name;
     const char *subject; /* of its findings */
@@ -154,10 +161,24 @@ static void check_configuration(rd_kafka_t *handle, struct topic_facts *topic, s
     rd_kafka_ConfigResource_destroy(resource);
 }
 
-static void check_topic(rd_kafka_t *handle, const struct settings *settings, const struct rd_kafka_metadata_topic *metadata, struct findings *findings)
+/* O7. Kafka has no memory of how many there were, so the settings are asked what the topic was made with. */
+static void judge_partitions(const struct topic_facts *topic, int wanted, struct findings *findings)
 {
+    if (wanted > 0 && topic->partitions > wanted) {
+        finding(findings, FINDING_WARNING, topic->subject,
+                "if some were added, give the table a new topic (topics.topic) and read it again; if it was made so, say it in topics.partitions_by_table",
+                "it has %d partitions, and the settings say %d: added ones give keys another place, and their order is lost", topic->partitions, wanted);
+    } else if (wanted > topic->partitions) {
+        finding(findings, FINDING_NOTE, topic->subject, NULL, "it keeps its %d partitions, though the settings say %d now", topic->partitions, wanted);
+    }
+}
+
+static void check_topic(const struct asking *asking, const struct rd_kafka_metadata_topic *metadata)
+{
+    struct findings *findings = asking->findings;
     char subject[300];
-    struct topic_facts topic = {.name = metadata->topic, .subject = subject, .state = is_state(settings, metadata->topic), .partitions = metadata->partition_cnt};
+    struct topic_facts topic = {
+        .name = metadata->topic, .subject = subject, .state = is_state(asking->settings, metadata->topic), .partitions = metadata->partition_cnt};
 
     (void)snprintf(subject, sizeof subject, "topic %s", metadata->topic);
     topic.copies = metadata->partition_cnt > 0 ? metadata->partitions[0].replica_cnt : 0;
@@ -169,7 +190,10 @@ static void check_topic(rd_kafka_t *handle, const struct settings *settings, con
     if (topic.state && topic.partitions != 1) {
         finding(findings, FINDING_ERROR, subject, "make it anew with one partition, from a backup of its records", "it has %d partitions, and needs to have one", topic.partitions);
     }
-    check_configuration(handle, &topic, findings);
+    if (asking->topics != NULL) {
+        judge_partitions(&topic, asking->topics->partitions(asking->topics->context, metadata->topic), findings);
+    }
+    check_configuration(asking->handle, &topic, findings);
 }
 
 /* ---- all */
@@ -192,24 +216,25 @@ static rd_kafka_t *open_handle(const struct settings *settings, const struct tex
     return handle;
 }
 
-static void check_topics(rd_kafka_t *handle, const struct settings *settings, const struct rd_kafka_metadata *metadata, struct findings *findings)
+static void check_topics(const struct asking *asking, const struct rd_kafka_metadata *metadata)
 {
     int count = 0;
 
-    finding(findings, FINDING_OK, "kafka", NULL, "%d brokers answer, the first is %s:%d", metadata->broker_cnt,
+    finding(asking->findings, FINDING_OK, "kafka", NULL, "%d brokers answer, the first is %s:%d", metadata->broker_cnt,
             metadata->broker_cnt > 0 ? metadata->brokers[0].host : "?", metadata->broker_cnt > 0 ? metadata->brokers[0].port : 0);
     for (int i = 0; i < metadata->topic_cnt; i++) {
-        if (is_ours(settings, metadata->topics[i].topic)) {
-            check_topic(handle, settings, &metadata->topics[i], findings);
+        if (is_ours(asking->settings, metadata->topics[i].topic)) {
+            check_topic(asking, &metadata->topics[i]);
             count++;
         }
     }
     if (count == 0) {
-        finding(findings, FINDING_NOTE, "kafka", NULL, "there is no topic %s.* yet: the producer makes them at its first start", settings->prefix);
+        finding(asking->findings, FINDING_NOTE, "kafka", NULL, "there is no topic %s.* yet: the producer makes them at its first start",
+                asking->settings->prefix);
     }
 }
 
-bool kafka_check(const struct settings *settings, const struct text_pairs *own, struct findings *findings)
+bool kafka_check(const struct settings *settings, const struct text_pairs *own, const struct kafka_check_topics *topics, struct findings *findings)
 {
     const struct rd_kafka_metadata *metadata = NULL;
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__FAIL;
@@ -221,7 +246,7 @@ bool kafka_check(const struct settings *settings, const struct text_pairs *own, 
         (void)kafka_err_set(&err, code, "asking for the list of topics");
     }
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        check_topics(handle, settings, metadata, findings);
+        check_topics(&(struct asking){handle, settings, topics, findings}, metadata);
         rd_kafka_metadata_destroy(metadata);
     } else {
         finding(findings, FINDING_ERROR, "kafka", "is kafka.bootstrap.servers right, and reachable from here? TLS and SASL are properties under kafka:", "%s", err.text);

@@ -9,8 +9,14 @@
 #include "common/findings.h"
 #include "common/settings.h"
 
+/* What the caller knows of our topics of rows. */
+struct kafka_check_topics {
+    void *context;
+    int (*partitions)(void *context, const char *topic); /* that the settings say; 0: it knows nothing of it */
+};
+
 /* Properties as the program itself would have them: its budget, kafka.*, then `own` (producer.kafka or worker.kafka). False: no broker
- * answered, and there is nothing more to ask. */
-bool kafka_check(const struct settings *settings, const struct text_pairs *own, struct findings *findings);
+ * answered, and there is nothing more to ask. topics: NULL if the caller knows nothing. */
+bool kafka_check(const struct settings *settings, const struct text_pairs *own, const struct kafka_check_topics *topics, struct findings *findings);
 
 #endif

@@ -19,23 +19,15 @@
 #include "common/must.h"
 #include "common/registry_check.h"
 #include "producer/binlog/requirements.h"
+#include "producer/check_parts.h"
 #include "producer/handle.h"
-#include "producer/mysql.h"
-#include "producer/topics.h"
 
 #define RETENTION_LOW_S (24 * 3600)
 #define TRANSACTIONS_MS 30000
 
-struct check {
-    const struct settings *settings;
-    struct mysql_session *session;
-    struct findings *findings;
-};
-
 /* ---- questions to the server */
 
-/* The rows of an answer, each handed to `judge`; a question that fails is a finding of its own. */
-static void ask(struct check *check, const char *subject, const char *sql, void (*judge)(struct check *check, const struct mysql_rows *rows, size_t row))
+void check_ask(struct check *check, const char *subject, const char *sql, void (*judge)(struct check *check, const struct mysql_rows *rows, size_t row))
 {
     struct mysql_rows rows;
     struct err err;
@@ -126,7 +118,7 @@ static void check_server_id(struct check *check)
     bool old = mysql_session_server(check->session)->mariadb;
 
     if (check->settings->source.server_id != 0) {
-        ask(check, "source.server_id", old ? "SHOW SLAVE HOSTS" : "SHOW REPLICAS", judge_server_id);
+        check_ask(check, "source.server_id", old ? "SHOW SLAVE HOSTS" : "SHOW REPLICAS", judge_server_id);
     }
 }
 
@@ -159,102 +151,6 @@ static void check_grants(struct check *check)
                 "%s may not ask where the log is", check->settings->source.user);
     }
     buffer_deinit(&grants);
-}
-
-/* ---- tables */
-
-static void append_identifier(struct buffer *sql, const char *name)
-{
-    buffer_append_byte(sql, '`');
-    for (; *name != '\0'; name++) {
-        buffer_append_text(sql, *name == '`' ? "`" : "");
-        buffer_append_byte(sql, (uint8_t)*name);
-    }
-    buffer_append_byte(sql, '`');
-}
-
-static bool is_selected(const struct check *check, const struct mysql_rows *rows, size_t row, char *name, size_t size)
-{
-    (void)snprintf(name, size, "%s.%s", mysql_rows_text(rows, row, 0), mysql_rows_text(rows, row, 1));
-    return settings_selects(&check->settings->source, name);
-}
-
-/* SHOW CREATE TABLE, and not information_schema: MariaDB shows foreign keys there only to those who may change the table. */
-static void check_cascades(struct check *check, const char *database, const char *table, const char *subject)
-{
-    static const char *const rules[] = {"ON DELETE CASCADE", "ON DELETE SET NULL", "ON UPDATE CASCADE", "ON UPDATE SET NULL"};
-    struct mysql_rows rows;
-    struct buffer sql = {0};
-    struct err err;
-
-    buffer_append_text(&sql, "SHOW CREATE TABLE ");
-    append_identifier(&sql, database);
-    buffer_append_byte(&sql, '.');
-    append_identifier(&sql, table);
-    if (mysql_session_ask(check->session, buffer_text(&sql), &rows, &err) != 0) {
-        finding(check->findings, FINDING_WARNING, subject, "GRANT SELECT on it", "its definition can't be read: %s", err.text);
-    } else {
-        const char *definition = mysql_rows_text(&rows, 0, 1);
-
-        for (size_t i = 0; definition != NULL && i < sizeof rules / sizeof rules[0]; i++) {
-            if (strstr(definition, rules[i]) != NULL) {
-                finding(check->findings, FINDING_WARNING, subject, "use RESTRICT, and let the application change these rows",
-                        "a foreign key with %s changes its rows inside the storage engine, and the log does not show it", rules[i]);
-            }
-        }
-        mysql_rows_deinit(&rows);
-    }
-    buffer_deinit(&sql);
-}
-
-static void judge_table(struct check *check, const struct mysql_rows *rows, size_t row)
-{
-    char name[300], subject[320], topic[TOPIC_NAME_SIZE];
-    struct err err;
-
-    if (!is_selected(check, rows, row, name, sizeof name)) {
-        return;
-    }
-    (void)snprintf(subject, sizeof subject, "table %s", name);
-    check_cascades(check, mysql_rows_text(rows, row, 0), mysql_rows_text(rows, row, 1), subject);
-    if (topics_data_name(check->settings, mysql_rows_text(rows, row, 0), mysql_rows_text(rows, row, 1), topic, &err) != 0) {
-        finding(check->findings, FINDING_ERROR, subject, "name its topic in topics.topic", "%s", err.text);
-    } else if (strcmp(mysql_rows_text(rows, row, 2), "0") == 0) {
-        finding(check->findings, FINDING_WARNING, subject, "give it a primary key",
-                "it has no primary key: an update is a delete and an insert, and there is no latest view");
-    } else {
-        finding(check->findings, FINDING_OK, subject, NULL, "goes to topic %s", topic);
-    }
-}
-
-
-static void judge_wide_decimal(struct check *check, const struct mysql_rows *rows, size_t row)
-{
-    char name[300], subject[320];
-
-    if (is_selected(check, rows, row, name, sizeof name)) {
-        (void)snprintf(subject, sizeof subject, "column %s.%s", name, mysql_rows_text(rows, row, 2));
-        finding(check->findings, FINDING_NOTE, subject, NULL, "%s is wider than BigQuery's BIGNUMERIC: it travels as text", mysql_rows_text(rows, row, 3));
-    }
-}
-
-static void check_tables(struct check *check)
-{
-    size_t before = findings_count(check->findings, FINDING_OK) + findings_count(check->findings, FINDING_WARNING);
-
-    ask(check, "tables",
-        "SELECT t.TABLE_SCHEMA, t.TABLE_NAME, (SELECT COUNT(*) FROM information_schema.COLUMNS c WHERE c.TABLE_SCHEMA = t.TABLE_SCHEMA"
-        " AND c.TABLE_NAME = t.TABLE_NAME AND c.COLUMN_KEY = 'PRI') FROM information_schema.TABLES t"
-        " WHERE t.TABLE_TYPE = 'BASE TABLE' ORDER BY 1, 2",
-        judge_table);
-    if (before == findings_count(check->findings, FINDING_OK) + findings_count(check->findings, FINDING_WARNING)) {
-        finding(check->findings, FINDING_WARNING, "source.tables", "compare the patterns (case counts) and the user's SELECT grants with SHOW TABLES",
-                "no table that %s can see is selected", check->settings->source.user);
-    }
-    ask(check, "columns",
-        "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, COLUMN_TYPE FROM information_schema.COLUMNS"
-        " WHERE DATA_TYPE = 'decimal' AND NUMERIC_PRECISION - NUMERIC_SCALE > 38",
-        judge_wide_decimal);
 }
 
 static void check_source(struct check *check)
@@ -313,11 +209,13 @@ static void check_transactions(const struct settings *settings, struct findings 
 int producer_check(const struct settings *settings, bool json)
 {
     struct check check = {.settings = settings, .findings = findings_new(stdout, json)};
+    const struct kafka_check_topics topics = {.context = &check, .partitions = check_partitions};
 
     check_source(&check);
-    if (kafka_check(settings, &settings->producer.kafka, check.findings)) {
+    if (kafka_check(settings, &settings->producer.kafka, &topics, check.findings)) {
         check_transactions(settings, check.findings);
     }
     registry_check(&settings->registry, check.findings);
+    check_forget_topics(&check);
     return findings_end(check.findings);
 }

@@ -8,15 +8,22 @@
 #include "common/kafka_check.h"
 #include "common/registry_check.h"
 #include "workers/bigquery/bigquery_check.h"
+#include "workers/claims.h"
 #include "workers/known_tables.h"
 #include "workers/sqlite/sqlite_check.h"
 
-static void check_table(const struct table *table, struct findings *findings)
+static void check_table(const struct settings *settings, const struct table *table, struct claims *claims, struct findings *findings)
 {
     char subject[1100];
+    const char *owner;
+    const char *taken = claims_take(claims, settings, table, &owner);
 
     (void)snprintf(subject, sizeof subject, "table %s.%s", table->database, table->name);
-    if (table->key_count == 0) {
+    if (taken != NULL) {
+        finding(findings, FINDING_ERROR, subject,
+                settings->warehouse == WAREHOUSE_SQLITE ? "put {database} into sqlite.table" : "choose other patterns in bigquery.dataset and bigquery.table",
+                "its name %s in the warehouse is taken by %s", taken, owner);
+    } else if (table->key_count == 0) {
         finding(findings, FINDING_WARNING, subject, "give it a primary key, then start its history anew",
                 "it has no primary key: there is a history, in which an update is a delete and an insert, and no latest view");
     } else {
@@ -26,6 +33,7 @@ static void check_table(const struct table *table, struct findings *findings)
 
 static void check_tables(const struct settings *settings, struct known_tables *tables, struct findings *findings)
 {
+    struct claims claims = {0};
     struct err err;
 
     if (known_tables_read(settings, tables, &err) != 0) {
@@ -33,8 +41,9 @@ static void check_tables(const struct settings *settings, struct known_tables *t
         return;
     }
     for (size_t i = 0; i < tables->count; i++) {
-        check_table(tables->schemas[i]->table, findings);
+        check_table(settings, tables->schemas[i]->table, &claims, findings);
     }
+    claims_deinit(&claims);
 }
 
 int worker_check(const struct settings *settings, const struct check_options *options)
@@ -42,7 +51,7 @@ int worker_check(const struct settings *settings, const struct check_options *op
     struct findings *findings = findings_new(stdout, options->json);
     struct known_tables tables = {0};
 
-    if (kafka_check(settings, &settings->worker.kafka, findings)) {
+    if (kafka_check(settings, &settings->worker.kafka, NULL, findings)) {
         check_tables(settings, &tables, findings);
     }
     registry_check(&settings->registry, findings);

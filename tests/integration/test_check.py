@@ -41,12 +41,25 @@ def test_a_path_that_works_has_no_errors(path):
 
 
 def test_tables_that_will_surprise_are_named(path):
-    path.sql("CREATE TABLE keyless (a INT)", "CREATE TABLE parent (id INT PRIMARY KEY)",
+    path.sql("CREATE TABLE keyless (a INT)", "CREATE TABLE unique_only (a INT NOT NULL UNIQUE)", "CREATE TABLE parent (id INT PRIMARY KEY)",
              "CREATE TABLE child (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES parent (id) ON DELETE CASCADE)",
-             "CREATE TABLE wide (id INT PRIMARY KEY, d DECIMAL(60, 10))")
-    found = _findings(path.run_producer("check", "--json"))
+             "CREATE TABLE wide (id INT PRIMARY KEY, d DECIMAL(60, 10))",
+             "CREATE TABLE quiet (id INT PRIMARY KEY COMMENT 'FOREIGN KEY ON DELETE CASCADE')")
+    found = _findings(path.run_producer("check", "--json", source__tables=[f"{path.database}.*", f"{path.database}.Keyless"],
+                                        topics__topic={f"{path.database}.quiet": path.topic("wide")}))
     assert _levels(found, f"table {path.database}.keyless: it has no primary key") == {"warning"}
-    assert _levels(found, f"table {path.database}.child: a foreign key") == {"warning"}
+    assert _levels(found, f"table {path.database}.unique_only: it has no primary key") == {"warning"}
+    logged = bool(path.server.sql("SHOW GLOBAL VARIABLES LIKE 'innodb_native_foreign_keys'"))  # MySQL from 9.6 on: cascades stand in the log
+    assert _levels(found, f"table {path.database}.child: a foreign key") == {"note" if logged else "warning"}
+    assert not _levels(found, f"table {path.database}.quiet: a foreign key")
+    assert {path.database + ".quiet", path.database + ".wide"} == {subject.removeprefix("table ") for level, subject, text, _ in found
+                                                                  if "topic " + path.topic("wide") in text}
+    assert _levels(found, "its topic ") == {"error"}
+    assert _levels(found, f"source.tables, {path.database}.Keyless: it selects no table") == {"warning"}
+    assert not _levels(found, f"source.tables, {path.database}.*")
+    if logged:
+        path.sql("CREATE TABLE points (id INT PRIMARY KEY, place VECTOR(3))")
+        assert _levels(_findings(path.run_producer("check", "--json")), f"column {path.database}.points.place: vector") == {"error"}
     assert _levels(found, f"table {path.database}.parent") == {"ok"}
     assert _levels(found, f"column {path.database}.wide.d") == {"note"}
 
@@ -68,6 +81,36 @@ def test_a_topic_of_rows_that_is_compacted_is_an_error(mariadb_path, program):
     path.broker.create_topic(path.topic("t"), **{"cleanup.policy": "compact"})
     found = _findings(path.run_command(program, "check", "--json"))
     assert _levels(found, f"topic {path.topic('t')}: cleanup.policy") == {"error"}
+
+
+def test_partitions_that_were_added_are_told(mariadb_path):
+    """O7: a key's place hangs on their number. Fewer than the settings say now is how the topic was made."""
+    path = mariadb_path
+    path.sql("CREATE TABLE more (id INT PRIMARY KEY)", "CREATE TABLE fewer (id INT PRIMARY KEY)")
+    for table in ("more", "fewer"):
+        path.broker.create_topic(path.topic(table), partitions=3)
+    found = _findings(path.run_producer("check", "--json", topics__partitions_by_table={f"{path.database}.more": 2, f"{path.database}.fewer": 4}))
+    assert _levels(found, f"topic {path.topic('more')}: it has 3 partitions, and the settings say 2") == {"warning"}
+    assert _levels(found, f"topic {path.topic('fewer')}: it keeps its 3 partitions") == {"note"}
+
+
+def test_two_tables_of_one_name_in_the_warehouse_are_an_error(mariadb_path):
+    """sqlite.table without {database}: the second table would not get in."""
+    path = mariadb_path
+    other = f"{path.database}_too"
+    path.server.sql(f"CREATE DATABASE {other}")
+    try:
+        path.sql("CREATE TABLE t (id INT PRIMARY KEY)", f"CREATE TABLE {other}.T (id INT PRIMARY KEY)", "CREATE TABLE u (id INT PRIMARY KEY)")
+        path.producer(source__tables=[f"{path.database}.*", f"{other}.*"])
+        path.sql("INSERT INTO t VALUES (1)", f"INSERT INTO {other}.T VALUES (1)", "INSERT INTO u VALUES (1)")
+        wait_for(lambda: len(path.broker.messages(f"{path.prefix}.schemas")) >= 3 * 2 and path.topics(), "the schemas of three tables")
+        found = _findings(path.run_command("worker", "check", "--json"))
+        assert _levels(found, "in the warehouse is taken by") == {"error"}
+        assert _levels(found, f"table {path.database}.u") == {"ok"}
+        apart = _findings(path.run_command("worker", "check", "--json", sqlite__table="{database}_{table}"))
+        assert not _levels(apart, "in the warehouse is taken by")
+    finally:
+        path.server.sql(f"DROP DATABASE {other}")
 
 
 def test_what_can_not_be_reached_is_an_error_beside_the_rest(mariadb_path, tmp_path):
