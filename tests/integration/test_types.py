@@ -3,7 +3,7 @@
 
 What must not happen is a value that arrives a little different. The expected values are the server's own texts, converted by lib/values.py.
 """
-from lib import types
+from lib import column_types
 from lib.avro import Schemas
 
 def _fill(connection, columns, rows, shift):
@@ -19,7 +19,7 @@ def _fill(connection, columns, rows, shift):
 
 def test_every_type_arrives_exactly(path):
     """Insert, update and delete of every edge value; a row of nulls; the Avro record, the history and the view all agree with SELECT."""
-    columns = types.of(path.server)
+    columns = column_types.of(path.server)
     rows = max(len(literals) for literals in columns.values())
     path.sql("CREATE TABLE types (id INT PRIMARY KEY, " + ", ".join(f"c{i} {kind}" for i, kind in enumerate(columns)) + ") ROW_FORMAT=DYNAMIC")
     path.producer()

@@ -12,7 +12,7 @@ from collections import Counter
 
 import pymysql
 
-from lib import types
+from lib import column_types
 
 _HUGE = 5000  # longer values make the tests slow, not better: test_types.py has them
 
@@ -55,7 +55,7 @@ class RandomTables:
     def __init__(self, path, seed, tables=3):
         self.path = path
         self.random = random.Random(seed)
-        self.pool = {kind: [literal for literal in literals if not _is_huge(literal)] for kind, literals in types.of(path.server).items()}
+        self.pool = {kind: [literal for literal in literals if not _is_huge(literal)] for kind, literals in column_types.of(path.server).items()}
         self.pool = {kind: literals for kind, literals in self.pool.items() if literals}
         self.connection = path.connect()
         self.connection.cursor().execute("SET sql_mode = 'NO_ENGINE_SUBSTITUTION'")  # an ENUM's value 0
