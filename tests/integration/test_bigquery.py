@@ -10,7 +10,8 @@ import pytest
 
 from lib.bigquery_judge import BigQueryWarehouse, mapped_name
 from lib.processes import wait_for
-from test_types import COMMON, KEYS, JSON_TEXTS, MYSQL_JSON
+from lib.types import COMMON, JSON_TEXTS, MYSQL_JSON
+from test_types import KEYS
 
 # Load jobs follow each other within seconds, not minutes.
 FAST_LOADS = {"table_jobs": 86400, "project_jobs": 1000000}
