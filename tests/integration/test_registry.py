@@ -4,13 +4,22 @@
 What must not happen: a message whose id stands for another schema, a row lost or twice because the registry was away, a secret in a log.
 """
 import json
+import os
+import struct
+import subprocess
+from pathlib import Path
 
 import pytest
 
+from lib.avro import Schemas, date_text, datetime_text, decimal_text
 from lib.bigquery_judge import BigQueryWarehouse
+from lib.databases import READER_PASSWORD
 from lib.load import Load, make_tables, wait_rows
 from lib.processes import wait_for
-from lib.registry import Door, make_certificates
+from lib.registry import Door, Registry, make_certificates
+from lib.types import COMMON
+
+PROGRAMS = Path(__file__).parent.parent / "programs"
 
 
 @pytest.fixture
@@ -78,3 +87,220 @@ def test_a_second_start_registers_nothing_new(make_registry_path, registry, mari
     path.sql("INSERT INTO t VALUES (2)")
     path.wait_and_judge()
     assert len(registry.versions(f"{path.topic('t')}-value")) == 1
+
+
+# ---- a registry in trouble
+
+
+def _wait_trouble(program, words):
+    wait_for(lambda: words in program.status()["trouble"], lambda: f"{words!r} in the producer's status: {program.status()}", 60)
+
+
+def test_a_registry_that_is_down_at_the_start(make_registry_path, make_door, mariadb):
+    """The producer waits and says why; the worker, too; nothing is lost once it is there."""
+    door = make_door()
+    door.trouble = 503
+    path = make_registry_path(mariadb, door)
+    producer = path.producer()
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1), (2)", "DELETE FROM t WHERE id = 1")
+    _wait_trouble(producer, "503")
+    assert path.topics() == [] or sum(end for end in path.ends().values()) == 0
+    path.worker()
+    door.heal()
+    path.wait_and_judge()
+    assert producer.running()
+
+
+@pytest.mark.parametrize("trouble", [500, pytest.param("silent", marks=pytest.mark.thorough)])
+def test_a_registry_that_goes_away_under_load(make_registry_path, make_door, mariadb, trouble):
+    """What has its number streams on; the first row of a new version waits, and all behind it; then everything arrives, in order."""
+    door = make_door()
+    path = make_registry_path(mariadb, door, timeout="500ms")
+    make_tables(path)
+    producer = path.producer()
+    path.worker()
+    load = Load(path, seed=31, rate=100).start()
+    wait_rows(load, 200)
+    door.trouble = trouble
+    asked = len(door.lines)
+    path.sql("ALTER TABLE customers ADD COLUMN away INT")
+    _wait_trouble(producer, "registry")
+    wait_for(lambda: len(door.lines) > asked + 1, "another try", 60)
+    wait_rows(load, load.transactions + 50)
+    door.heal()
+    load.finish()
+    path.wait_and_judge()
+
+
+@pytest.mark.thorough
+def test_a_registry_that_is_killed(make_path, broker, mariadb, tmp_path):
+    """With SIGKILL; it comes back on its data, with the ids that it gave."""
+    registry = Registry(tmp_path / "registry").start()
+    path = make_path(mariadb, broker, registry={"url": registry.url})
+    path.registry = registry
+    make_tables(path)
+    producer = path.producer()
+    path.worker()
+    load = Load(path, seed=32, rate=100).start()
+    wait_rows(load, 200)
+    registry.kill()
+    path.sql("ALTER TABLE customers ADD COLUMN away INT")
+    _wait_trouble(producer, "registry")
+    registry.start()
+    load.finish()
+    path.wait_and_judge()
+
+
+def test_a_version_that_is_refused_stops_its_table_with_the_registrys_words(make_registry_path, registry, mariadb):
+    """What was before it arrives; the remedy helps; no row is lost on the way."""
+    path = make_registry_path(mariadb)
+    producer = path.producer()
+    path.worker()
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY, v INT)", "INSERT INTO t VALUES (1, 1)")
+    path.wait_arrived()
+    subject = f"{path.topic('t')}-value"
+    registry.set_compatibility(subject, "BACKWARD")
+    path.sql("INSERT INTO t VALUES (2, 2)", "ALTER TABLE t MODIFY v VARCHAR(10)", "INSERT INTO t VALUES (3, 'three')")
+    assert producer.wait(60) == 1
+    assert subject in producer.errors() and "409" in producer.errors() and "NONE" in producer.errors()
+    registry.set_compatibility(subject, "NONE")
+    path.producer("producer-again")
+    path.wait_arrived()
+    assert [(row.columns["id"], row.columns["v"]) for row in sorted(path.warehouse.history_rows(path, "t", path.source_table("t")), key=lambda row: row.seq)] \
+        == [(1, 1), (2, 2), (3, "three")]
+
+
+def test_a_refused_table_is_set_aside_where_the_policy_says_so(make_registry_path, registry, mariadb):
+    """Its rows are dead letters from there on; the other tables go on."""
+    path = make_registry_path(mariadb)
+    producer = path.producer(source__on_table_error="dead_letter")
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY, v INT)", "CREATE TABLE other (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1, 1)")
+    path.worker()
+    path.wait_arrived()
+    registry.set_compatibility(f"{path.topic('t')}-value", "BACKWARD")
+    path.sql("ALTER TABLE t MODIFY v VARCHAR(10)", "INSERT INTO t VALUES (2, 'two')", "INSERT INTO other VALUES (7)")
+    path.wait_and_judge(tables=["other"])
+    assert producer.running()
+    letters = [json.loads(message.value()) for message in path.broker.messages(f"{path.prefix}.dead")]
+    assert [letter["after"] for letter in letters] == [{"id": 2, "v": "two"}]
+
+
+def test_an_id_that_the_registry_does_not_know_is_waited_for(make_registry_path, make_door, mariadb):
+    """It is no dead letter: the worker says so in its health check, and reads on when the registry knows it."""
+    door = make_door()
+    door.trouble = 404
+    path = make_registry_path(mariadb)
+    path.producer()
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1), (2)")
+    worker = path.worker(registry__url=door.url, worker__stall="1s")
+    text = wait_for(lambda: worker.get("/healthz")[1] if worker.get("/healthz")[0] == 503 else "", "the health check to fail", 60)
+    assert "404" in text and "WAIT_SCHEMA" in text
+    assert worker.status()["partitions"][0]["waits_for"]
+    door.heal()
+    path.wait_and_judge()
+    assert path.broker.messages(f"{path.prefix}.dead") == []
+
+
+def test_a_message_of_somebody_elses_schema_is_a_dead_letter(make_registry_path, registry, mariadb):
+    path = make_registry_path(mariadb)
+    path.producer()
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+    path.worker()
+    path.wait_and_judge()
+    number = registry.ask("POST", f"/subjects/{path.prefix}.foreign/versions", {"schema": '"long"'})[1]["id"]
+    path.broker.produce(path.topic("t"), b"k", b"\0" + number.to_bytes(4, "big") + b"\2")
+    letters = wait_for(lambda: path.broker.messages(f"{path.prefix}.dead"), "the dead letter", 60)
+    assert dict(letters[0].headers())["schema"] == str(number).encode()
+
+
+# ---- who may
+
+
+def test_tls_client_certificate_and_password(make_registry_path, make_door, mariadb, tmp_path):
+    """The whole path by a door that lets in only whom it knows; check says who was refused and why, and no secret."""
+    certificates = make_certificates(tmp_path)
+    door = make_door(certificates=certificates, password=f"kakehi:{READER_PASSWORD}")
+    who = {"ca_file": str(certificates / "ca.pem"), "certificate_file": str(certificates / "client.pem"), "user": "kakehi",
+           "password": "${KAKEHI_TEST_PASSWORD}"}
+    path = make_registry_path(mariadb, door, **who)
+    path.producer()
+    path.worker()
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+    path.wait_and_judge()
+    assert "registry: " in path.run_command("producer", "check").text()
+    assert path.run_command("worker", "check").popen.returncode == 0
+    for change, words in (({"user": "nobody"}, "401"), ({"ca_file": str(certificates / "other-ca.pem")}, "certificate")):
+        ended = path.run_command("worker", "check", **{f"registry__{key}": value for key, value in change.items()})
+        assert ended.popen.returncode == 1 and words in ended.text(), ended.text()
+    assert not [program.name for program in path.programs if READER_PASSWORD in program.text()]
+
+
+# ---- readers of other makers
+
+
+def _ours(path, table):
+    """[key, value] of each message as our own reader sees them, in the form of tests/programs/read_topic.py."""
+    schemas = Schemas(path.broker, path.prefix, path.registry)
+
+    def hexed(record):
+        return {name: value.hex() if isinstance(value, bytes) else value for name, value in record.items()}
+
+    return [[hexed(schemas.read(message.key())), hexed(schemas.read(message.value()))] for message in path.broker.messages(path.topic(table))]
+
+
+def _by_python(path, how, table, count):
+    command = ["/usr/bin/python3", "-B", str(PROGRAMS / "read_topic.py"), how, path.broker.address, path.registry.url, path.topic(table), str(count)]
+    ended = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(path.registry.home / "site")}, capture_output=True, text=True, timeout=180, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return [json.loads(line) for line in ended.stdout.splitlines()]
+
+
+def _meant(value, kind):
+    """What a logical type makes of Avro's generic value."""
+    kind = next(one for one in kind if one != "null") if isinstance(kind, list) else kind
+    logical = kind.get("logicalType") if isinstance(kind, dict) else None
+    if value is None or logical is None:
+        return struct.unpack("<f", struct.pack("<f", value))[0] if kind == "float" and value is not None else value
+    if logical == "decimal":
+        return decimal_text(bytes.fromhex(value), kind.get("scale", 0))
+    return {"date": date_text, "timestamp-micros": datetime_text, "local-timestamp-micros": datetime_text}.get(logical, lambda same: same)(value)
+
+
+def _by_java(path, folder, table, count):
+    jars = f"{path.registry.home / 'java'}/*:{path.broker.server.parent / 'lib'}/*"
+    compile_command = ["java", "-jar", str(path.registry.home / "ecj.jar"), "-17", "-nowarn", "-d", str(folder), "-cp",
+                       ":".join(str(jar) for home in (path.registry.home / "java", path.broker.server.parent / "lib") for jar in home.glob("*.jar")),
+                       str(PROGRAMS / "ReadTopic.java")]
+    compiled = subprocess.run(compile_command, capture_output=True, text=True, timeout=180, check=False)
+    assert compiled.returncode == 0, compiled.stdout + compiled.stderr
+    command = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{folder}:{jars}", "ReadTopic", path.broker.address, path.registry.url,
+               path.topic(table), str(count)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+    assert ended.returncode == 0, ended.stderr
+    schemas = Schemas(path.broker, path.prefix, path.registry)
+    pairs = []
+    for line, message in zip(ended.stdout.splitlines(), path.broker.messages(path.topic(table))):
+        kinds = [{field["name"]: field["type"] for field in schemas.of(part)[0]["fields"]} for part in (message.key(), message.value())]
+        pairs.append([{name: _meant(value, kinds[part][name]) for name, value in record.items()} for part, record in enumerate(json.loads(line))])
+    return pairs
+
+
+def test_readers_of_other_makers_read_every_value(make_registry_path, mariadb, tmp_path):
+    """Every type with its edge values, by fastavro, by Confluent's deserializer and by Java: all as our judge reads them, who compares with SELECT."""
+    path = make_registry_path(mariadb)
+    rows = max(len(literals) for literals in COMMON.values())
+    path.sql("CREATE TABLE types (id INT PRIMARY KEY, " + ", ".join(f"c{i} {kind}" for i, kind in enumerate(COMMON)) + ") ROW_FORMAT=DYNAMIC")
+    path.producer()
+    path.worker()
+    connection = path.connect()
+    connection.cursor().execute("SET sql_mode = 'NO_ENGINE_SUBSTITUTION'")  # an ENUM's value 0
+    for row in range(rows):
+        connection.cursor().execute(f"INSERT INTO types VALUES ({row}, {', '.join(literals[row % len(literals)] for literals in COMMON.values())})")
+    connection.cursor().execute(f"INSERT INTO types (id) VALUES ({rows})")
+    connection.cursor().execute("UPDATE types SET id = 4711 WHERE id = 0")
+    path.wait_and_judge()
+    ours = _ours(path, "types")
+    assert len(ours) == rows + 3
+    for how in ("fastavro", "confluent"):
+        assert _by_python(path, how, "types", len(ours)) == ours
+    assert _by_java(path, tmp_path, "types", len(ours)) == ours

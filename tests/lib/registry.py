@@ -50,7 +50,7 @@ class Registry:
         assert self.process.running(), self.process.text()[-3000:]
         try:
             return self.ask("GET", "/subjects")[0] == 200
-        except OSError:
+        except (OSError, ValueError):  # while it starts it answers with what is no JSON
             return False
 
     def kill(self):
