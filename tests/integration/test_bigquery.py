@@ -9,8 +9,8 @@ import datetime
 import pytest
 
 from lib.bigquery_judge import BigQueryWarehouse, mapped_name
+from lib.column_types import COMMON, JSON_TEXTS, MYSQL_JSON
 from lib.processes import wait_for
-from lib.types import COMMON, JSON_TEXTS, MYSQL_JSON
 from test_types import KEYS
 
 # Load jobs follow each other within seconds, not minutes.

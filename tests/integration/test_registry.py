@@ -13,11 +13,11 @@ import pytest
 
 from lib.avro import Schemas, date_text, datetime_text, decimal_text
 from lib.bigquery_judge import BigQueryWarehouse
+from lib.column_types import COMMON
 from lib.databases import READER_PASSWORD
 from lib.load import Load, make_tables, wait_rows
 from lib.processes import wait_for
 from lib.registry import Door, Registry, make_certificates
-from lib.types import COMMON
 
 PROGRAMS = Path(__file__).parent.parent / "programs"
 
