@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "common/buffer.h"
@@ -150,25 +151,47 @@ static bool is_table(const json_t *value)
     return json_is_object(first);
 }
 
-static void print_lines(const char *before, const json_t *object, FILE *out)
+static void print_lines(const char *before, const json_t *object, bool tables, FILE *out);
+
+static void print_list_lines(const char *before, const json_t *list, FILE *out)
+{
+    size_t index;
+    json_t *row;
+
+    json_array_foreach(list, index, row) {
+        struct buffer path = {0};
+
+        buffer_printf(&path, "%s.%zu", before, index);
+        print_lines(buffer_text(&path), row, false, out);
+        buffer_deinit(&path);
+    }
+}
+
+static void print_line(const char *path, const json_t *value, FILE *out)
+{
+    (void)fprintf(out, "%-24s", path);
+    print_value(out, value, 0);
+    (void)fputc('\n', out);
+}
+
+/* tables: what is one is left out here, and comes behind the lines. */
+static void print_lines(const char *before, const json_t *object, bool tables, FILE *out)
 {
     const char *name;
     json_t *value;
 
     json_object_foreach((json_t *)object, name, value) {
-        char path[256];
+        struct buffer path = {0};
 
-        (void)snprintf(path, sizeof path, "%s%s%s", before, before[0] != '\0' ? "." : "", name);
-        if ((json_is_array(value) || json_is_object(value)) && is_table(value)) {
-            continue; /* behind the lines */
+        buffer_printf(&path, "%s%s%s", before, before[0] != '\0' ? "." : "", name);
+        if (json_is_object(value) && !(tables && is_table(value))) {
+            print_lines(buffer_text(&path), value, tables, out);
+        } else if (!is_table(value)) {
+            print_line(buffer_text(&path), value, out);
+        } else if (!tables) {
+            print_list_lines(buffer_text(&path), value, out);
         }
-        if (json_is_object(value)) {
-            print_lines(path, value, out);
-        } else {
-            (void)fprintf(out, "%-24s", path);
-            print_value(out, value, 0);
-            (void)fputc('\n', out);
-        }
+        buffer_deinit(&path);
     }
 }
 
@@ -188,10 +211,12 @@ static void print_tables(const json_t *object, FILE *out)
     }
 }
 
-void status_print(const json_t *status, FILE *out)
+void status_print(const json_t *status, bool tables, FILE *out)
 {
-    print_lines("", status, out);
-    print_tables(status, out);
+    print_lines("", status, tables, out);
+    if (tables) {
+        print_tables(status, out);
+    }
 }
 
 /* ---- asking */
@@ -217,7 +242,7 @@ static void print_answer(struct question *question, const struct http_answer *an
     } else if (question->form == STATUS_JSON) {
         (void)printf("%.*s\n", (int)answer->body_size, answer->body);
     } else {
-        status_print(status, stdout);
+        status_print(status, isatty(STDOUT_FILENO) == 1, stdout);
     }
     question->code = status != NULL ? CLI_OK : CLI_FAILED;
     json_decref(status);

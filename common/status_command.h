@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * status_command: `status` of both programs: the admin port's /status for people. Whatever stands there is shown: scalars as lines, lists
- * of objects and objects of objects as tables; so a new figure needs no word here.
+ * of objects and objects of objects as tables, or in a pipe as lines too; so a new figure needs no word here.
  */
 #ifndef KAKEHI_COMMON_STATUS_COMMAND_H
 #define KAKEHI_COMMON_STATUS_COMMAND_H
@@ -22,7 +22,7 @@ int status_command(const char *listen, enum status_form form);
 /* What the options --json and --health ask for. */
 enum status_form status_form_of(bool json, bool health);
 
-/* The printing alone. */
-void status_print(const json_t *status, FILE *out);
+/* The printing alone. tables: as people on a terminal want it; else each figure is a line that begins with its path, for a pipe. */
+void status_print(const json_t *status, bool tables, FILE *out);
 
 #endif

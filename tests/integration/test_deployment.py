@@ -13,7 +13,7 @@ import yaml
 from lib.path import ROOT, build_folder
 
 OURS = {"producer-1": 9464, "producer-2": 9464, "worker-1": 9465, "worker-2": 9465}
-_SETTINGS = {"ops/docker/kakehi.yaml", "ops/kubernetes/kakehi.yaml"}
+_SETTINGS = {"ops/docker/kakehi.yaml", "ops/docker/kakehi-registry.yaml", "ops/kubernetes/kakehi.yaml"}
 
 
 def _run(*words, **more):
@@ -42,6 +42,11 @@ def test_the_old_docker_compose_reads_the_file():
     assert set(_compose()) == {"services", "volumes", "x-ours", "x-producer", "x-worker"}
 
 
+def test_the_settings_with_a_registry_differ_by_it_alone():
+    plain, registry = (yaml.safe_load((ROOT / "ops" / "docker" / name).read_text()) for name in ("kakehi.yaml", "kakehi-registry.yaml"))
+    assert registry == {**plain, "registry": {"url": "http://registry:8080/apis/ccompat/v7"}}
+
+
 def test_our_containers_may_do_no_more_than_they_need():
     services = _compose()["services"]
     for name in [*OURS, "look"]:
@@ -52,7 +57,7 @@ def test_our_containers_may_do_no_more_than_they_need():
         assert [line.rpartition(":")[2] for line in services[name]["ports"]] == [str(port)]
     for name, service in services.items():
         assert all(line.startswith("127.0.0.1:") for line in service.get("ports", [])), f"{name} listens to the world"
-        assert "build" in service or re.fullmatch(r"[a-z/-]+:\d+(\.\d+)+", service["image"]), f"{name}: an image that is not pinned"
+        assert "build" in service or re.fullmatch(r"[a-z/.-]+:\d+(\.\d+)+(\.Final)?", service["image"]), f"{name}: an image that is not pinned"
         assert "build" in service or "healthcheck" in service or "profiles" in service, f"{name}: nothing says when it is ready"
 
 

@@ -10,7 +10,7 @@
 #include "common/cli.h"
 #include "common/status_command.h"
 
-static char *print(const char *json)
+static char *print_as(bool tables, const char *json)
 {
     char *text = NULL;
     size_t size;
@@ -18,10 +18,15 @@ static char *print(const char *json)
     json_t *status = json_loads(json, 0, NULL);
 
     assert_non_null(status);
-    status_print(status, out);
+    status_print(status, tables, out);
     json_decref(status);
     assert_int_equal(fclose(out), 0);
     return text;
+}
+
+static char *print(const char *json)
+{
+    return print_as(true, json);
 }
 
 static void test_status__shows_scalars_as_lines_with_their_path(void **state)
@@ -58,6 +63,19 @@ static void test_status__shows_lists_inside_of_objects_too(void **state)
     free(text);
 }
 
+static void test_status__in_a_pipe_is_a_line_a_figure(void **state)
+{
+    char *text = print_as(false, "{\"n\": 7, \"tables\": {\"shop.orders\": {\"read\": 12}}, \"partitions\": [{\"lag\": 0}, {\"lag\": null}], \"none\": []}");
+
+    (void)state;
+    assert_string_equal(text, "n                         7\n"
+                              "tables.shop.orders.read   12\n"
+                              "partitions.0.lag          0\n"
+                              "partitions.1.lag          -\n"
+                              "none                      []\n");
+    free(text);
+}
+
 static void test_status__of_a_program_that_does_not_run_fails(void **state)
 {
     (void)state;
@@ -71,6 +89,7 @@ int main(void)
         cmocka_unit_test(test_status__shows_scalars_as_lines_with_their_path),
         cmocka_unit_test(test_status__shows_what_repeats_as_a_table),
         cmocka_unit_test(test_status__shows_lists_inside_of_objects_too),
+        cmocka_unit_test(test_status__in_a_pipe_is_a_line_a_figure),
         cmocka_unit_test(test_status__of_a_program_that_does_not_run_fails),
     };
 
