@@ -33,7 +33,7 @@ static const struct type_facts facts[COLUMN_TYPE_COUNT] = {
     [COLUMN_TIME] = {"time", "\"long\"", "INTEGER", "INT64", "TIME, as microseconds"},
     [COLUMN_YEAR] = {"year", "\"int\"", "INTEGER", "INT64", "YEAR"},
     [COLUMN_TEXT] = {"text", "\"string\"", "TEXT", "STRING", "CHAR, VARCHAR, TEXT, ENUM, SET"},
-    [COLUMN_JSON] = {"json", "{\"type\":\"string\",\"sqlType\":\"JSON\"}", "TEXT", "JSON", "JSON"},
+    [COLUMN_JSON] = {"json", "{\"type\":\"string\",\"sqlType\":\"JSON\"}", "TEXT", "JSON", "JSON; VECTOR, as an array of numbers"},
 };
 
 const struct type_facts *type_facts(enum column_type type)

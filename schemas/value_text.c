@@ -127,13 +127,10 @@ static bool reads_back(const char *text, double value, bool is_float)
     return is_float ? strtof(text, NULL) == (float)value : strtod(text, NULL) == value;
 }
 
-static int append_real(struct buffer *out, double value, bool is_float, struct err *err)
+static void append_finite(struct buffer *out, double value, bool is_float)
 {
     char text[40];
 
-    if (!isfinite(value)) {
-        return err_set(err, ERR_POISON, "a number that is not finite");
-    }
     for (int digits = 1; digits <= 17; digits++) { /* 17 always do */
         (void)snprintf(text, sizeof text, "%.*g", digits, value);
         if (reads_back(text, value, is_float)) {
@@ -141,6 +138,14 @@ static int append_real(struct buffer *out, double value, bool is_float, struct e
         }
     }
     buffer_append_text(out, text);
+}
+
+static int append_real(struct buffer *out, double value, bool is_float, struct err *err)
+{
+    if (!isfinite(value)) {
+        return err_set(err, ERR_POISON, "a number that is not finite");
+    }
+    append_finite(out, value, is_float);
     return 0;
 }
 
@@ -281,4 +286,9 @@ void value_text_json_base64(struct buffer *out, const void *bytes, size_t size)
     } else {
         append_base64(out, bytes, size);
     }
+}
+
+void value_text_float(struct buffer *out, float value)
+{
+    append_finite(out, value, true);
 }

@@ -22,6 +22,8 @@ void value_text_json_base64(struct buffer *out, const void *bytes, size_t size);
 /* Appends a JSON string, quoted; bytes must be UTF-8. */
 void value_text_json_string(struct buffer *out, const char *text, size_t size);
 
+/* Appends a finite number. */
+void value_text_float(struct buffer *out, float value);
 /* "2026-11-21" of days since the epoch; "2026-11-21<separator>01:02:03.456789" of microseconds; "-01:02:03.000000". */
 void value_text_date(struct buffer *out, int64_t days);
 void value_text_datetime(struct buffer *out, int64_t microseconds, char separator);

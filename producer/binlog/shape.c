@@ -272,12 +272,20 @@ static void make_char(struct making *making)
     }
 }
 
+/* Floats in a row, length in front, on both servers; as JSON: BigQuery's arrays can't be null, and each float keeps its value. */
+static void set_vector(struct making *making)
+{
+    making->value->decode = value_vector;
+    making->column->type = COLUMN_JSON;
+    set_source_type(making, "vector");
+}
+
 static void make_varchar(struct making *making)
 {
     making->value->length_size = making->map->length > 255 ? 2 : 1;
     make_text_or_bytes(making, "varchar", "varbinary");
     if (making->value->charset == CHARSET_BINARY && making->map->length % VECTOR_ELEMENT_BYTES == 0 && doubt(making) == MARK_VECTOR) {
-        set_trouble(making, "columns of type vector are not handled yet: leave the table out (source.exclude)");
+        set_vector(making);
     }
 }
 
@@ -408,17 +416,21 @@ static void make_compressed(struct making *making)
     }
 }
 
-/* Known by name, not handled; a length stands in front. */
+static void make_vector(struct making *making)
+{
+    if (set_length_size(making)) {
+        set_vector(making);
+    }
+}
+
+/* Known by name, not handled; a length stands in front. No server makes a column of it. */
 static void make_unhandled(struct making *making)
 {
-    const char *name = making->map->type == WIRE_VECTOR ? "vector" : "typed array";
-
-    set_source_type(making, "%s", name);
+    set_source_type(making, "typed array");
     making->column->type = COLUMN_BYTES;
-    if (!set_length_size(making)) {
-        return;
+    if (set_length_size(making)) {
+        set_trouble(making, "columns of type typed array are not handled: leave the table out (source.exclude)");
     }
-    set_trouble(making, "columns of type %s are not handled yet: leave the table out (source.exclude)", name);
 }
 
 static void make_unknown(struct making *making)
@@ -474,6 +486,7 @@ static void (*maker_of(uint8_t type))(struct making *)
     case WIRE_SET:
         return make_enum_or_set;
     case WIRE_VECTOR:
+        return make_vector;
     case WIRE_TYPED_ARRAY:
         return make_unhandled;
     case WIRE_MARIADB_BLOB_COMPRESSED:

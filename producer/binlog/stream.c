@@ -267,7 +267,9 @@ const char *binlog_stream_server_version(const struct binlog_stream *stream)
 
 bool binlog_stream_cuttable(const struct binlog_stream *stream)
 {
-    return stream->outer.phase != ASSEMBLY_PARTS || !stream->outer.format.checksums || stream->outer.verified;
+    bool verified = stream->outer.phase != ASSEMBLY_PARTS || !stream->outer.format.checksums || stream->outer.verified;
+
+    return verified && stream->xa_table == NULL;
 }
 
 unsigned binlog_stream_server_error(const struct binlog_stream *stream)

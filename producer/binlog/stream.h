@@ -134,7 +134,8 @@ bool binlog_stream_inside(const struct binlog_stream *stream);
 enum binlog_flavor binlog_stream_flavor(const struct binlog_stream *stream);
 /* The version text of the last FORMAT_DESCRIPTION; "" before the first. */
 const char *binlog_stream_server_version(const struct binlog_stream *stream);
-/* May what was yielded so far be committed? False inside a large event that is not verified yet. */
+/* May what was yielded so far be committed? False inside a large event that is not verified yet, and inside of an XA transaction that may
+ * turn out to be prepared, not committed. */
 bool binlog_stream_cuttable(const struct binlog_stream *stream);
 /* The number of the error packet that ended the stream (1236, ...); 0: it was something else. */
 unsigned binlog_stream_server_error(const struct binlog_stream *stream);

@@ -21,7 +21,9 @@
  *
  * A statement OUTSIDE (DDL in logs without GTID) is a transaction of its own. XA: rows are logged at PREPARE, before anyone
  * knows whether they will be committed. So rows of selected tables are refused there; without any, PREPARE ends a transaction
- * without effect, and so does the later XA COMMIT or ROLLBACK. An XA COMMIT whose PREPARE the stream has not seen is refused:
+ * without effect, and so does the later XA COMMIT or ROLLBACK. XA COMMIT ONE PHASE is logged by MySQL as a PREPARE that says so, behind
+ * the rows: that is their commit; until it comes nothing of them may be committed by us (binlog_stream_cuttable). MariaDB logs it as any
+ * other transaction, and says of prepared ones at their beginning what they are. An XA COMMIT whose PREPARE the stream has not seen is refused:
  * its rows, of whichever tables, stand before the place where we began.
  */
 #include <inttypes.h>
@@ -50,11 +52,17 @@ static bool invariant(const struct sm *machine)
     return true;
 }
 
+static void forget_xa(struct binlog_stream *stream)
+{
+    stream->xa = stream->xa_prepared = false;
+    stream->xa_table = NULL;
+}
+
 void stream_group_init(struct binlog_stream *stream)
 {
     sm_init(&stream->group, "transaction", "binlog", states, GROUP_OUTSIDE, invariant);
     stream->images = 0;
-    stream->xa = false;
+    forget_xa(stream);
 }
 
 static int refuse_short(struct binlog_stream *stream, const struct cursor *cursor)
@@ -73,7 +81,6 @@ static void open_group(struct binlog_stream *stream, int state, const char *gtid
     transaction->position = stream->event_position;
     transaction->commit_ts_us = commit_ts_us;
     stream->images = 0;
-    stream->xa = false;
     stream->begin_due = true;
 }
 
@@ -86,6 +93,7 @@ static int end_group(struct binlog_stream *stream, enum binlog_item item)
 {
     sm_move(&stream->group, GROUP_OUTSIDE, event_name(stream->assembly->event.header.type));
     stream->end_due = item;
+    forget_xa(stream);
     return GO_ON;
 }
 
@@ -105,7 +113,7 @@ static int on_gtid(struct binlog_stream *stream)
     }
     closed = event->header.type == EVENT_MARIADB_GTID && !gtid.standalone;
     open_group(stream, closed ? GROUP_INSIDE : GROUP_OPENED, gtid.gtid, gtid.commit_ts_us);
-    stream->xa = gtid.prepared_xa;
+    stream->xa_prepared = gtid.prepared_xa;
     stream->gtids_seen = true;
     return GO_ON;
 }
@@ -276,6 +284,15 @@ static int on_xid(struct binlog_stream *stream)
     return end_group(stream, BINLOG_COMMIT);
 }
 
+int stream_refuse_prepared(struct binlog_stream *stream, const struct table *table)
+{
+    return stream_refuse(stream,
+                         "table %.64s.%.64s: its rows are part of an XA transaction, which is not read yet (they are logged before it is "
+                         "known whether they will be committed): leave the table out (source.exclude), or do not use XA on it (XA "
+                         "COMMIT ... ONE PHASE is fine)",
+                         table->database, table->name);
+}
+
 /* The id as XA COMMIT writes it: X'gtrid',X'bqual',format */
 static void print_xid(struct buffer *out, const uint8_t *data, size_t gtrid_size, size_t bqual_size, uint32_t format)
 {
@@ -303,6 +320,9 @@ static int on_xa_prepare(struct binlog_stream *stream)
     }
     if (sm_at(&stream->group) != GROUP_INSIDE) {
         return stream_refuse(stream, "XA_PREPARE: a transaction ends that did not begin: was the stream begun inside it?");
+    }
+    if (!one_phase && stream->xa_table != NULL) {
+        return stream_refuse_prepared(stream, stream->xa_table);
     }
     if (!one_phase) {
         print_xid(&xid, data, gtrid_size, bqual_size, format);

@@ -44,7 +44,9 @@ struct binlog_stream {
     struct sm group;
     struct binlog_transaction transaction;
     uint64_t images;
-    bool xa;                   /* its rows are prepared, not committed */
+    bool xa;                   /* whether its rows are committed or prepared is not known before its end */
+    bool xa_prepared;          /* they are prepared */
+    const struct table *xa_table; /* of the first rows of it that were wanted; NULL: none were */
     struct text_list prepared; /* XA transactions without rows for us that were prepared and not ended */
     bool gtids_seen;           /* in this file: then no transaction is without one */
 
@@ -86,6 +88,9 @@ void stream_close_payload(struct binlog_stream *stream);
 int stream_input(struct binlog_stream *stream);
 /* May such an event not stand inside a payload? */
 bool stream_belongs_outside(uint8_t event_type);
+
+/* Rows of the transaction in hand that are wanted are prepared, and not committed. */
+int stream_refuse_prepared(struct binlog_stream *stream, const struct table *table);
 
 /* stream_rows.c */
 /* The next row of the rows event in hand. */

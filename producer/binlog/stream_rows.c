@@ -12,6 +12,7 @@
 #include "producer/binlog/stream_parts.h"
 
 #define DUMMY_TABLE_ID     0xffffffULL /* MySQL's event that only ends a statement */
+#define XA_BYTES_MAX       (64 * 1024 * 1024) /* of one whose end says whether it is committed */
 #define DUMMY_TABLE_ID_MAX 0xffffffffffffULL
 
 static int refuse(struct binlog_stream *stream, const char *why)
@@ -51,14 +52,19 @@ static int check_wanted(struct binlog_stream *stream)
         stream->row = (struct binlog_row){.table = entry->table, .op = stream->rows.op, .index = stream->images};
         return BINLOG_ASK;
     }
-    if (stream->xa) {
-        why = "its rows are part of an XA transaction, which is not read yet (they are logged before it is known whether they "
-              "will be "
-              "committed): leave the table out (source.exclude), or do not use XA on it";
+    if (stream->xa_prepared) {
+        return stream_refuse_prepared(stream, table);
+    }
+    if (stream->xa && stream->event_end - stream->transaction.position > XA_BYTES_MAX) {
+        why = "it is changed by an XA transaction of more than 64 MiB, which would have to be one Kafka transaction: leave it out "
+              "(source.exclude), or make such changes without XA";
     } else if (!row_images_are_full(&stream->rows)) {
         why = "not all columns are in the row image: set binlog_row_image=FULL at the source, also in its sessions, and read "
               "the table "
               "anew";
+    }
+    if (stream->xa && stream->xa_table == NULL) {
+        stream->xa_table = table;
     }
     return why != NULL ? stream_refuse(stream, "table %.64s.%.64s: %s", table->database, table->name, why) : GO_ON;
 }

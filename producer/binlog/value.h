@@ -82,6 +82,8 @@ void value_enum(const struct value_column *, struct cursor *, struct scratch *, 
 void value_set(const struct value_column *, struct cursor *, struct scratch *, struct cell *);
 /* ENUM and SET where the log has no labels: the number that stands there. */
 void value_label_number(const struct value_column *, struct cursor *, struct scratch *, struct cell *);
+/* VECTOR: its floats as a JSON array, each by the shortest digits that read back the same. */
+void value_vector(const struct value_column *, struct cursor *, struct scratch *, struct cell *);
 void value_json(const struct value_column *, struct cursor *, struct scratch *, struct cell *);
 
 void value_boolean(const struct value_column *, struct cursor *, struct scratch *, struct cell *);

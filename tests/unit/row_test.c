@@ -198,6 +198,29 @@ static void test_row__head_passes_over_extra_data(void **state)
     assert_int_equal(head.column_count, 2);
 }
 
+/* The numbers read back as the same floats; one that is none has no place. */
+static void test_row__prints_vectors_with_every_bit(void **state)
+{
+    const struct value_column column = {.length_size = 2};
+    const char *why;
+    struct cell cell;
+    static const char expected[] = "[0.1,-2.5,1e-45,16777216]";
+
+    (void)state;
+    cell = decode(&column, value_vector, BYTES(16, 0, 0xcd, 0xcc, 0xcc, 0x3d, 0, 0, 0x20, 0xc0, 1, 0, 0, 0, 0, 0, 0x80, 0x4b), &why);
+    assert_null(why);
+    assert_int_equal(cell.state, CELL_VALUE);
+    assert_int_equal(cell.size, strlen(expected));
+    assert_memory_equal(cell.bytes, expected, strlen(expected));
+    cell = decode(&column, value_vector, BYTES(8, 0, 0, 0, 0xc0, 0x7f, 0, 0, 0x80, 0xff), &why);
+    assert_null(why);
+    assert_unrepresentable(&cell, "[nan,-inf]");
+    (void)decode(&column, value_vector, BYTES(5, 0, 1, 2, 3, 4, 5), &why);
+    assert_non_null(why);
+    (void)decode(&column, value_vector, BYTES(8, 0, 1, 2, 3, 4), &why);
+    assert_non_null(why);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -208,6 +231,7 @@ int main(void)
         cmocka_unit_test(test_row__calls_text_that_is_none_unrepresentable),
         cmocka_unit_test(test_row__refuses_values_that_no_server_writes),
         cmocka_unit_test(test_row__of_any_type_ends_where_its_bytes_end),
+        cmocka_unit_test(test_row__prints_vectors_with_every_bit),
         cmocka_unit_test(test_row__knows_full_images),
         cmocka_unit_test(test_row__head_passes_over_extra_data),
     };

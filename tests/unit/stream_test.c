@@ -689,7 +689,7 @@ static void test_stream__refuses_what_is_not_read_yet(void **state)
 {
     static const char *const cases[][3] = {
         {"mysql-9.7.4.binlog.000012", NULL, "set binlog_row_image=FULL"},
-        {"mysql-9.7.4.binlog.000017", "t.vec", "table t.vec, column v: columns of type vector"},
+        {"mysql-9.7.4.binlog.000017", "t.vec", "table t.vec: its rows are part of an XA transaction"},
         {"mariadb-10.11.19.binlog.000013", "t.told", "set mysql56_temporal_format=ON"},
         {"mariadb-11.8.9.binlog.000003", NULL, "set binlog_row_image=FULL"},
     };
@@ -704,20 +704,61 @@ static void test_stream__refuses_what_is_not_read_yet(void **state)
     }
 }
 
-/* XA START, TABLE_MAP, rows: before anyone knows whether they will be committed. */
-static void test_stream__refuses_rows_of_xa_transactions(void **state)
+static void test_stream__yields_vectors_as_json(void **state)
 {
-    struct buffer log = log_load("mysql-9.7.4.binlog.000008");
-    size_t begin = log_find(&log, EVENT_QUERY, 0);
-    size_t behind = begin + log_event_size(&log, begin);
-    struct buffer xa = {0};
+    struct buffer log = log_load("mysql-9.7.4.binlog.000017");
+    struct play_options options = only("t.vec");
+    struct played played = log_play(&log, &options); /* up to a prepared XA transaction */
 
     (void)state;
-    buffer_append(&xa, log.bytes, begin);
-    log_query_add(&xa, "XA START X'78',X'',1");
-    buffer_append(&xa, log.bytes + behind, log.size - behind);
-    assert_refused(&xa, &plain, "XA transaction");
-    buffer_deinit(&xa);
+    assert_contains((char *)played.lines.bytes, "c vec after vec\t1\t5B312C322C335D\n");
+    played_deinit(&played);
+    buffer_deinit(&log);
+}
+
+/* GTID, XA START, one row, and the event that says what it was. */
+static struct buffer xa_log(bool one_phase)
+{
+    static const uint8_t map[] = {9, 0, 0, 0, 0, 0, 1, 0, 2, 'd', 'b', 0, 1, 't', 0, 1, 3, 0, 1, 1, 1, 0, 4, 2, 1, 'a'};
+    static const uint8_t rows[] = {9, 0, 0, 0, 0, 0, 1, 0, 2, 0, 1, 0xff, 0, 7, 0, 0, 0};
+    const uint8_t end[] = {one_phase, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 'x'};
+    struct buffer log = log_begin("mysql-9.7.4.binlog.000008");
+
+    add_gtid(&log);
+    log_query_add(&log, "XA START X'78',X'',1");
+    log_event_add(&log, EVENT_TABLE_MAP, 0, map, sizeof map, true);
+    log_event_add(&log, EVENT_WRITE_ROWS, 0, rows, sizeof rows, true);
+    log_query_add(&log, "XA END X'78',X'',1");
+    log_event_add(&log, EVENT_XA_PREPARE, 0, end, sizeof end, true);
+    return log;
+}
+
+static void test_stream__refuses_rows_of_prepared_xa_transactions_and_lets_none_be_committed(void **state)
+{
+    struct buffer log = xa_log(false);
+    struct played played = log_play(&log, &plain);
+
+    (void)state;
+    assert_true(played.failed);
+    assert_int_equal(played.err.class, ERR_FATAL);
+    assert_contains(played.err.text, "table db.t: its rows are part of an XA transaction");
+    assert_int_equal(played.lines.size, 0);
+    assert_true(played.came_unverified);
+    played_deinit(&played);
+    buffer_deinit(&log);
+}
+
+static void test_stream__of_xa_in_one_phase_the_end_is_the_commit(void **state)
+{
+    struct buffer log = xa_log(true);
+    struct played played = log_play(&log, &plain);
+
+    (void)state;
+    assert_false(played.failed);
+    assert_string_equal((char *)played.items.bytes, "BRC");
+    assert_true(played.came_unverified); /* the row, before the end is known */
+    assert_contains((char *)played.lines.bytes, "after t\t7\n");
+    played_deinit(&played);
     buffer_deinit(&log);
 }
 
@@ -948,7 +989,9 @@ int main(void)
         cmocka_unit_test(test_stream__empties_the_tables_that_it_has_seen_of_a_database_that_is_dropped),
         cmocka_unit_test(test_stream__tells_of_selected_tables_that_a_statement_may_have_changed),
         cmocka_unit_test(test_stream__refuses_what_is_not_read_yet),
-        cmocka_unit_test(test_stream__refuses_rows_of_xa_transactions),
+        cmocka_unit_test(test_stream__yields_vectors_as_json),
+        cmocka_unit_test(test_stream__refuses_rows_of_prepared_xa_transactions_and_lets_none_be_committed),
+        cmocka_unit_test(test_stream__of_xa_in_one_phase_the_end_is_the_commit),
         cmocka_unit_test(test_stream__refuses_xa_commits_of_what_it_has_not_seen_prepared),
         cmocka_unit_test(test_stream__refuses_unknown_events_that_are_not_ignorable),
         cmocka_unit_test(test_stream__passes_unknown_events_that_are_ignorable),
