@@ -30,7 +30,7 @@ TYPES = {
     "inet4": ("mariadb", "INET4", "'10.0.0.0'"),
     "compressed text": ("mariadb", "TEXT COMPRESSED", "REPEAT('long', 500)"),
     "compressed varbinary": ("mariadb", "VARBINARY(3000) COMPRESSED", "REPEAT('long', 500)"),
-    "vector": ("mysql", "VECTOR(3)", "STRING_TO_VECTOR('[1,2,3]')"),
+    "vector": ("mysql", "VECTOR(3)", "STRING_TO_VECTOR('[1,-2.5e-30,0.1]')"),
     "generated": ("both", "INT AS (id + 1) STORED", "DEFAULT"),
     "virtual": ("both", "INT AS (id + 1) VIRTUAL", "DEFAULT"),
     "invisible": ("both", "INT INVISIBLE", "5"),
@@ -38,8 +38,12 @@ TYPES = {
 
 
 # What a version of ours did handle stays handled.
-EXACT = {"geometry", "utf8mb3", "ascii", "latin2", "cp932", "gbk", "utf16", "enum in latin2", "uuid", "inet6", "inet4", "generated", "virtual", "invisible", "compressed transactions",
+EXACT = {"geometry", "vector", "utf8mb3", "ascii", "latin2", "cp932", "gbk", "utf16", "enum in latin2", "uuid", "inet6", "inet4", "generated", "virtual", "invisible", "compressed transactions",
          "partial json", "compressed text", "compressed varbinary", "compressed events", "rows query events", "no checksums"}
+
+
+# mysqlbinlog 9.7.4 loses rows of GEOMETRY tables, and prints no VECTOR.
+UNWITNESSED = {("mysql", "geometry"), ("mysql", "vector")}
 
 
 def _cases(table):
@@ -74,14 +78,14 @@ def test_type(request, make_path, broker, flavor, name):
         cursor.execute(f"INSERT INTO t (id, odd, after_it) VALUES (1, {'DEFAULT' if literal == 'DEFAULT' else 'NULL'}, 1)")
         cursor.execute(f"INSERT INTO t (id, odd, after_it) VALUES (2, {literal}, 2)")
         cursor.execute("UPDATE t SET after_it = 3")
-    said = _exact_or_refused(path, producer, judge=lambda: _view_is_the_table(path) if (flavor, name) == ("mysql", "geometry") else path.wait_and_judge())
+    said = _exact_or_refused(path, producer, judge=lambda: _view_is_the_table(path) if (flavor, name) in UNWITNESSED else path.wait_and_judge())
     if said != "exact":
         assert name not in EXACT and "odd" in said and f"{path.database}.t" in said, said
         assert oracle.history_count(path.sqlite_file, "t") <= 1
 
 
 def _view_is_the_table(path):
-    """Instead of the whole oracle where its witness errs: mysqlbinlog 9.7.4 loses rows of GEOMETRY tables."""
+    """Instead of the whole oracle where its witness errs."""
     wait_for(lambda: path.lag() == 0, "the rows", 30)
     table = path.source_table("t")
     assert sorted(table.arrived(row) for row in oracle.view_rows(path.sqlite_file, "t")) == sorted(table.rows)

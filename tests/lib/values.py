@@ -5,6 +5,7 @@ The texts of the server's own protocol are converted here by the type that infor
 "exact values" (P4). Dates stay text with six digits of fraction, decimals text, TIME microseconds, BIGINT UNSIGNED a number up to 2^63 - 1, text above.
 """
 import json
+import struct
 from decimal import Decimal
 
 
@@ -24,6 +25,16 @@ def json_value(text):
     return json.dumps(json.loads(text, parse_float=lambda number: format(Decimal(number).normalize(), "f") + "d"), sort_keys=True)
 
 
+def _vector_of_hex(text):
+    data = bytes.fromhex(text)
+    return struct.unpack(f"<{len(data) // 4}f", data)
+
+
+def vector_value(text):
+    """A JSON array by the floats of 4 bytes that its numbers are."""
+    return tuple(struct.unpack("<f", struct.pack("<f", number))[0] for number in json.loads(text))
+
+
 def _converter(data_type, column_type):
     if data_type == "bigint" and "unsigned" in column_type:
         return lambda text: int(text) if int(text) < 2 ** 63 else text
@@ -39,6 +50,8 @@ def _converter(data_type, column_type):
         return (lambda data: data[0]) if column_type == "bit(1)" else bytes
     if data_type == "json":
         return json_value
+    if data_type == "vector":
+        return _vector_of_hex
     return lambda value: value  # decimal, date, text and binary types
 
 
@@ -57,9 +70,11 @@ class SourceTable:
                 self.key = [row[0] for row in cursor.fetchall()]
                 self.names = [name for name, _, _ in columns]
                 self.kinds = {name: (data_type, column_type) for name, data_type, column_type in columns}
-                self.json = {name for name, data_type, _ in columns if data_type == "json"}
-                # The text protocol prints a FLOAT with six digits; as a double it comes whole.
-                wanted = ", ".join(f"CAST(`{name}` AS DOUBLE)" if data_type == "float" else f"`{name}`" for name, data_type, _ in columns)
+                self.meanings = {name: {"json": json_value, "vector": vector_value}[data_type] for name, data_type, _ in columns
+                                 if data_type in ("json", "vector")}
+                # The text protocol prints a FLOAT with six digits; as a double it comes whole. The client takes a VECTOR for text.
+                forms = {"float": "CAST(`{}` AS DOUBLE)", "vector": "HEX(`{}`)"}
+                wanted = ", ".join(forms.get(data_type, "`{}`").format(name) for name, data_type, _ in columns)
                 cursor.execute(f"SELECT {wanted} FROM `{table}`")
                 converters = [_converter(data_type, column_type) for _, data_type, column_type in columns]
                 self.rows = [tuple(None if value is None else convert(value) for convert, value in zip(converters, row))
@@ -68,9 +83,9 @@ class SourceTable:
             connection.close()
 
     def arrived(self, row):
-        """A row by our columns, as a destination holds it, made comparable: JSON by its meaning."""
+        """A row by our columns, as a destination holds it, made comparable: JSON and vectors by their meaning."""
         values = [(name, row.get(name)) for name in self.names]  # a message by an older schema lacks the newer columns
-        return tuple(json_value(value) if name in self.json and value is not None else value for name, value in values)
+        return tuple(self.meanings[name](value) if name in self.meanings and value is not None else value for name, value in values)
 
 
 def _text(value):
