@@ -273,7 +273,7 @@ const struct setting settings_table[] = {
      .min = 16 * MIB,
      .max = 64 * GIB,
      .sentence = "Ceiling of what is read and not yet in Kafka; when it is reached the source is read no further. The largest "
-                 "single row comes on top."},
+                 "single row comes on top, twice: as it was read, and as it is sent."},
     {.path = "producer.transaction.bytes",
      .type = SETTING_SIZE,
      .offset = PLACE(producer.transaction_bytes),

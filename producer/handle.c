@@ -2,12 +2,43 @@
 /* One place adds up the lists of properties, so that no handle of the program can miss a budget or a fixed one. */
 #include "producer/handle.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "common/kafka.h"
+
+#define READ_MESSAGE_BYTES "1000000" /* librdkafka's own; readers see positions alone, and fetch.max.bytes must not be below it */
+#define HEADROOM_KBYTES    1024
 
 static void add_all(struct text_pairs *pairs, const struct handle_property *property)
 {
     for (; property->name != NULL; property++) {
         text_pairs_set(pairs, property->name, property->value);
+    }
+}
+
+/* Of the lists in rising precedence; 0: in none of them. */
+static int64_t number_in(const struct text_pairs *const *lists, const char *name)
+{
+    int64_t number = 0;
+
+    for (; *lists != NULL; lists++) {
+        const char *text = text_pairs_get(*lists, name);
+
+        number = text != NULL ? strtoll(text, NULL, 10) : number;
+    }
+    return number;
+}
+
+/* librdkafka never takes a message larger than its whole queue, not even into an empty one. What waits there is bounded by the parcels. */
+static void make_room_for_one(const struct text_pairs *const *lists, struct text_pairs *must_be)
+{
+    int64_t message_kbytes = number_in(lists, "message.max.bytes") / 1024 + HEADROOM_KBYTES;
+    char text[32];
+
+    if (message_kbytes > number_in(lists, "queue.buffering.max.kbytes")) {
+        (void)snprintf(text, sizeof text, "%lld", (long long)message_kbytes);
+        text_pairs_set(must_be, "queue.buffering.max.kbytes", text);
     }
 }
 
@@ -21,6 +52,11 @@ int handle_conf(rd_kafka_type_t type, const struct settings *settings, const str
 
     add_all(&ours, defaults);
     add_all(&must_be, fixed);
+    if (type == RD_KAFKA_PRODUCER) {
+        make_room_for_one(lists, &must_be);
+    } else {
+        text_pairs_set(&must_be, "message.max.bytes", READ_MESSAGE_BYTES);
+    }
     status = kafka_conf_new(lists, ret_conf, err);
     text_pairs_deinit(&ours);
     text_pairs_deinit(&must_be);

@@ -202,6 +202,18 @@ void messages_refer(struct messages *messages, size_t index, const struct change
     buffer_deinit(&text);
 }
 
+uint8_t *messages_take_large(struct messages *messages, size_t *ret_size)
+{
+    uint8_t *bytes = messages->_bytes.bytes;
+
+    *ret_size = messages->_bytes.size;
+    if (messages->count > 1 || *ret_size <= PARCEL_BYTES) {
+        return NULL;
+    }
+    messages->_bytes = (struct buffer){0};
+    return bytes;
+}
+
 struct message messages_get(const struct messages *messages, size_t index, uint32_t topic_id)
 {
     const uint8_t *key = messages->_bytes.bytes + messages->_spans[index].begin;

@@ -60,6 +60,8 @@ int messages_make_letter(struct messages *messages, const struct change *change,
                          struct err *err) MUST_CHECK;
 /* Makes a message that is too large a dead letter that refers to it. */
 void messages_refer(struct messages *messages, size_t index, const struct change *change, const char *source);
+/* Gives away the memory behind the only message, which the caller frees; messages_get is over then. NULL: there are more, or it is small. */
+uint8_t *messages_take_large(struct messages *messages, size_t *ret_size);
 /* Borrows from messages. */
 struct message messages_get(const struct messages *messages, size_t index, uint32_t topic_id);
 

@@ -35,7 +35,7 @@ void parcel_free(struct parcel *parcel)
 /* An empty parcel may take a new place: nothing points into it. */
 static void resize(struct parcel *parcel, size_t capacity)
 {
-    must(parcel->size == 0);
+    must(parcel->size == 0 && parcel->count == 0);
     free(parcel->bytes);
     parcel->bytes = malloc(capacity);
     must(parcel->bytes != NULL);
@@ -70,18 +70,12 @@ static void append(struct parcel *parcel, const void *bytes, size_t size)
     }
 }
 
-void parcel_add(struct parcel *parcel, const struct message *message)
+static void add_entry(struct parcel *parcel, size_t begin, const struct message *message)
 {
-    struct parcel_entry *entry = &parcel->entries[parcel->count];
-
-    must(parcel_fits(parcel, message));
     must(message->key != NULL || message->key_size == 0);
-    if (size_of(message) > parcel->capacity) {
-        resize(parcel, size_of(message));
-    }
-    *entry = (struct parcel_entry){
+    parcel->entries[parcel->count++] = (struct parcel_entry){
         .parcel = parcel,
-        .begin = parcel->size,
+        .begin = begin,
         .key_size = message->key_size,
         .value_size = message->value_size,
         .reason_size = message->reason_size,
@@ -91,8 +85,27 @@ void parcel_add(struct parcel *parcel, const struct message *message)
         .seq = message->seq,
         .idx = message->idx,
     };
+}
+
+void parcel_add(struct parcel *parcel, const struct message *message)
+{
+    must(parcel_fits(parcel, message));
+    if (size_of(message) > parcel->capacity) {
+        resize(parcel, size_of(message));
+    }
+    add_entry(parcel, parcel->size, message);
     append(parcel, message->key, message->key_size);
     append(parcel, message->value, message->value_size);
     append(parcel, message->reason, message->reason_size);
-    parcel->count++;
+}
+
+void parcel_take(struct parcel *parcel, uint8_t *bytes, size_t size, const struct message *message)
+{
+    const uint8_t *first = message->key != NULL ? message->key : message->value;
+
+    must(parcel->count == 0 && size > PARCEL_BYTES && first >= bytes && size_of(message) <= size - (size_t)(first - bytes));
+    free(parcel->bytes);
+    parcel->bytes = bytes;
+    parcel->size = parcel->capacity = size;
+    add_entry(parcel, (size_t)(first - bytes), message);
 }

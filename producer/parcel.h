@@ -4,8 +4,8 @@
  *
  * Payload is not copied for librdkafka: while messages of a parcel are under way (`unsettled`), its memory stays where it is.
  * All parcels are made at start; together they are the queue between loop and thread, and its bound. Only a message larger
- * than a parcel makes one grow, and only until the parcel is cleared: that is the "plus the largest single row" of the
- * ceiling. No locks: a parcel has one owner at a time.
+ * than a parcel makes one grow, or is taken over with its memory, and only until the parcel is cleared: that is the "plus the
+ * largest single row" of the ceiling. No locks: a parcel has one owner at a time.
  */
 #ifndef KAKEHI_PRODUCER_PARCEL_H
 #define KAKEHI_PRODUCER_PARCEL_H
@@ -69,5 +69,8 @@ void parcel_clear(struct parcel *parcel);
 bool parcel_fits(const struct parcel *parcel, const struct message *message);
 /* Copies key, value and reason into the parcel; it must fit. */
 void parcel_add(struct parcel *parcel, const struct message *message);
+/* The same without a copy, for one large message in an empty parcel: takes `bytes` (of malloc), in which key, value and reason stand one
+ * behind the other. */
+void parcel_take(struct parcel *parcel, uint8_t *bytes, size_t size, const struct message *message);
 
 #endif

@@ -95,6 +95,19 @@ static bool step_first(struct pipeline *pipeline)
     return false;
 }
 
+/* A large row is not copied once more: its memory goes along. */
+static void fill_parcel(struct pipeline *pipeline, const struct message *message)
+{
+    size_t size;
+    uint8_t *bytes = pipeline->parcel->count == 0 ? messages_take_large(&pipeline->messages, &size) : NULL;
+
+    if (bytes != NULL) {
+        parcel_take(pipeline->parcel, bytes, size, message);
+    } else {
+        parcel_add(pipeline->parcel, message);
+    }
+}
+
 static bool step_messages(struct pipeline *pipeline)
 {
     while (pipeline->messages_given < pipeline->messages.count) {
@@ -107,7 +120,7 @@ static bool step_messages(struct pipeline *pipeline)
         if (pipeline->parcel == NULL && (pipeline->parcel = publisher_parcel(pipeline->publisher)) == NULL) {
             return false; /* `room` goes on */
         }
-        parcel_add(pipeline->parcel, &message);
+        fill_parcel(pipeline, &message);
         pipeline->messages_given++;
         if (pipeline->open_count++ == 0) {
             pipeline->open_since_ms = pipeline_now_ms(pipeline);

@@ -202,6 +202,7 @@ static int make_handle(struct dead_letters *letters, const struct settings *sett
     text_pairs_set(&fixed, "enable.idempotence", "true");
     text_pairs_set(&fixed, "isolation.level", "read_uncommitted"); /* of the questions asked by this handle: the real end (K7) */
     text_pairs_set(&fixed, "message.max.bytes", "1000000000"); /* the topic decides what is too large, not the client */
+    text_pairs_set(&fixed, "queue.buffering.max.kbytes", "1000000"); /* librdkafka takes none that is larger; the budget bounds what waits */
     status = kafka_conf_new(lists, &conf, err);
     text_pairs_deinit(&defaults);
     text_pairs_deinit(&fixed);

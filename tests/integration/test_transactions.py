@@ -111,3 +111,38 @@ def test_a_compressed_transaction_of_100_mb_within_the_ceiling(make_path, mysql,
     assert tuple(counts) == (rows + 1, rows + 1, 2, rows + 1, rows * 1024 + 6)
     assert len({record["transaction"]["rows"] for record in _positions(path) if "transaction" in record}) > 3
     assert max(peak, producer.rss_peak_bytes()) < 48 * MIB + 32 * MIB, f"{producer.rss_peak_bytes() / MIB:.0f} MiB"
+
+
+@pytest.mark.thorough
+def test_a_row_of_64_mib(make_path, mariadb, broker):
+    """P6: a single row above every budget needs its own size on top, as it was read and as it is sent; both limits of Kafka are raised, as the
+    producer's error says."""
+    path = make_path(mariadb, broker)
+    size = 64 * MIB
+    before = mariadb.sql("SELECT @@global.max_allowed_packet")[0][0]
+    mariadb.sql(f"SET GLOBAL max_allowed_packet = {512 * MIB}")
+    try:
+        path.sql("CREATE TABLE wide (id INT PRIMARY KEY, data LONGBLOB)")
+        broker.create_topic(path.topic("wide"), max_message_bytes=str(80 * MIB))
+        producer = path.producer(producer__kafka={"message.max.bytes": 80 * MIB})
+        path.sql("INSERT INTO wide VALUES (0, 'in front')", f"INSERT INTO wide VALUES (1, REPEAT(x'00ff', {size // 2}))", "INSERT INTO wide VALUES (2, 'behind')")
+        wait_for(lambda: producer.status()["tables"].get(f"{path.database}.wide", {}).get("read") == 3, lambda: f"the rows:\n{producer.text()[-2000:]}", 120)
+    finally:
+        mariadb.sql(f"SET GLOBAL max_allowed_packet = {before}")
+    assert [len(message.value()) > size for message in path.broker.messages(path.topic("wide"))] == [False, True, False]
+    assert producer.rss_peak_bytes() < 64 * MIB + 2 * size, f"{producer.rss_peak_bytes() / MIB:.0f} MiB"
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("compressed", ["OFF", "ON"])
+def test_a_transaction_of_1_gib_within_the_ceiling(make_path, mysql, broker, compressed):
+    path = make_path(mysql, broker)
+    rows = 1 << 20
+    path.sql("CREATE TABLE big (id INT PRIMARY KEY, text VARCHAR(1100) CHARACTER SET latin1)")
+    producer = path.producer()
+    path.sql(f"SET SESSION binlog_transaction_compression = {compressed}, cte_max_recursion_depth = 2000000",
+             f"INSERT INTO big WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {rows}) SELECT n, REPEAT(SHA2(n, 256), 16) FROM s")
+    wait_for(lambda: producer.status()["tables"].get(f"{path.database}.big", {}).get("read") == rows, lambda: f"the rows:\n{producer.text()[-2000:]}", 900)
+    assert producer.status()["kafka_transactions"] > 50
+    assert not producer.logged("trouble"), producer.text()[-3000:]
+    assert producer.rss_peak_bytes() < 64 * MIB, f"{producer.rss_peak_bytes() / MIB:.0f} MiB"

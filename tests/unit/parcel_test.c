@@ -91,12 +91,32 @@ static void test_parcel__keeps_key_and_value_and_tells_a_null_key_from_an_empty_
     parcel_free(parcel);
 }
 
+static void test_parcel__takes_a_large_message_with_its_memory_and_shrinks_again(void **state)
+{
+    struct parcel *parcel = parcel_new();
+    uint8_t *bytes = calloc(1, 3 * PARCEL_BYTES);
+    const struct message large = {.key = bytes + 5, .key_size = 3, .value = bytes + 8, .value_size = 3 * PARCEL_BYTES - 8};
+    struct message small = message_of("value", 5);
+
+    (void)state;
+    parcel_take(parcel, bytes, 3 * PARCEL_BYTES, &large);
+    assert_ptr_equal(parcel->bytes, bytes);
+    assert_int_equal(parcel->entries[0].begin, 5);
+    assert_false(parcel_fits(parcel, &small));
+    parcel_clear(parcel);
+    assert_int_equal(parcel->capacity, PARCEL_BYTES);
+    parcel_add(parcel, &small);
+    assert_memory_equal(parcel->bytes, "keyvalue", 8);
+    parcel_free(parcel);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parcel__holds_no_more_than_its_size),
         cmocka_unit_test(test_parcel__holds_no_more_messages_than_it_has_entries),
         cmocka_unit_test(test_parcel__grows_for_one_huge_message_and_shrinks_again),
+        cmocka_unit_test(test_parcel__takes_a_large_message_with_its_memory_and_shrinks_again),
         cmocka_unit_test(test_parcel__keeps_key_and_value_and_tells_a_null_key_from_an_empty_one),
     };
 
