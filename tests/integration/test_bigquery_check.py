@@ -70,11 +70,17 @@ def test_what_stands_right_is_said_and_what_it_costs(filled):
     table = [text for level, subject, text in found if subject == f"table {path.database}.orders"]
     assert any("_history: 3 rows" in text for text in table), table
     assert any("a query of the whole view" in text for text in table), table
-    assert not any("a month" in text for text in table), table
+    assert not any("a month" in text or "settings" in text or "ALTER TABLE" in text for text in table), table
     found = _check(path, "--cost")
     assert not _errors(found), found
     assert any(subject == f"table {path.database}.orders" and text.startswith("a month: ") for _, subject, text in found), found
     assert any(subject == "cost" and "for 1 tables" in text for _, subject, text in found), found
+
+
+def test_settings_that_a_history_does_not_follow_are_told(filled):
+    found = _check(filled, bigquery__kms_key="projects/x/locations/us/keyRings/y/cryptoKeys/z", bigquery__labels={"team": "data"})
+    table = {level: text for level, subject, text in found if subject == f"table {filled.database}.orders" and "settings" in text or "ALTER" in text}
+    assert "labels" in table["note"] and "kms_key_name = 'projects/x/locations/us/keyRings/y/cryptoKeys/z'" in table["warning"], found
 
 
 def test_a_dataset_of_somebody_else_is_an_error(filled):

@@ -13,6 +13,7 @@
 #include "workers/bigquery/permissions.h"
 #include "workers/bigquery/prove.h"
 #include "workers/bigquery/tables_shape.h"
+#include "workers/bigquery/view_days.h"
 
 #define DAY_MS         86400000.0
 #define AGE_DAYS_MIN   0.05 /* a rate of less than an hour is no rate */
@@ -214,7 +215,7 @@ static void estimate(struct look *look, const struct place *place, const json_t 
         .query_bytes = view_bytes,
         .queries_a_day = (double)look->settings->bigquery.queries_a_day,
         .refresh_bytes = base ? view_bytes : 0,
-        .refreshes_a_day = 1, /* the watermark is a day: views.c */
+        .refreshes_a_day = 1.0 / (double)view_days_at_once(settings_freshness_ms(look->settings, place->full_name)),
         .loads = goes_by_loads(look, place->full_name),
     };
     const struct cost cost = cost_month(&facts, &look->prices);
@@ -222,13 +223,38 @@ static void estimate(struct look *look, const struct place *place, const json_t 
     look->cost_sum += cost_sum(&cost);
     finding(look->findings, FINDING_NOTE, place->subject, NULL,
             "a month: %.2f = writing %.2f (%s, %.3f GB a day x 30 x append_gib) + storage %.2f ((%.3f GB + half a month's growth) x "
-            "storage_gib_month) + queries %.2f (%.0f a day x 30 x %.1f MB x scan_tib) + refresh %.2f (%.0f a day x 30 x %.1f MB x scan_tib)",
+            "storage_gib_month) + queries %.2f (%.0f a day x 30 x %.1f MB x scan_tib) + refresh %.2f (%.2f a day x 30 x %.1f MB x scan_tib)",
             cost_sum(&cost), cost.writing, facts.loads ? "load jobs, free" : "appends", facts.bytes_a_day / 1e9, cost.storage,
             facts.stored_bytes / 1e9, cost.queries, facts.queries_a_day, facts.query_bytes / 1e6, cost.refresh, facts.refreshes_a_day,
             facts.refresh_bytes / 1e6);
 }
 
 /* ---- the history and the view */
+
+/* Settings that were changed since it was made. */
+static void check_settings(struct look *look, const struct place *place, const json_t *history)
+{
+    const struct shape_making making = {look->settings, &place->names};
+    struct shape shape = {0};
+    struct shape_drift drift = {0};
+    struct err err;
+
+    if (shape_read(history, &shape, &err) != 0) {
+        finding(look->findings, FINDING_WARNING, place->subject, "see the message", "%s", err.text);
+    } else {
+        shape_drift(&shape, &making, &drift);
+    }
+    if (drift.changes.size > 0) {
+        finding(look->findings, FINDING_NOTE, place->subject, NULL, "the worker changes of %s.%s by the settings: %s", place->names.dataset,
+                place->names.history, buffer_text(&drift.changes));
+    }
+    if (drift.left.size > 0) {
+        finding(look->findings, FINDING_WARNING, place->subject, "run the statement, or set the settings back", "%s",
+                buffer_text(&drift.left));
+    }
+    shape_drift_deinit(&drift);
+    shape_deinit(&shape);
+}
 
 static void check_history(struct look *look, const struct place *place)
 {
@@ -245,6 +271,7 @@ static void check_history(struct look *look, const struct place *place)
     finding(look->findings, FINDING_OK, place->subject, NULL, "history %s.%s: %s rows, %.1f MB", place->names.dataset,
             place->names.history, text_of(history, "numRows"), number_of(history, "numBytes") / 1e6);
     check_permissions(look, PERMISSIONS_TABLE, place->subject, place->names.dataset, place->names.history);
+    check_settings(look, place, history);
     if (place->table->key_count > 0) {
         query_bytes(look, place, &view_bytes);
     }

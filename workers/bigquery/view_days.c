@@ -120,12 +120,18 @@ int32_t view_days_from(const struct view_state *state)
     return young ? VIEW_DAY_FIRST : state->watermark - VIEW_DAYS_KEPT;
 }
 
+int64_t view_days_at_once(int64_t freshness_ms)
+{
+    return freshness_ms >= DAY_MS ? freshness_ms / DAY_MS : 1;
+}
+
 /* Is the new watermark worth a MERGE? */
 static bool is_due(const struct view_days_rules *rules, const struct view_state *state, int32_t today)
 {
     int32_t gained = today - VIEW_LAG_DAYS - state->watermark;
 
-    return gained > 0 && (gained >= rules->freshness_ms / DAY_MS || has_expired(rules->expiration_ms, today + 2, state->watermark));
+    return gained >= view_days_at_once(rules->freshness_ms) ||
+           (gained > 0 && has_expired(rules->expiration_ms, today + 2, state->watermark));
 }
 
 int view_days_read(const json_t *rows, const struct view_state *state, const struct view_days_rules *rules,

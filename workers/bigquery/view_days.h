@@ -42,6 +42,8 @@ struct view_days_rules {
     int64_t freshness_ms;  /* of the table: of less than two days each day is merged; else so many days at once */
 };
 
+/* How many days a MERGE takes at least, by a table's freshness. */
+int64_t view_days_at_once(int64_t freshness_ms);
 /* The first day to ask view_sql_days for. */
 int32_t view_days_from(const struct view_state *state);
 /* rows: as query.h gives them. ERR_RETRY: no such answer. */
