@@ -338,6 +338,24 @@ def test_refused_for_now(loaded):
 
 
 @pytest.mark.thorough
+@pytest.mark.parametrize("code, why", [("PERMISSION_DENIED", "a permission is missing"), ("INVALID_ARGUMENT", "the request is refused as a whole")])
+def test_what_a_person_must_mend(appending, code, why):
+    """/healthz says why; no stream is made for each try; when it is mended, the rows go in."""
+    path = appending(partitions=1)
+    _one_table(path)
+    fault = path.fake.fault("AppendRows", {"error": code}, times=1000)
+    worker = path.worker(worker__stall="2s")
+    path.sql("INSERT INTO t VALUES (1, 'x')")
+    path.fake.wait_hit(fault, 4)
+    _, said = wait_for(lambda: (lambda answer: answer[0] == 503 and answer)(worker.get("/healthz")), "the stall in /healthz", 60)
+    assert why in said, said
+    assert worker.status()["warehouse"]["append"]["streams_made"] <= 3
+    path.fake.clear(fault)
+    path.wait_and_judge(120)
+    wait_for(lambda: worker.get("/healthz")[0] == 200, lambda: worker.get("/healthz"), 60)
+
+
+@pytest.mark.thorough
 def test_storm_of_429_and_5xx_in_rest(loaded):
     """REST answers 429, 403 with quota reasons, 500, 503, and cut connections, while tables are made and columns added."""
     troubles = [{"http": 429, "reason": "rateLimitExceeded"}, {"http": 403, "reason": "quotaExceeded"}, {"http": 503}, {"http": 500}, {"cut": True}]
