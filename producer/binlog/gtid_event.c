@@ -24,13 +24,20 @@ static int short_of(struct err *err, const struct event_header *header, const st
     return err_set(err, ERR_FATAL, "%s: %s", event_name(header->type), cursor->why);
 }
 
+/* By hand: it is written once a transaction, and printf would take longer than the rest of a small one's event. */
 static void write_uuid(char text[37], const uint8_t uuid[UUID_SIZE])
 {
+    static const char digits[] = "0123456789abcdef";
     char *at = text;
 
     for (size_t i = 0; i < UUID_SIZE; i++) {
-        at += snprintf(at, 4, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", uuid[i]);
+        if (i == 4 || i == 6 || i == 8 || i == 10) {
+            *at++ = '-';
+        }
+        *at++ = digits[uuid[i] >> 4];
+        *at++ = digits[uuid[i] & 0xf];
     }
+    *at = '\0';
 }
 
 /* flags u8, uuid, number u64, type u8 = 2, last committed u64, sequence u64, immediate commit time u56, ... ; 5.7 and older end

@@ -124,7 +124,7 @@ static int find_txid(const struct progress *progress, const struct binlog_transa
         return err_set(err, ERR_FATAL, "the name of the server's log file holds strange letters");
     }
     if (transaction->gtid[0] != '\0') {
-        (void)snprintf(ret_txid, PROGRESS_TXID_SIZE, "%s", transaction->gtid);
+        memcpy(ret_txid, transaction->gtid, sizeof transaction->gtid);
         return 0;
     }
     if (progress->executed != NULL) {

@@ -76,7 +76,7 @@ static void open_group(struct binlog_stream *stream, int state, const char *gtid
     struct binlog_transaction *transaction = &stream->transaction;
 
     sm_move(&stream->group, state, event_name(stream->assembly->event.header.type));
-    (void)snprintf(transaction->gtid, sizeof transaction->gtid, "%s", gtid);
+    must(memccpy(transaction->gtid, gtid, '\0', sizeof transaction->gtid) != NULL);
     memcpy(transaction->file, stream->file, sizeof transaction->file);
     transaction->position = stream->event_position;
     transaction->commit_ts_us = commit_ts_us;
