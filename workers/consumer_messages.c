@@ -7,8 +7,8 @@
  * holds for longer than HOLD_MS, or knows that it will, is paused, and the tap opens for the others. Rebalances come by librdkafka's
  * own queue, which is always emptied.
  *
- * Every NUDGE_BYTES taken, librdkafka is nudged (consumer_jobs.c): a quarter of its full queue, so there is always something left to take
- * while it fetches.
+ * Every NUDGE_BYTES taken, librdkafka is nudged (consumer_jobs.c): a quarter of its full queue, two thirds of one full of small messages,
+ * so there is always something left to take while it fetches.
  *
  * C6: an offset that the log does not hold comes as an error (auto.offset.reset=error) and stops that partition. Any other error is
  * librdkafka's to get over; the health check sees what it doesn't.
