@@ -40,7 +40,7 @@ enum envelope_state envelope_open(const struct message *message, envelope_find f
     if (ret_envelope->schema == NULL) {
         framing_id_text(&ret_envelope->frame, id);
         (void)err_set(err, ERR_POISON, "schema %s is %s", id,
-                      ret_envelope->frame.framing == FRAMING_REGISTRY ? "none of ours, or there is no registry.url in the settings"
+                      ret_envelope->frame.framing == FRAMING_REGISTRY ? "none of ours"
                                                                       : "not in the topic of schemas");
         return ENVELOPE_UNKNOWN_SCHEMA;
     }

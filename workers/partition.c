@@ -397,9 +397,9 @@ bool partition_is_sending(const struct partition *partition)
     return !flight_idle(&partition->flight);
 }
 
-bool partition_waits_for_schema(const struct partition *partition)
+const struct frame *partition_waits_for_schema(const struct partition *partition)
 {
-    return partition->held != NULL;
+    return partition->held != NULL ? &partition->held->frame : NULL;
 }
 
 bool partition_waits_for(const struct partition *partition, char *text, size_t size)

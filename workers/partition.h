@@ -114,8 +114,8 @@ void partition_tell_lag(struct partition *partition, int64_t messages);
 /* Is a request under way? */
 bool partition_is_sending(const struct partition *partition);
 bool partition_stopped(const struct partition *partition);
-/* Does a message wait until it is known what its frame stands for? */
-bool partition_waits_for_schema(const struct partition *partition);
+/* The frame of the message that waits until it is known what it stands for; NULL: none does. */
+const struct frame *partition_waits_for_schema(const struct partition *partition);
 /* What the warehouse waits for, of a question that it has not answered; false: nothing that people must know. */
 bool partition_waits_for(const struct partition *partition, char *text, size_t size);
 /* What it last had trouble with; class ERR_NONE when all is well. */

@@ -76,6 +76,7 @@ static void keep(struct partition *partition, const struct message *message, con
 
     must(held != NULL && partition->held == NULL);
     held->primes = state(partition) == PRIME;
+    held->frame = *frame;
     held->message = *message;
     if (message->key != NULL) {
         held->message.key = memcpy(held->bytes, message->key, message->key_size);

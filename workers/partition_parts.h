@@ -14,6 +14,7 @@ enum { FETCH, RECOVER, CONFIRM, RANGE, SEEK, PRIME, RUN, REST, STOPPED, LOST, DR
 /* A message whose schema is not known yet. */
 struct held {
     bool primes; /* it is read back for the dedupe, and counts nowhere */
+    struct frame frame;
     struct message message;
     uint8_t bytes[]; /* key, value */
 };

@@ -124,30 +124,28 @@ static void ask_bury(void *context, struct partition *partition, uint64_t batch_
     dead_letters_give(worker->letters, &letter);
 }
 
-static bool is_of_registry(const struct worker *worker, const struct frame *frame)
-{
-    return frame->framing == FRAMING_REGISTRY && worker->registry != NULL;
-}
-
 static const struct schema *ask_schema(void *context, const struct frame *frame)
 {
     const struct worker *worker = context;
 
-    if (is_of_registry(worker, frame)) {
-        return schema_registry_find(worker->registry, frame->schema_id);
+    if (frame->framing == FRAMING_SINGLE_OBJECT) {
+        return schema_cache_find(worker->schemas, frame->schema_id);
     }
-    return frame->framing == FRAMING_SINGLE_OBJECT ? schema_cache_find(worker->schemas, frame->schema_id) : NULL;
+    return worker->registry != NULL ? schema_registry_find(worker->registry, frame->schema_id) : NULL;
 }
 
-/* Without a registry its ids are asked of the topic, too: the answer is that there is nothing. */
+/* An id of a registry that the settings don't name is never answered: it would make a dead letter of each row of a healthy topic. */
 static void ask_read_schemas(void *context, struct partition *partition, const struct frame *frame)
 {
     struct worker *worker = context;
 
-    if (is_of_registry(worker, frame)) {
+    if (frame->framing == FRAMING_SINGLE_OBJECT) {
+        schema_cache_read(worker->schemas, partition_assignment(partition));
+    } else if (worker->registry != NULL) {
         schema_registry_read(worker->registry, frame->schema_id, partition_assignment(partition));
     } else {
-        schema_cache_read(worker->schemas, partition_assignment(partition));
+        log_error("no_registry", "topic=%s partition=%d id=%llu then=%q", partition_topic(partition), partition_number(partition),
+                  (unsigned long long)frame->schema_id, "waiting: name the registry by registry.url, and start again");
     }
 }
 

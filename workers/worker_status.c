@@ -41,9 +41,16 @@ bool worker_is_ready(void *context, char *text, size_t size)
 static bool member_waits_for(const struct member *member, char *text, size_t size)
 {
     const struct schema_registry *registry = member->worker->registry;
-    bool for_schema = registry != NULL && partition_waits_for_schema(member->partition);
+    const struct frame *frame = partition_waits_for_schema(member->partition);
 
-    return (for_schema && schema_registry_trouble(registry, text, size)) || partition_waits_for(member->partition, text, size);
+    if (frame == NULL || frame->framing != FRAMING_REGISTRY) {
+        return partition_waits_for(member->partition, text, size);
+    }
+    if (registry == NULL) {
+        (void)snprintf(text, size, "registry.url, which is not in the settings: a message carries a schema registry's id");
+        return true;
+    }
+    return schema_registry_trouble(registry, text, size);
 }
 
 static bool member_is_healthy(const struct member *member, char *text, size_t size)

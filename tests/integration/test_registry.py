@@ -129,7 +129,7 @@ def test_a_registry_that_goes_away_under_load(make_registry_path, make_door, mar
     wait_rows(load, load.transactions + 50)
     door.heal()
     load.finish()
-    path.wait_and_judge()
+    path.wait_and_judge(120)
 
 
 @pytest.mark.thorough
@@ -197,6 +197,21 @@ def test_an_id_that_the_registry_does_not_know_is_waited_for(make_registry_path,
     assert "404" in text and "WAIT_SCHEMA" in text
     assert worker.status()["partitions"][0]["waits_for"]
     door.heal()
+    path.wait_and_judge()
+    assert path.broker.messages(f"{path.prefix}.dead") == []
+
+
+def test_a_worker_without_the_registrys_address_waits(make_path, broker, registry, mariadb):
+    """Its settings lack what the producer's have: no row becomes a dead letter because of that."""
+    path = make_path(mariadb, broker)
+    path.registry = registry
+    path.producer(registry__url=registry.url)
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1), (2)")
+    worker = path.worker(worker__stall="1s")
+    text = wait_for(lambda: worker.get("/healthz")[1] if worker.get("/healthz")[0] == 503 else "", "the health check to fail", 60)
+    assert "registry.url" in text
+    worker.must_stop()
+    path.worker("worker-again", registry__url=registry.url)
     path.wait_and_judge()
     assert path.broker.messages(f"{path.prefix}.dead") == []
 
@@ -298,7 +313,7 @@ def test_readers_of_other_makers_read_every_value(make_registry_path, mariadb, t
         connection.cursor().execute(f"INSERT INTO types VALUES ({row}, {', '.join(literals[row % len(literals)] for literals in COMMON.values())})")
     connection.cursor().execute(f"INSERT INTO types (id) VALUES ({rows})")
     connection.cursor().execute("UPDATE types SET id = 4711 WHERE id = 0")
-    path.wait_and_judge()
+    path.wait_and_judge(120)
     ours = _ours(path, "types")
     assert len(ours) == rows + 3
     for how in ("fastavro", "confluent"):
