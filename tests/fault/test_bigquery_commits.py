@@ -3,7 +3,7 @@
 not in, when the worker is killed or the coordinator restarted. Rules C1, C2 and D1; the name is the rule.
 
 A broker of this file's own, behind a proxy that knows one commit from another by the mark that it carries. An answer that vanishes while its connection stands
-is missed by librdkafka after socket.timeout.ms, 60 s as a rule: the partition waits so long, as it must, and here it is two seconds.
+is missed by librdkafka after socket.timeout.ms, 60 s: the partition waits so long, as it must, and so does a test that wants the commit unanswered.
 """
 import re
 
@@ -34,7 +34,7 @@ def path_to(make_path, mariadb, proxied, fake):
     """path_to(settings of bigquery): two partitions a table, a producer and a load; workers enter by the proxy."""
     def make(seed, warehouse, rate=100):
         path = make_path(mariadb, proxied, BigQueryWarehouse(fake, retry="20s", **warehouse), topics__partitions=2, kafka={"session.timeout.ms": 3000},
-                         worker__kafka={"bootstrap.servers": proxied.through_proxy, "socket.timeout.ms": 2000})
+                         worker__kafka={"bootstrap.servers": proxied.through_proxy})
         path.fake = fake
         make_tables(path)
         path.the_producer = path.producer()
@@ -101,7 +101,7 @@ def test_D1_killed_between_intent_and_send(path_to):
 def test_C3_answer_to_a_commit_lost(path_to, method):
     """The worker lives: it commits again what is true then, and goes on."""
     path = path_to(54, APPEND if method == "append" else LOAD)
-    worker = path.worker("worker1")
+    worker = path.worker("worker1", **{"worker__kafka__socket.timeout.ms": 2000})
     _more(path)
     _swallow(path, method)
     _more(path)
@@ -115,7 +115,7 @@ def test_C2_coordinator_restarted_with_a_commit_under_way(path_to, strategy, com
     """A second worker comes, so that partitions are to move, while a commit of the first one is in and unanswered, or on its way. Then the coordinator is killed and
     comes back: a commit that librdkafka has kept must not speak for a partition that has gone."""
     path = path_to(55, APPEND, rate=30)
-    settings = {"worker__kafka__partition.assignment.strategy": strategy, "worker__kafka__socket.timeout.ms": 60000}
+    settings = {"worker__kafka__partition.assignment.strategy": strategy}
     broker = path.broker
     first = path.worker("worker1", **settings)
     _more(path)
