@@ -5,7 +5,7 @@
  *     |                   |                     |                   +---------- behind a cut -----------------+
  *     |                   +-------- failed -----+-------------------+------------- surprise ------------------+
  *     +----- REST <-------+
- *   any but CLOSING --a person must act--> STOPPED       --commit refused, it is another's--> LOST
+ *   any but CLOSING --a person must act--> STOPPED       --commit refused, it may be another's--> LOST --not taken away--> REST
  *   any --close--> DRAIN --request answered, last commit answered, or too late--> CLOSING --lane closed--> freed
  *
  * | state   | asked and not yet answered         | reads  |
@@ -60,8 +60,8 @@ static const struct sm_state states[] = {
     [PRIME] = {"PRIME", SM_TO(RUN) | SM_TO(SEEK) | ENDS},
     [RUN] = {"RUN", SM_TO(SEEK) | ENDS},
     [REST] = {"REST", SM_TO(FETCH) | SM_TO(STOPPED) | SM_TO(LOST) | SM_TO(DRAIN)},
-    [STOPPED] = {"STOPPED", SM_TO(DRAIN) | SM_TO(LOST)},
-    [LOST] = {"LOST", SM_TO(DRAIN)},
+    [STOPPED] = {"STOPPED", SM_TO(DRAIN)},
+    [LOST] = {"LOST", SM_TO(REST) | SM_TO(DRAIN)},
     [DRAIN] = {"DRAIN", SM_TO(CLOSING)},
     [CLOSING] = {"CLOSING", 0},
 };
@@ -153,6 +153,15 @@ static void step_rest(struct partition *partition)
     if (flight_idle(&partition->flight) && now(partition) >= partition->rest_until_ms) {
         sm_move(&partition->sm, FETCH, "again after a pause");
         partition_locate(partition);
+    }
+}
+
+/* Not taken away: a rebalance left it where it was. See partition_commits.c. */
+static void step_lost(struct partition *partition)
+{
+    if (now(partition) >= partition->rest_until_ms) {
+        sm_move(&partition->sm, REST, "it was not taken away");
+        step_rest(partition);
     }
 }
 
@@ -264,6 +273,9 @@ void partition_step(struct partition *partition)
     case REST:
         step_rest(partition);
         break;
+    case LOST:
+        step_lost(partition);
+        break;
     case PRIME:
         step_prime(partition);
         break;
@@ -296,6 +308,8 @@ uint64_t partition_wake_ms(const struct partition *partition)
     switch (state(partition)) {
     case REST:
         return idle ? earlier(wake_ms, partition->rest_until_ms) : wake_ms;
+    case LOST:
+        return earlier(wake_ms, partition->rest_until_ms);
     case PRIME:
         return earlier(wake_ms, partition->prime_end_ms);
     case RUN:

@@ -8,13 +8,19 @@
  * I2  Only this file asks for commits, and only of `_settled`: everything below is in the warehouse or in the dead letters.
  *
  * A commit that was refused for now is not repeated: what is true after the pause is committed then. While draining there is one try.
- * One that was refused because the partition is another's ends in LOST: nothing more is begun.
+ *
+ * One that was refused because the partition may be another's ends in LOST: nothing more is begun, and the group takes it back, as a
+ * rule at once. Not always: a cooperative member keeps its other partitions while it joins again, and a commit that it sends behind its
+ * JoinGroup is answered behind it, too, by the next generation. librdkafka, which is joining already, then revokes nothing. So a
+ * partition that is still this member's after a while takes the way of any surprise. Nobody else can have it: what is taken away is given
+ * to another only after this member has let it go; and if the group has forgotten this member, its next commit is refused like this one.
  */
 #include "common/log.h"
 #include "common/must.h"
 #include "workers/partition_parts.h"
 
 #define COMMIT_INTERVAL_MS 1000
+#define LOST_MS            10000 /* a revocation that follows a refused commit comes within a second */
 
 bool partition_commit_is_wanted(const struct partition *partition)
 {
@@ -47,8 +53,9 @@ void partition_commit_if_due(struct partition *partition)
 
 static void become_lost(struct partition *partition, const struct err *err)
 {
-    if (state(partition) < LOST) {
+    if (state(partition) < STOPPED) {
         partition_leave(partition);
+        partition->rest_until_ms = now(partition) + LOST_MS;
         sm_move(&partition->sm, LOST, err->text);
         log_warn("lost", "topic=%s partition=%d reason=%q", partition->topic, partition->number, err->text);
     }

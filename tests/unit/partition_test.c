@@ -197,7 +197,7 @@ static void test_partition__never_sends_a_refused_commit_again(void **state) /* 
     begin("abcd");
     world_start(&world);
     world_commit(&world, COMMIT_LOST);
-    world_pass(&world, 60000);
+    world_pass(&world, 9999);
     assert_false(world.committing);
     assert_false(world_deliver(&world));
     assert_string_equal(partition_state(world.partition), "LOST");
@@ -351,9 +351,37 @@ static void test_partition__sends_nothing_when_its_mark_was_refused(void **state
     assert_null(world.send_answer);
     world_pass(&world, 1000);
     world_commit(&world, COMMIT_LOST);
-    world_pass(&world, 100000);
+    world_pass(&world, 9999);
     assert_null(world.send_answer);
     assert_false(world.committing);
+}
+
+static void test_partition__recovers_when_a_refused_commit_took_nothing_away(void **state) /* a cooperative rebalance left it where it was */
+{
+    (void)state;
+    begin_marked("abcd");
+    world_commit(&world, COMMIT_LOST);
+    world_pass(&world, 9999);
+    assert_false(world.locating);
+    world_pass(&world, 1);
+    assert_true(world.locating); /* nothing is taken for known: neither the refused commit, nor what was planned */
+    assert_null(world.send_answer);
+    assert_false(world.committing);
+    world_settle(&world);
+    assert_int_equal(count(FATE_APPENDED), 4);
+    assert_int_equal(world.committed, 4);
+}
+
+static void test_partition__that_stopped_stays_so_when_its_last_commit_is_refused(void **state)
+{
+    (void)state;
+    begin_marked("abcd");
+    partition_on_failed(world.partition, &(struct err){.class = ERR_FATAL, .text = "a person must act"});
+    assert_true(partition_stopped(world.partition));
+    world_commit(&world, COMMIT_LOST);
+    world_pass(&world, 100000);
+    assert_true(partition_stopped(world.partition));
+    assert_false(world.locating);
 }
 
 static void test_partition__marks_again_when_rows_left_the_request(void **state)
@@ -968,6 +996,8 @@ int main(void)
         test(test_partition__ft_c2_of_a_lost_partition_commits_nothing),
         test(test_partition__drained_commits_what_is_in_before_release),
         test(test_partition__never_sends_a_refused_commit_again),
+        test(test_partition__recovers_when_a_refused_commit_took_nothing_away),
+        test(test_partition__that_stopped_stays_so_when_its_last_commit_is_refused),
         test(test_partition__commits_again_after_a_rebalance_in_progress),
         test(test_partition__ft_c3_sends_the_same_request_after_a_pause),
         test(test_partition__in_surprise_asks_the_warehouse_and_doubles_nothing),
