@@ -134,6 +134,25 @@ def test_C2_paused_until_its_partitions_moved(loaded, strategy):
     _end(loaded)
 
 
+@pytest.mark.parametrize("strategy", [pytest.param("range", marks=pytest.mark.thorough), "cooperative-sticky"])
+def test_C2_commits_behind_a_join(loaded, strategy):
+    """A rebalance waits for a paused member: what the others commit meanwhile, of partitions that a cooperative member keeps, stands behind their JoinGroup and
+    is refused by the next generation. What was refused is not committed again, and nothing stays behind."""
+    settings = {"worker__kafka__partition.assignment.strategy": strategy}
+    first, paused = loaded.worker("worker1", **settings), loaded.worker("worker2", **settings)
+    for program in (first, paused):
+        program.wait_logged("assigned")
+    for turn in range(3):
+        _more(loaded)
+        paused.stop()
+        other = loaded.worker(f"worker{turn + 3}", **settings)
+        wait_for(lambda w=other: len(w.status()["partitions"]) > 0, "partitions at the worker that has come", 60)
+        paused.resume()
+        _more(loaded)
+        other.must_stop(20)
+    _end(loaded)
+
+
 def test_C3_answer_lost_while_more_rows_wait(loaded):
     """The request is in, its answer is not; more rows have come meanwhile. The same bytes go again at the same offset."""
     loaded.worker()
