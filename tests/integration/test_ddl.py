@@ -162,3 +162,15 @@ def test_statements_of_a_client_in_another_character_set(path):
         assert [row.op for row in oracle.history_rows(path.sqlite_file, name)] == ["c", "c", "t", "c"]
         assert [row["id"] for row in oracle.view_rows(path.sqlite_file, name)] == [3]
         assert f"{path.database}.{name}" in json.dumps(path.programs[0].status(), ensure_ascii=False), "it is said that the table was altered"
+
+
+def test_a_table_of_1000_columns_grows(mariadb_path):
+    """Almost as many as InnoDB has, then one more: topic, history and view hold them all."""
+    path = mariadb_path
+    columns = [f"c{number}" for number in range(1, 1000)]
+    path.sql("CREATE TABLE wide (id INT PRIMARY KEY, " + ", ".join(f"{name} INT" for name in columns) + ")")
+    path.producer()
+    path.worker()
+    path.sql("INSERT INTO wide VALUES (1, " + ", ".join(str(number) for number in range(1, 1000)) + ")", "INSERT INTO wide (id, c999) VALUES (2, 7)",
+             "ALTER TABLE wide ADD COLUMN last INT", "UPDATE wide SET last = 8, c1 = NULL WHERE id = 1", "DELETE FROM wide WHERE id = 2")
+    path.wait_and_judge()
