@@ -80,7 +80,7 @@ check: ## all tests; the last line is "N passed, N failed"
 lint: ## warnings of gcc and clang, clang-tidy, arrows between folders, generated pages
 	@ops/setup/need build lint test && tests/lint/run
 
-docs: ## make the pages of docs/ that are made of the code: settings.md, metrics.md (DOCS=folder: there)
+docs: ## make the pages of docs/ that are made of the code: settings.md, types.md, metrics.md (DOCS=folder: there)
 	@ops/setup/need build && $(MAKE) --no-print-directory -j$$(nproc) programs
 	@ops/pages $(DOCS)
 

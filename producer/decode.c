@@ -21,14 +21,16 @@
 #include "common/settings.h"
 #include "producer/binlog/choices.h"
 #include "producer/binlog/stream.h"
+#include "schemas/types.h"
 #include "schemas/value_text.h"
 
 #define PIECE_BYTES (256 * 1024)
 
-enum { CONFIG };
+enum { CONFIG, TYPES };
 
 const struct cli_option decode_options[] = {
     [CONFIG] = {"config", 'c', "FILE", "a settings file: only the tables that it selects are printed (else all are), their values as it chooses"},
+    [TYPES] = {"types", 0, NULL, "print how values of each type arrive, as the documentation page has it; no file is read"},
     {0},
 };
 
@@ -312,6 +314,11 @@ int decode_run(const struct cli_arguments *arguments)
     struct decode *decode;
     int exit_code;
 
+    if (arguments->values[TYPES] != NULL) {
+        settings_free(settings);
+        types_print_markdown(stdout);
+        return CLI_OK;
+    }
     if (path != NULL && settings == NULL) {
         return CLI_SETTINGS;
     }

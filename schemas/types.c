@@ -32,7 +32,7 @@ static const struct type_facts facts[COLUMN_TYPE_COUNT] = {
                           "TIMESTAMP"},
     [COLUMN_TIME] = {"time", "\"long\"", "INTEGER", "INT64", "TIME, as microseconds"},
     [COLUMN_YEAR] = {"year", "\"int\"", "INTEGER", "INT64", "YEAR"},
-    [COLUMN_TEXT] = {"text", "\"string\"", "TEXT", "STRING", "CHAR, VARCHAR, TEXT, ENUM, SET"},
+    [COLUMN_TEXT] = {"text", "\"string\"", "TEXT", "STRING", "CHAR, VARCHAR, TEXT, ENUM, SET; MariaDB's UUID, INET4, INET6"},
     [COLUMN_JSON] = {"json", "{\"type\":\"string\",\"sqlType\":\"JSON\"}", "TEXT", "JSON", "JSON; VECTOR, as an array of numbers"},
 };
 
@@ -68,4 +68,14 @@ enum column_type type_of_decimal(unsigned precision, unsigned scale)
 {
     must(scale <= precision);
     return scale <= BIGNUMERIC_DIGITS && precision - scale <= BIGNUMERIC_DIGITS ? COLUMN_DECIMAL : COLUMN_DECIMAL_TEXT;
+}
+
+void types_print_markdown(FILE *out)
+{
+    (void)fputs("| column of MySQL, MariaDB | kakehi.type | Avro | SQLite | BigQuery |\n|---|---|---|---|---|\n", out);
+    for (int type = 0; type < COLUMN_TYPE_COUNT; type++) {
+        const struct type_facts *row = &facts[type];
+
+        (void)fprintf(out, "| %s | %s | `%s` | %s | %s |\n", row->mysql, row->name, row->avro, row->sqlite, row->bigquery);
+    }
 }

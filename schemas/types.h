@@ -6,6 +6,8 @@
 #ifndef KAKEHI_SCHEMAS_TYPES_H
 #define KAKEHI_SCHEMAS_TYPES_H
 
+#include <stdio.h>
+
 #include "common/buffer.h"
 #include "schemas/table.h"
 
@@ -18,6 +20,8 @@ struct type_facts {
 };
 
 const struct type_facts *type_facts(enum column_type type);
+/* The table as the documentation page has it. */
+void types_print_markdown(FILE *out);
 /* -1 if no type has that name. */
 int type_by_name(const char *name);
 /* Appends the Avro type of the column as JSON. */
