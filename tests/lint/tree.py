@@ -38,7 +38,7 @@ HOSTS = {
     "www.apache.org", "www.gnu.org", "www.iana.org", "www.rfc-editor.org", "www.sqlite.org", "www.unicode.org", "www.w3.org", "yaml.org",
 }
 SERVICES = re.compile(r"^([\w-]+\.googleapis\.com|sts\.[\w{}%-]+\.amazonaws\.com|169\.254\.\d+\.\d+|\[.*)$")  # what the product itself talks to
-LOCAL = re.compile(r"^(localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|example\.(com|org|net)|[\w.-]+\.example(\.(com|org|net))?|[{$%<].*)$")
+LOCAL = re.compile(r"^(localhost|registry|127\.\d+\.\d+\.\d+|0\.0\.0\.0|example\.(com|org|net)|[\w.-]+\.example(\.(com|org|net))?|[{$%<].*)$")  # registry: a service of docker-compose.yml
 MACHINE = re.compile(r"(?<![\w.$)}{/-])/(wo[r]k|root|home/\w+|Users/\w+|var/tmp/\w+)(?=/)")
 
 FUNCTION_LINES_MAX = 100  # "almost none over 70": what is longer than this, nobody reads
