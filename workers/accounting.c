@@ -187,6 +187,7 @@ struct account *accounting_open(struct accounting *accounting, const char *table
         account->next = book->accounts;
         book->accounts = account;
     }
+    metric_set(account->in_flight_metric, (double)account->in_flight); /* it may have left before */
     return account;
 }
 

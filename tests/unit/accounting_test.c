@@ -122,6 +122,10 @@ static void test_accounting__hides_the_gauges_of_a_partition_that_left(void **st
     assert_null(strstr(buffer_text(&text), in_flight));
     assert_null(strstr(buffer_text(&text), freshness));
     assert_non_null(strstr(buffer_text(&text), "kakehi_rows_appended_total{table=\"shop.left\",partition=\"1\"} 1\n"));
+    assert_ptr_equal(accounting_open(accounting, "shop.left", 1), account); /* and it comes back */
+    buffer_clear(&text);
+    metrics_print(&text);
+    assert_non_null(strstr(buffer_text(&text), in_flight));
     buffer_deinit(&text);
     accounting_free(accounting);
 }

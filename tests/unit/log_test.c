@@ -14,6 +14,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "common/log.h"
@@ -285,6 +286,32 @@ static void test_log__forgets_no_kind_when_there_are_too_many(void **state)
     assert_int_equal(lines, LOG_REPEATS_KINDS_MAX + 2);
 }
 
+static void *warn_many(void *ignored)
+{
+    (void)ignored;
+    for (int i = 0; i < 200; i++) {
+        log_warn("trouble", "in_ms=%d", i);
+    }
+    return NULL;
+}
+
+static void test_log__loses_no_count_between_threads(void **state)
+{
+    uint64_t before = log_count(LOG_WARN);
+    pthread_t threads[4];
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, warn_many, NULL), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+    log_flush();
+    assert_int_equal(log_count(LOG_WARN) - before, 800);
+    assert_non_null(strstr(end(), " repeated=799\n"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -305,6 +332,7 @@ int main(void)
         cmocka_unit_test_setup(test_log__loses_no_count_at_the_end, set_up),
         cmocka_unit_test_setup(test_log__holds_nothing_back_that_is_no_warning, set_up),
         cmocka_unit_test_setup(test_log__holds_nothing_back_at_debug, set_up),
+        cmocka_unit_test_setup(test_log__loses_no_count_between_threads, set_up),
         cmocka_unit_test_setup(test_log__says_a_count_in_json_too, set_up),
         cmocka_unit_test_setup(test_log__forgets_no_kind_when_there_are_too_many, set_up),
     };
