@@ -3,7 +3,8 @@
 
 What they must come to is not computed here: the oracle asks the server's log which changes there were, and the server's SELECT what they left behind.
 ALTER changes stored rows without row events, so at the end each row is touched once: from then on the log has said all that the tables hold.
-A table without a key is never altered, so that its rows can be counted by their values.
+A table without a key is only ever emptied, so that its rows can be counted by their values; and it alone has, on MariaDB, types that the log
+does not tell (producer/binlog/marks.h): a change of such a table that was executed before the server was asked stops the stream, as it must.
 """
 import random
 import threading
@@ -28,6 +29,10 @@ _KEYS = [
     ("DATETIME(6)", lambda draw: f"'1969-12-31 23:59:59.{draw.randrange(30):06}'"),
 ]
 _WIDER = {"tinyint": "INT", "smallint": "BIGINT", "int": "BIGINT", "float": "DOUBLE", "varchar(63)": "TEXT", "tinytext": "MEDIUMTEXT", "date": "DATETIME(3)"}
+
+
+# MariaDB's log shows other types in the same bytes.
+_DOUBTFUL = ["longtext", "json", "binary(4)", "varbinary(300)"]
 
 
 def _is_huge(literal):
@@ -72,13 +77,13 @@ class RandomTables:
 
     # ---- what there is
 
-    def _column(self):
+    def _column(self, doubtful=False):
         self.names += 1
-        kind = self.random.choice(list(self.pool))
+        kind = self.random.choice([kind for kind in self.pool if doubtful or self.path.server.flavor != "mariadb" or kind not in _DOUBTFUL])
         return _Column(self.random.choice([f"c{self.names}", f"c{self.names}", f"odd {self.names} é-"]), kind, self.pool[kind])
 
     def _table(self, name, key):
-        return _Table(name, key, [self._column() for _ in range(self.random.randrange(1, 8))])
+        return _Table(name, key, [self._column(doubtful=not key) for _ in range(self.random.randrange(1, 8))])
 
     def _do(self, statement):
         with warnings.catch_warnings(), self.connection.cursor() as cursor:
@@ -188,9 +193,9 @@ class RandomTables:
     # ---- changes of tables
 
     def _alter(self, table):
-        changes = [self._truncate, self._make_again]
+        changes = [self._truncate]
         if table.key:
-            changes += 3 * [self._add_column] + 2 * [self._drop_column] + [self._widen, self._rename_column]
+            changes += [self._make_again] + 3 * [self._add_column] + 2 * [self._drop_column] + [self._widen, self._rename_column]
         self.random.choice(changes)(table)
 
     def _truncate(self, table):

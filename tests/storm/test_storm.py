@@ -3,6 +3,7 @@
 
     make storm SECONDS=600 SEED=7          (DATABASE=mysql: the other server; WAREHOUSE=bigquery: into the fake, which makes trouble itself)
 
+Beside the shop's load there are tables, statements and changes of tables as the seed draws them (lib/random_tables.py), into SQLite.
 Two producers (active and standby), three workers, one broker that is killed and started again on its data. Each action is a line. What the seed fixes is
 the sequence of actions and of transactions; which instruction an action hits it can't fix. Afterwards everything goes on running, the last rows
 arrive, and it is asked what lib/oracle.py says. Nothing is retried: a storm that finds something is right.
@@ -18,6 +19,7 @@ from lib import kafka
 from lib.bigquery_judge import BigQueryWarehouse
 from lib.load import Load, make_tables
 from lib.processes import wait_for
+from lib.random_tables import RandomTables, judge_without_key
 
 _SAY = "storm %5.1f s  %s"
 
@@ -170,10 +172,12 @@ def test_storm(request, make_path, session_folder):
     warehouse = fake and BigQueryWarehouse(fake, retry="10s", table_jobs=86400, project_jobs=1000000)
     path = make_path(server, broker, warehouse, topics__partitions=2 if fake else 3)
     make_tables(path)
+    drawn = None if fake else RandomTables(path, seed)
     again = f"repeat it with: make storm SECONDS={seconds} SEED={seed}" + (f" DATABASE={flavor}" if flavor != "mariadb" else "") + (" WAREHOUSE=bigquery" if fake else "")
     storm = Storm(path, broker, seed, fake)
     wait_for(lambda: any(program.logged("streaming") for program in storm.producers), "a first producer to stream", 90)
     load = Load(path, seed, rate=120, ddl=True).start()
+    drawn = drawn and drawn.start()
     try:
         next_action = time.monotonic() + 2
 
@@ -190,11 +194,15 @@ def test_storm(request, make_path, session_folder):
             return time.monotonic() - storm.began > seconds
 
         wait_for(over, "the storm to end", seconds + 120)
+        if drawn:
+            drawn.finish()
         load.finish()
         storm.say(f"calm: {storm.actions} actions, {load.transactions} transactions, {sum(load.committed.values())} row images; the last rows arrive")
         storm.calm()
         wait_for(lambda: storm.tick() or path.lag() == 0, lambda: f"the lag of {path.lag()} to vanish", 180, 0.3)
         path.wait_and_judge(180)
+        if drawn:
+            judge_without_key(path, drawn.tables[-1].name)
     except BaseException:
         storm.say("NOT RIGHT; " + again)
         raise
