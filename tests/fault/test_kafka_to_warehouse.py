@@ -62,6 +62,27 @@ def test_C2_paused_until_its_partitions_moved(loaded, strategy):
     loaded.wait_and_judge()
 
 
+@pytest.mark.thorough
+def test_C2_the_coordinator_starts_anew_with_a_commit_under_way(make_path, mariadb, session_folder):
+    """The commit never arrives, and the group's members find a coordinator that knows them no more: the file is the record."""
+    broker = kafka.Broker(session_folder / "kafka-c2", proxied=True).start()
+    path = make_path(mariadb, broker, topics__partitions=2)
+    make_tables(path)
+    producer = path.producer()
+    path.worker(**{"worker__kafka__bootstrap.servers": broker.through_proxy})
+    load = Load(path, seed=45, rate=200).start()
+    wait_rows(load, 150)
+    broker.proxy.hold(OFFSET_COMMIT)
+    wait_for(broker.proxy.holding, "a commit under way")
+    broker.kill_and_restart([producer], f"{path.prefix}.positions")
+    broker.wait()
+    broker.proxy.release()
+    wait_rows(load, load.transactions + 150)
+    load.finish()
+    path.wait_and_judge(120)
+    broker.close()
+
+
 def _owned(worker):
     return len(worker.status()["partitions"])
 

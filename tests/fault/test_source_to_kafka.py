@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fault tests of the producer's rules (O and A): each would have caught the flaw that its rule prevents. The name is the rule.
 
-FT-A7 (fail-over checks, as far as one server goes) is in tests/integration/test_modes.py. Rule O1 under steps of the clock, with injected time, and A3 to A6
-without a server, are in tests/unit.
+FT-A7's checks of one server are in tests/integration/test_modes.py. Rule O1 with injected time, and A3 to A6 without a server, are in tests/unit.
 """
 import json
+import random
 
 import pytest
 
 from lib import kafka, oracle
+from lib.databases import READER, READER_PASSWORD, MySQL
 from lib.load import Load, make_tables, wait_rows
-from lib.processes import wait_for
-from lib.proxy import END_TXN, INIT_PRODUCER_ID
+from lib.processes import free_ports, wait_for
+from lib.proxy import END_TXN, INIT_PRODUCER_ID, Cutter
 
 FAILED = 1
 
@@ -140,6 +141,30 @@ def test_A4_the_broker_is_killed_under_commits(make_path, mariadb, session_folde
     broker.close()
 
 
+@pytest.mark.thorough
+def test_A4_of_three_brokers_one_dies(make_path, mariadb, session_folder):
+    """With three copies and two that must have a record, the death of whichever leads the rows holds nothing up for long, and loses nothing."""
+    cluster = kafka.Cluster(session_folder / "cluster").start()
+    path = make_path(mariadb, cluster)
+    make_tables(path)
+    path.worker()
+    producer = path.producer()
+    load = Load(path, seed=38, rate=100).start()
+    topics = [f"{path.prefix}.positions", path.topic("customers")]
+    for topic in topics:
+        wait_rows(load, load.transactions + 100)
+        wait_for(lambda name=topic: name in cluster.topics(path.prefix) and cluster.in_sync(name) == 3, f"three copies of {topic}", 90, 0.2)
+        dying = cluster.leader(topic)
+        dying.kill()
+        arrived = oracle.history_count(path.sqlite_file, "customers")
+        wait_rows(load, load.transactions + 100)
+        wait_for(lambda at=arrived: oracle.history_count(path.sqlite_file, "customers") > at + 20, lambda: f"rows by the other two:\n{producer.text()[-2000:]}", 120)
+        dying.start()
+    load.finish()
+    path.wait_and_judge(120)
+    cluster.close()
+
+
 def _split_position(path):
     """The newest position that stands inside a source transaction, if there is one."""
     records = [json.loads(m.value()) for m in path.broker.messages(f"{path.prefix}.positions") if m.key() == b"test"]
@@ -178,6 +203,65 @@ def test_A5_killed_inside_a_transaction_and_restarted_with_another_filter(make_p
     # Image i belongs to `filtered` in every second run of 500; those in the history lie on one side of the border.
     images = [image for image in path.truth()["filtered"] if (image.index < at["transaction"]["rows"]) == (filters == "one more")]
     assert images and sorted(row.idx for row in found) == [2 * image.index for image in images]
+
+
+def test_A5_the_connection_is_cut_inside_packets(make_path, server, broker):
+    """In the handshake, in answers, in events, of MySQL also in records of TLS: what was yielded stays, the rest comes by the next connection, once."""
+    path = make_path(server, broker)
+    make_tables(path)
+    path.worker()
+    draw = random.Random(36)
+    cutter = Cutter(free_ports(), server.port, [50, draw.randrange(300, 3000)] + [draw.randrange(10_000, 60_000) for _ in range(5)])
+    path.producer(source__port=cutter.port)
+    load = Load(path, seed=36, rate=400).start()
+    wait_for(lambda: not cutter.cuts or load.error, lambda: f"connections to be cut: {cutter.cuts} are left", 90)
+    wait_rows(load, load.transactions + 100)
+    load.finish()
+    path.wait_and_judge(90)
+    cutter.close()
+
+
+@pytest.fixture
+def pair(session_folder):
+    """A primary and its replica; who follows is told by follow()."""
+    servers = [MySQL(session_folder / f"mysql-{name}", [f"--server-id={number}"]).start() for number, name in enumerate(("primary", "replica"), 1)]
+    yield servers
+    for one in servers:
+        one.kill()
+
+
+def _follow(replica, primary):
+    replica.sql("RESET BINARY LOGS AND GTIDS", f"CHANGE REPLICATION SOURCE TO SOURCE_HOST='127.0.0.1', SOURCE_PORT={primary.port}, SOURCE_USER='{READER}', "
+                f"SOURCE_PASSWORD='{READER_PASSWORD}', GET_SOURCE_PUBLIC_KEY=1, SOURCE_AUTO_POSITION=1", "START REPLICA")
+
+
+def _caught_up(replica, primary):
+    wait_for(lambda: replica.sql(f"SELECT GTID_SUBSET('{primary.gtid_position()}', @@global.gtid_executed)")[0][0] == 1,
+             lambda: f"the replica: {replica.sql('SHOW REPLICA STATUS')}", 90)
+
+
+def test_A7_fail_over_to_another_server_and_back_to_one_that_lost_transactions(make_path, broker, pair):
+    """A replica is the same source, whatever its server_uuid; a server that lacks what was delivered must not be followed."""
+    primary, replica = pair
+    _follow(replica, primary)
+    path = make_path(primary, broker)
+    make_tables(path)
+    path.worker()
+    producer = path.producer("of-primary")
+    load = Load(path, seed=37, rate=200).start()
+    wait_rows(load, 200)
+    load.finish()
+    _caught_up(replica, primary)
+    producer.kill()
+    replica.sql("STOP REPLICA", "RESET REPLICA ALL")
+    behind = path.producer("of-replica", source__port=replica.port, source__tls_ca=str(replica.data / "ca.pem"))
+    replica.sql("INSERT INTO events VALUES ('after', 1)", "UPDATE customers SET vip = 1 - vip", database=path.database)
+    path.server, path.first_log_file = replica, replica.log_files()[0].name
+    path.wait_and_judge(90)
+    behind.must_stop(30)
+    lost = path.start_producer("of-old-primary")
+    assert lost.wait(60) == FAILED, lost.text()
+    assert "lost transactions" in lost.errors(), lost.text()
 
 
 def test_A8_positions_deleted_stops(tables):
@@ -256,6 +340,25 @@ def test_O1_many_updates_of_one_row_within_a_second(mariadb_path):
     assert [row.columns["v"] for row in sorted(rows, key=lambda row: row.seq)] == list(range(1, 1001))
     assert oracle.view_rows(path.sqlite_file, "t")[0]["v"] == 1000
     assert len({row.columns["__ts"] for row in rows}) < 20, "many commits shared a second"
+
+
+def test_O1_the_servers_clock_steps_back_and_forth(mariadb_path):
+    """Five seconds, then a day back between commits: the last commit wins, and it is told."""
+    path = mariadb_path
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY, v INT)")
+    producer = path.producer()
+    path.worker()
+    connection = path.connect()
+    with connection.cursor() as cursor:
+        for value, stepped_s in enumerate([0, -5, -86400, 3600, -3600, 0]):
+            cursor.execute(f"SET timestamp = UNIX_TIMESTAMP(SYSDATE()) + {stepped_s}")
+            cursor.execute(f"INSERT INTO t VALUES (1, {value}) ON DUPLICATE KEY UPDATE v = {value}")
+    path.wait_and_judge()
+    rows = oracle.history_rows(path.sqlite_file, "t")
+    assert [row.columns["v"] for row in sorted(rows, key=lambda row: row.seq)] == list(range(6))
+    times = [row.columns["__ts"] for row in sorted(rows, key=lambda row: row.seq)]
+    assert times != sorted(times), "the times are as the server reported them"
+    assert producer.logged("clock_step")
 
 
 @pytest.mark.parametrize("partitions", [1, 3])

@@ -29,13 +29,15 @@ class Broker:
     """One broker. proxied: it has a second door that leads through a proxy (`through_proxy`): whoever enters there stays behind it, since the
     broker's answers name that address."""
 
-    def __init__(self, folder, proxied=False, options=()):
+    def __init__(self, folder, proxied=False, options=(), port=None, nodes=()):
+        """port, nodes: its own port and those of all brokers of its cluster."""
         self.server = servers_folder() / "kafka" / "kafka-server"
         if not self.server.exists():
             pytest.skip("SKIPPED: Kafka is not here (tests/servers/need brings it)")
         self.folder = Path(folder)
         self.folder.mkdir(parents=True)
-        self.port = free_ports(2)
+        self.port = port or free_ports(2)
+        self.nodes = [" ".join(map(str, nodes))] if nodes else []
         self.options = list(options)
         self.address = f"127.0.0.1:{self.port}"
         self.proxy = None
@@ -51,7 +53,7 @@ class Broker:
         self._admin = None
 
     def start(self, wait=True):
-        self.process = Process("kafka", [self.server, self.port, self.folder / "data"] + self.options, self.folder / "out")
+        self.process = Process("kafka", [self.server, self.port, self.folder / "data"] + self.nodes + self.options, self.folder / "out")
         if wait:
             self.wait()
         return self
@@ -211,3 +213,40 @@ class Broker:
             return found
         finally:
             consumer.close()
+
+
+class Cluster(Broker):
+    """Three brokers: three copies of everything, of which two must have a record before it is acknowledged."""
+
+    def __init__(self, folder):
+        ports = [free_ports(2) for _ in range(3)]
+        self.brokers = [Broker(Path(folder) / f"broker{port}", port=port, nodes=ports, options=["group.min.session.timeout.ms=1000"]) for port in ports]
+        self.address = ",".join(broker.address for broker in self.brokers)
+        self.proxy = None
+        self._admin = None
+
+    def start(self, wait=True):
+        for broker in self.brokers:
+            broker.start(wait=False)
+        if wait:
+            self.wait()
+        return self
+
+    def wait(self):
+        """Until all three know one another."""
+        for broker in self.brokers:
+            broker.wait()
+        wait_for(lambda: len(self.admin().list_topics(timeout=5).brokers) == 3, "three brokers in the cluster", 120, 0.2)
+
+    def kill(self):
+        for broker in self.brokers:
+            broker.kill()
+
+    def leader(self, topic):
+        """The broker that leads partition 0."""
+        known = self.admin().list_topics(topic, timeout=30)
+        return next(broker for broker in self.brokers if broker.port == known.brokers[known.topics[topic].partitions[0].leader].port)
+
+    def in_sync(self, topic):
+        """In how many copies is each partition at least?"""
+        return min(len(partition.isrs) for partition in self.admin().list_topics(topic, timeout=30).topics[topic].partitions.values())

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A TCP proxy that misbehaves on demand: stalls, cuts, holds Kafka requests of one kind back, or swallows the answers to them.
+"""TCP proxies that misbehave on demand. Proxy: stalls, cuts, holds Kafka requests of one kind back, or swallows the answers to them. Cutter: ends
+connections in the middle of what the server says.
 
 Kafka's framing is all it knows: a request is int32 size, int16 api key, int16 version, int32 correlation id, ...; an answer is int32 size, int32
 correlation id, ... (Kafka protocol guide). An answer that is swallowed was given by the broker: the request has been carried out, and
@@ -185,3 +186,48 @@ class Proxy:
             self.swallowed += 1
             self.unanswered = request
             return True
+
+
+class Cutter:
+    """Listens on `port`, speaks to 127.0.0.1:`target`. The n-th connection ends when the server has said cuts[n] bytes, wherever in a packet that
+    is; when the cuts are used up, all passes."""
+
+    def __init__(self, port, target, cuts):
+        self.port = port
+        self.target = target
+        self.cuts = list(cuts)
+        self._listener = socket.create_server(("127.0.0.1", port), reuse_port=False)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def close(self):
+        self._listener.shutdown(socket.SHUT_RDWR)  # accept ends by it
+        self._thread.join()
+        self._listener.close()
+
+    def _run(self):
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            left = self.cuts.pop(0) if self.cuts else None
+            threading.Thread(target=self._serve, args=(client, left), daemon=True).start()
+
+    def _serve(self, client, left):
+        try:
+            with client, socket.create_connection(("127.0.0.1", self.target), 10) as server:
+                while True:
+                    for ready in select.select([client, server], [], [])[0]:
+                        data = ready.recv(_PIECE)
+                        if not data:
+                            return
+                        if ready is client:
+                            server.sendall(data)
+                            continue
+                        client.sendall(data if left is None else data[:left])
+                        left = left and left - len(data)
+                        if left is not None and left <= 0:
+                            return
+        except OSError:
+            return  # one of them is gone: so is the other
