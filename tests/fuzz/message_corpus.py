@@ -32,9 +32,8 @@ def schema(types, key):
     return json.dumps({"type": "record", "name": "t", "namespace": "d", "kakehi.database": "d", "kakehi.table": "t", "kakehi.key": key, "fields": fields + META}).encode()
 
 
-def write(name, types, key, row):
+def write(name, types, key, row, frame=b"\xc3\x01" + bytes(range(8))):
     text = schema(types, key)
-    frame = b"\xc3\x01" + bytes(range(8))
     (pathlib.Path(sys.argv[1]) / name).write_bytes(struct.pack(">H", len(text)) + text + frame + row)
 
 
@@ -44,3 +43,4 @@ write("all", TYPES, ["text", "long"], b"".join(b"\x02" + value for value in VALU
 write("nulls", TYPES, [], bytes(len(TYPES)) + ROW_META)
 write("truncate", TYPES, ["long"], bytes(len(TYPES)) + b"\x08" + ROW_META[1:])
 write("none", [], [], ROW_META)
+write("registry", TYPES[:1], ["long"], b"\x02" + VALUES[0] + ROW_META, b"\x00\x00\x00\x00\x07")

@@ -94,11 +94,11 @@ static void read_message(const struct table *table, const uint8_t *bytes, size_t
     struct cell *cells = calloc(table->column_count + 1, sizeof *cells);
     struct record_meta meta;
     struct err err = {0};
-    uint64_t id;
+    struct frame frame;
     size_t frame_size;
 
     must(cells != NULL);
-    if (framing_read(FRAMING_SINGLE_OBJECT, bytes, size, &id, &frame_size, &err) == 0 &&
+    if (framing_read(bytes, size, &frame, &frame_size, &err) == 0 &&
         record_decode_value(table, bytes + frame_size, size - frame_size, cells, &meta, &err) == 0) {
         must(strchr("cudrt", meta.op) != NULL);
         check_row(table, cells, &meta);
