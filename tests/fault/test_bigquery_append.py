@@ -116,7 +116,7 @@ def test_C2_answer_held_until_the_partition_moved(loaded, strategy):
     _end(loaded)
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", [pytest.param("range", marks=pytest.mark.thorough), "cooperative-sticky"])
 def test_C2_paused_until_its_partitions_moved(loaded, strategy):
     """SIGSTOP with requests under way; the other worker takes over, finalizes, goes on; the paused one wakes up."""
     settings = {"worker__kafka__partition.assignment.strategy": strategy}
@@ -134,7 +134,8 @@ def test_C2_paused_until_its_partitions_moved(loaded, strategy):
     _end(loaded)
 
 
-@pytest.mark.parametrize("strategy", [pytest.param("range", marks=pytest.mark.thorough), "cooperative-sticky"])
+@pytest.mark.thorough
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_C2_commits_behind_a_join(loaded, strategy):
     """A rebalance waits for a paused member: what the others commit meanwhile, of partitions that a cooperative member keeps, stands behind their JoinGroup and
     is refused by the next generation. What was refused is not committed again, and nothing stays behind."""

@@ -252,7 +252,6 @@ def test_answer_lost_after_the_job_was_made(loaded):
     _end(loaded)
 
 
-@pytest.mark.thorough
 def test_storm_of_429_and_5xx(loaded):
     for do in ({"http": 429, "reason": "rateLimitExceeded"}, {"http": 403, "reason": "rateLimitExceeded"}, {"http": 500}, {"http": 502}, {"http": 503}):
         for call in ("upload.multipart", "jobs.get"):
