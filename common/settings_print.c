@@ -13,16 +13,17 @@
 
 static void append_limits(struct buffer *out, const struct setting *setting)
 {
+    enum setting_type type = settings_value_type(setting);
     struct buffer limits = {0};
 
     if (setting->max == 0) {
         return;
     }
-    if (setting->type == SETTING_SIZE) {
+    if (type == SETTING_SIZE) {
         settings_value_print_size(&limits, setting->min);
         buffer_append_text(&limits, " to ");
         settings_value_print_size(&limits, setting->max);
-    } else if (setting->type == SETTING_DURATION) {
+    } else if (type == SETTING_DURATION) {
         settings_value_print_duration(&limits, setting->min);
         buffer_append_text(&limits, " to ");
         settings_value_print_duration(&limits, setting->max);

@@ -184,15 +184,14 @@ void settings_value_print_duration(struct buffer *out, int64_t ms)
     print_quantity(out, durations, ms);
 }
 
-/* The type of one value: of a setting by table, of each of its pairs. */
-static enum setting_type type_of_value(const struct setting *setting)
+enum setting_type settings_value_type(const struct setting *setting)
 {
     return setting->type == SETTING_BY_TABLE ? setting->each : setting->type;
 }
 
 static void print_number(struct buffer *out, const struct setting *setting, int64_t value)
 {
-    enum setting_type type = type_of_value(setting);
+    enum setting_type type = settings_value_type(setting);
 
     if (type == SETTING_SIZE) {
         settings_value_print_size(out, value);
@@ -220,7 +219,7 @@ static int check_limits(const struct setting *setting, int64_t value, struct err
 
 static int read_number(const struct setting *setting, const char *text, int64_t *ret_value, struct err *err)
 {
-    enum setting_type type = type_of_value(setting);
+    enum setting_type type = settings_value_type(setting);
     const char *rest;
 
     if (type == SETTING_SIZE) {

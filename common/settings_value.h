@@ -26,6 +26,9 @@ void settings_value_print(const struct setting *setting, const struct settings *
 /* Frees what the setting holds; wipes a secret. */
 void settings_value_free(const struct setting *setting, struct settings *settings);
 
+/* The type of one value: of a setting by table, of each of its pairs. */
+enum setting_type settings_value_type(const struct setting *setting);
+
 /* A duration as settings hold it in pairs; the fallback for NULL. */
 int64_t settings_value_duration_ms(const char *text, int64_t fallback_ms);
 

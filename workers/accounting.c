@@ -16,7 +16,7 @@
 static struct metric_family families[FATE_COUNT] METRIC_FAMILY = {
     [FATE_APPENDED] = {.name = "kakehi_rows_appended_total", .help = "Rows in the history.", .kind = METRIC_COUNTER, LABELS},
     [FATE_DEDUPLICATED] = {.name = "kakehi_rows_deduplicated_total", .help = "Messages dropped as duplicates in the log.", .kind = METRIC_COUNTER, LABELS},
-    [FATE_FILTERED] = {.name = "kakehi_rows_filtered_total", .help = "Messages dropped by a filter.", .kind = METRIC_COUNTER, LABELS},
+    [FATE_FILTERED] = {.name = "kakehi_rows_filtered_total", .help = "Messages dropped by a filter: 0, since workers have no filter today.", .kind = METRIC_COUNTER, LABELS},
     [FATE_DEAD_LETTERED] = {.name = "kakehi_rows_dead_lettered_total", .help = "Messages given to the dead letters.", .kind = METRIC_COUNTER, LABELS},
     [FATE_ALREADY_IN] = {.name = "kakehi_rows_already_in_total", .help = "Rows found in the history after a recovery.", .kind = METRIC_COUNTER, LABELS},
 };

@@ -93,7 +93,7 @@ static bool comes_too_early(const struct assembly *assembly)
     const struct event_header *header = &assembly->event.header;
 
     return !assembly->format_known && !is_format(assembly) &&
-           !(header->type == EVENT_ROTATE && (header->flags & EVENT_FLAG_ARTIFICIAL) != 0) && header->type != EVENT_HEARTBEAT;
+           !(header->type == EVENT_ROTATE && (header->flags & EVENT_FLAG_ARTIFICIAL) != 0) && !event_is_heartbeat(header->type);
 }
 
 static bool comes_in_parts(uint8_t type)

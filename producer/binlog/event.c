@@ -112,7 +112,8 @@ const char *event_refusal(uint8_t type)
     const struct event_facts *facts = &events[type];
 
     return facts->refusal != NULL ? facts->refusal
-                                  : "this version does not know it, and the server does not flag it as ignorable";
+                                  : "this version does not know it, and the server does not flag it as ignorable: take a version that "
+                                    "knows it, or compare or reload the tables, then set the position behind it";
 }
 
 const char *event_name(uint8_t type)
@@ -124,6 +125,11 @@ bool event_is_rows(uint8_t type)
 {
     return (type >= EVENT_WRITE_ROWS_V1 && type <= EVENT_DELETE_ROWS_V1) ||
            (type >= EVENT_WRITE_ROWS && type <= EVENT_DELETE_ROWS) || type == EVENT_PARTIAL_UPDATE_ROWS;
+}
+
+bool event_is_heartbeat(uint8_t type)
+{
+    return type == EVENT_HEARTBEAT || type == EVENT_HEARTBEAT_V2;
 }
 
 uint8_t event_uncompressed(uint8_t type)

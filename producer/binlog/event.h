@@ -75,6 +75,7 @@ const char *event_refusal(uint8_t type);
 /* "TABLE_MAP"; "unknown" for a type that is not known. */
 const char *event_name(uint8_t type);
 bool event_is_rows(uint8_t type);
+bool event_is_heartbeat(uint8_t type); /* of either form; it belongs to the connection, and has no place in the file */
 /* The type without MariaDB's compression of rows and statements; 0: it is not compressed that way. */
 uint8_t event_uncompressed(uint8_t type);
 

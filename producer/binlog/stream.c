@@ -147,7 +147,7 @@ static void place_event(struct binlog_stream *stream)
         return;
     }
     stream->event_position = stream->event_end;
-    if (header->type == EVENT_HEARTBEAT || (header->flags & EVENT_FLAG_ARTIFICIAL) != 0 ||
+    if (event_is_heartbeat(header->type) || (header->flags & EVENT_FLAG_ARTIFICIAL) != 0 ||
         (header->next_position == 0 && outside)) {
         return;
     }

@@ -426,8 +426,7 @@ static int on_heartbeat(struct binlog_stream *stream)
     if (sm_at(&stream->group) != GROUP_OUTSIDE) {
         return GO_ON;
     }
-    if (header->type == EVENT_HEARTBEAT && stream->options.framing == BINLOG_PACKETS &&
-        header->next_position > stream->event_end) {
+    if (stream->options.framing == BINLOG_PACKETS && header->next_position > stream->event_end) {
         stream->event_end = header->next_position;
     }
     stream->end_due = BINLOG_IDLE;

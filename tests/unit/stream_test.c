@@ -907,7 +907,7 @@ static void test_stream__says_what_the_server_said(void **state)
     buffer_deinit(&packets);
 }
 
-static void test_stream__moves_on_with_heartbeats(void **state)
+static void move_on_with(uint8_t type)
 {
     struct buffer log = log_begin("mysql-9.7.4.binlog.000008");
     struct buffer packets;
@@ -916,8 +916,7 @@ static void test_stream__moves_on_with_heartbeats(void **state)
     struct err err = {0};
     size_t heartbeat = log.size;
 
-    (void)state;
-    log_event_add(&log, EVENT_HEARTBEAT, 0, "binlog.000001", 13, true);
+    log_event_add(&log, type, 0, "binlog.000001", 13, true);
     log.bytes[heartbeat + 14] = 0x40; /* next_pos 0x40.. : transactions were left out */
     log_mend(&log, heartbeat);
     packets = log_packets(&log);
@@ -927,10 +926,18 @@ static void test_stream__moves_on_with_heartbeats(void **state)
     assert_string_equal(binlog_stream_file(stream), "binlog.000001");
     assert_int_equal(binlog_stream_next(stream, &err), BINLOG_IDLE);
     assert_int_equal(binlog_stream_position(stream), 0x4000 | log.bytes[heartbeat + 13]);
+    assert_int_equal(binlog_stream_event_position(stream), heartbeat); /* it has no place of its own in the file */
     assert_int_equal(binlog_stream_next(stream, &err), BINLOG_INPUT);
     binlog_stream_free(stream);
     buffer_deinit(&packets);
     buffer_deinit(&log);
+}
+
+static void test_stream__moves_on_with_heartbeats(void **state)
+{
+    (void)state;
+    move_on_with(EVENT_HEARTBEAT);
+    move_on_with(EVENT_HEARTBEAT_V2);
 }
 
 static void test_stream__gives_the_same_table_until_its_shape_changes(void **state)
