@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "common/cli.h"
+#include "common/json_text.h"
 #include "common/must.h"
 
 #define LEVEL_COUNT (FINDING_ERROR + 1)
@@ -39,8 +40,8 @@ void finding(struct findings *findings, enum finding_level level, const char *su
     va_end(arguments);
     findings->counts[level]++;
     if (findings->list != NULL) {
-        must(json_array_append_new(findings->list, json_pack("{s:s, s:s, s:s, s:s?}", "level", words[level], "subject", subject, "finding", said,
-                                                             "remedy", remedy)) == 0);
+        must(json_array_append_new(findings->list, json_pack("{s:s, s:o, s:o, s:o}", "level", words[level], "subject", json_text(subject), "finding",
+                                                             json_text(said), "remedy", remedy != NULL ? json_text(remedy) : json_null())) == 0);
     } else {
         (void)fprintf(findings->out, "%-8s %s: %s%s%s\n", words[level], subject, said, remedy != NULL ? ". Remedy: " : "",
                       remedy != NULL ? remedy : "");

@@ -16,8 +16,8 @@
 #include "producer/check_parts.h"
 #include "producer/topics.h"
 
-#define NAME_SIZE    300 /* database.table: 64 characters each, up to 4 bytes, cut if need be */
-#define SUBJECT_SIZE (NAME_SIZE + 80)
+#define NAME_SIZE    520 /* database.table: 64 characters each, up to 4 bytes */
+#define SUBJECT_SIZE (NAME_SIZE + 280) /* a column, and a word before it */
 #define NOT_SYSTEM   "TABLE_SCHEMA NOT IN ('information_schema', 'mysql', 'performance_schema', 'sys')"
 
 struct check_topic {

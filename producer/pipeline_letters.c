@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/json_text.h"
 #include "common/log.h"
 #include "common/must.h"
 #include "producer/pipeline_parts.h"
@@ -177,20 +178,12 @@ static void name_table(const struct pipeline *pipeline, char *ret_name, size_t s
     (void)snprintf(ret_name, size, "%.256s.%.256s", table->database, table->name);
 }
 
-/* What others have written may hold bytes that JSON can't. */
-static json_t *any_text(const char *text)
-{
-    json_t *json = json_string(text);
-
-    return json != NULL ? json : json_string("(not UTF-8)");
-}
-
 static bool put_aside(struct pipeline *pipeline, const char *why)
 {
     char name[2 * 256 + 2];
 
     name_table(pipeline, name, sizeof name);
-    if (json_object_set_new(pipeline->aside, name, any_text(why)) != 0) {
+    if (json_object_set_new(pipeline->aside, name, json_text(why)) != 0) {
         return false; /* a name that is not UTF-8 */
     }
     show_aside(pipeline, 1);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "common/buffer.h"
+#include "common/json_text.h"
 #include "common/log.h"
 #include "common/version.h"
 #include "producer/pipeline_parts.h"
@@ -197,28 +198,20 @@ static json_t *time_text(int64_t ts_us)
     return json;
 }
 
-/* What others have written may hold bytes that JSON can't. */
-static json_t *any_text(const char *text)
-{
-    json_t *json = json_string(text);
-
-    return json != NULL ? json : json_string("(not UTF-8)");
-}
-
 static json_t *texts(const struct text_list *list)
 {
     json_t *array = json_array();
 
     for (size_t i = 0; list != NULL && i < list->count; i++) {
-        json_array_append_new(array, any_text(list->texts[i]));
+        json_array_append_new(array, json_text(list->texts[i]));
     }
     return array;
 }
 
 static json_t *source_status(const struct pipeline *pipeline, const struct source_figures *figures)
 {
-    return json_pack("{s:o, s:o, s:o, s:b, s:I, s:I, s:o, s:o}", "name", any_text(pipeline->settings->source.name), "server",
-                     any_text(figures->server), "position", any_text(figures->position), "connected", figures->connected,
+    return json_pack("{s:o, s:o, s:o, s:b, s:I, s:I, s:o, s:o}", "name", json_text(pipeline->settings->source.name), "server",
+                     json_text(figures->server), "position", json_text(figures->position), "connected", figures->connected,
                      "row_images", (json_int_t)figures->row_images, "transactions", (json_int_t)figures->transactions,
                      "last_commit", time_text(figures->last_ts_us), "reread_needed", texts(figures->reread));
 }
@@ -233,5 +226,5 @@ json_t *pipeline_status(const struct pipeline *pipeline)
     return json_pack("{s:s, s:s, s:s, s:o, s:I, s:o, s:o, s:o}", "program", "kakehi-producer", "version", version_text(), "state",
                      sm_name(&pipeline->sm), "source", source_status(pipeline, &figures), "kafka_transactions",
                      (json_int_t)pipeline->transactions, "tables", routes_status(&pipeline->routes), "set_aside",
-                     pipeline->aside != NULL ? json_deep_copy(pipeline->aside) : json_object(), "trouble", any_text(trouble != NULL ? trouble : ""));
+                     pipeline->aside != NULL ? json_deep_copy(pipeline->aside) : json_object(), "trouble", json_text(trouble != NULL ? trouble : ""));
 }

@@ -71,12 +71,36 @@ static void test_findings__are_one_object_as_json(void **state)
     json_decref(all);
 }
 
+static const char *text_of(const json_t *one, const char *key)
+{
+    return json_string_value(json_object_get(one, key));
+}
+
+static void test_findings__keep_what_is_right_of_a_text_that_is_cut_in_a_character(void **state)
+{
+    FILE *out = open_memstream(&text, &text_size);
+    struct findings *findings = findings_new(out, true);
+    json_t *all, *one;
+
+    (void)state;
+    finding(findings, FINDING_ERROR, "table \xe8\xa1", "not \xff\xc0\x80 this", "\xe8\xa1\xa8 and \xf0\x9f\x98");
+    assert_int_equal(findings_end(findings), CLI_FAILED);
+    assert_int_equal(fclose(out), 0);
+    all = json_loads(text, 0, NULL);
+    one = json_array_get(json_object_get(all, "findings"), 0);
+    assert_string_equal(text_of(one, "subject"), "table \ufffd\ufffd");
+    assert_string_equal(text_of(one, "finding"), "\u8868 and \ufffd\ufffd\ufffd");
+    assert_string_equal(text_of(one, "remedy"), "not \ufffd\ufffd\ufffd this");
+    json_decref(all);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_findings__only_an_error_fails_the_command),
         cmocka_unit_test_teardown(test_findings__are_a_line_each_with_the_remedy, tear_down),
         cmocka_unit_test_teardown(test_findings__are_one_object_as_json, tear_down),
+        cmocka_unit_test_teardown(test_findings__keep_what_is_right_of_a_text_that_is_cut_in_a_character, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
