@@ -534,6 +534,14 @@ bool settings_selects(const struct settings_source *source, const char *table)
     return text_list_matches(&source->tables, table) && !text_list_matches(&source->exclude, table);
 }
 
+/* The text was checked when it was read. */
+int settings_partitions(const struct settings *settings, const char *table)
+{
+    const char *number = text_pairs_match(&settings->topics.partitions_by_table, table);
+
+    return (int)(number != NULL ? strtol(number, NULL, 10) : settings->topics.partitions);
+}
+
 #define FRESHNESS_MS 1000 /* where no pattern matches */
 
 int64_t settings_freshness_ms(const struct settings *settings, const char *table)

@@ -163,7 +163,9 @@ enum settings_for { SETTINGS_FOR_PRODUCER = 1, SETTINGS_FOR_WORKER = 2, SETTINGS
 struct settings *settings_load(const char *path, enum settings_for who, FILE *errors) MUST_CHECK;
 void settings_free(struct settings *settings); /* takes NULL; secrets are wiped */
 
-/* How old the newest rows of a table ("database.table") may be in the warehouse. */
+/* How many partitions the topic of a table ("database.table") is made with. */
+int settings_partitions(const struct settings *settings, const char *table);
+/* How old its newest rows may be in the warehouse. */
 int64_t settings_freshness_ms(const struct settings *settings, const char *table);
 enum bigquery_method settings_bigquery_method(const struct settings *settings, const char *table);
 enum bigquery_view settings_bigquery_view(const struct settings *settings, const char *table);

@@ -46,7 +46,7 @@ static void remember_topic(struct check *check, const char *topic, const char *t
     must(known != NULL);
     (void)snprintf(known->topic, sizeof known->topic, "%s", topic);
     (void)snprintf(known->table, sizeof known->table, "%s", table);
-    known->partitions = topics_partitions_wanted(check->settings, table);
+    known->partitions = settings_partitions(check->settings, table);
     known->next = check->topics;
     check->topics = known;
 }

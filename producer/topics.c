@@ -223,18 +223,10 @@ int topics_make_state(rd_kafka_t *handle, const struct settings *settings, bool 
 
 /* ---- data topics */
 
-/* The settings hold it as text; they have checked that it is a number. */
-int topics_partitions_wanted(const struct settings *settings, const char *table)
-{
-    const char *number = text_pairs_match(&settings->topics.partitions_by_table, table);
-
-    return (int)(number != NULL ? strtol(number, NULL, 10) : settings->topics.partitions);
-}
-
 int topics_make_data(rd_kafka_t *handle, const struct settings *settings, const char *table, const char *topic, struct err *err)
 {
     char retention[24];
-    int there, wanted = topics_partitions_wanted(settings, table);
+    int there, wanted = settings_partitions(settings, table);
     const struct wish wish = {topic, wanted, {{"cleanup.policy", "delete"}, {"retention.ms", retention}}};
 
     if (topics_find(handle, topic, &there, err) != 0) {

@@ -37,8 +37,6 @@ int topics_find(rd_kafka_t *handle, const char *name, int *ret_partitions, struc
  * A missing positions topic beside data topics that hold something is ERR_FATAL (rule A8), unless `positions_may_be_new`. */
 int topics_make_state(rd_kafka_t *handle, const struct settings *settings, bool positions_may_be_new,
                       struct err *err) MUST_CHECK;
-/* How many the settings say for the data topic of this table ("db.table"). */
-int topics_partitions_wanted(const struct settings *settings, const char *table);
 /* Makes the data topic of a table if it is missing, as settings say. */
 int topics_make_data(rd_kafka_t *handle, const struct settings *settings, const char *table, const char *topic,
                      struct err *err) MUST_CHECK;

@@ -51,7 +51,7 @@ def test_every_type_by_both_methods(bigquery_path, server, warehouse):
     shape = "(id INT PRIMARY KEY, " + ", ".join(f"c{i} {kind}" for i, kind in enumerate(columns)) + ") ROW_FORMAT=DYNAMIC"
     path.sql(*[f"CREATE TABLE types_{method} {shape}" for method in ("append", "load")])
     path.producer()
-    path.worker(**_by_method(path))
+    path.worker(bigquery__compression="gzip", **_by_method(path))
     connection = path.connect()
     connection.cursor().execute("SET sql_mode = 'NO_ENGINE_SUBSTITUTION'")  # an ENUM's value 0
     for method in ("append", "load"):

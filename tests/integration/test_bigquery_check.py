@@ -75,6 +75,9 @@ def test_what_stands_right_is_said_and_what_it_costs(filled):
     assert not _errors(found), found
     assert any(subject == f"table {path.database}.orders" and text.startswith("a month: ") for _, subject, text in found), found
     assert any(subject == "cost" and "for 1 tables" in text for _, subject, text in found), found
+    for partitions, way in ((1, "load jobs, free"), (6, "appends")):  # of six each may have a job every seven minutes
+        found = _check(path, "--cost", freshness={"*.*": "5m"}, topics__partitions=partitions)
+        assert any(f"({way}" in text for _, _, text in found), found
 
 
 def test_settings_that_a_history_does_not_follow_are_told(filled):

@@ -55,7 +55,8 @@ class Storm:
         settings = {"worker__batch__age": draw(["20ms", "200ms", "1s"]), "worker__dedupe__window": draw([0, 100, 20000])}
         if self.fake:
             settings.update({"worker__kafka__partition.assignment.strategy": self.assignors[0], "bigquery__method": {"*.*": draw(["append", "append", "load"])},
-                             "bigquery__answer_timeout": draw(["1s", "5s"]), "bigquery__calls": draw([2, 100]), "bigquery__request": draw(["1MiB", "9000000"]), "worker__batch__bytes": "1MiB"})
+                             "bigquery__answer_timeout": draw(["1s", "5s"]), "bigquery__calls": draw([2, 100]), "bigquery__request": draw(["1MiB", "9000000"]), "worker__batch__bytes": "1MiB",
+                             "bigquery__compression": draw(["none", "gzip"])})
         return self.path.start_worker(f"worker{self.started}", **settings)
 
     def change_assignor(self):

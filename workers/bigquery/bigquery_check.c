@@ -182,7 +182,7 @@ static double base_bytes(struct look *look, const struct place *place)
     return bytes;
 }
 
-/* As a worker would choose that has no backlog, of a topic with one partition. */
+/* As a worker would choose that has no backlog, and reads no other table. */
 static bool goes_by_loads(const struct look *look, const char *table)
 {
     const struct settings_bigquery *settings = &look->settings->bigquery;
@@ -191,8 +191,9 @@ static bool goes_by_loads(const struct look *look, const char *table)
                                          .table_jobs = settings->table_jobs,
                                          .project_jobs = settings->project_jobs,
                                          .backlog_rows = settings->backlog_rows};
+    int32_t partitions = settings_partitions(look->settings, table);
 
-    return method_choose(&limits, 1, 1, 0, &(struct method_choice){0}).method == METHOD_LOAD;
+    return method_choose(&limits, partitions, partitions, 0, &(struct method_choice){0}).method == METHOD_LOAD;
 }
 
 /* How long the history has been collecting what it holds now. */

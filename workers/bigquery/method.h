@@ -43,7 +43,7 @@ struct method_choice {
 };
 
 /* now: what was chosen the last time (METHOD_APPEND with zeros at first). partitions: of the topic; group_partitions: of all
- * topics that the group reads; both at least 1. behind: messages of the partition behind the batch in hand. */
+ * topics of which this worker reads a partition; both at least 1. behind: messages of the partition behind the batch in hand. */
 struct method_choice method_choose(const struct method_limits *limits, int32_t partitions, int32_t group_partitions,
                                    int64_t behind, const struct method_choice *now);
 
