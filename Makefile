@@ -74,7 +74,7 @@ demo: ## run the whole path on this machine (BROKER=kafka: a real Kafka; WAREHOU
 .PHONY: demo-programs
 demo-programs: programs $(out)/kakehi-demo-broker
 
-check: ## all tests; the last line is "N passed, N failed"
+check: ## the tests; THOROUGH=1: the long ones too; the last line is "N passed, N failed"
 	@tests/check
 
 lint: ## warnings of gcc and clang, clang-tidy, arrows between folders, generated pages

@@ -5,7 +5,7 @@
     make bench-programs && tests/bench/load.py [ROWS] [PARTITIONS]      (4000000 and 24 when not given)
 
 The rows come from a private MariaDB through the producer, one topic. The other end is tests/bench/load_sink.py: TLS, counts rows, throws
-them away. A lane makes a write stream before it knows its way: tests/bench/append_sink gives them. Measured is from three tenths of the
+them away. Nothing is appended. Measured is from three tenths of the
 rows to eight: pieces come in bursts, before the first they fill unseen, and a file's last piece waits for the file's age. Twice, by
 worker.batch.age: a batch that is not full waits for it. Prints rates, CPU seconds per million rows, peak memory of the worker, and
 its rate as a share of the consume rate. All of it shares the machine, the sink too (its CPU seconds are printed): read the ratios.
@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from lib import databases, kafka, processes  # noqa: E402
-from lib.path import PathUnderTest, build_folder  # noqa: E402
+from lib.path import PathUnderTest  # noqa: E402
 from lib.processes import Process, wait_for  # noqa: E402
 from backlog import consume, cpu_seconds, fill, loop_thread, peak_mib, report  # noqa: E402
 
@@ -29,12 +29,8 @@ def load(path, rows, age, consumed_rate):
     folder.mkdir()
     sink = Process("sink", [sys.executable, "-B", Path(__file__).resolve().parent / "load_sink.py", folder, rows * 3 // 10, rows * 8 // 10], folder / "log")
     port = wait_for(lambda: re.search(r"ready (\d+)", sink.text()), "the sink", 30)[1]
-    streams = Process("streams", [build_folder() / "bench" / "append_sink", folder / "streams.pem", 0], folder / "streams.log")
-    streams_port = wait_for(lambda: re.search(r"ready (\d+)", streams.text()), "the sink of streams", 30)[1]
-    ca_file = folder / "both.pem"
-    ca_file.write_text((folder / "ca.pem").read_text() + (folder / "streams.pem").read_text())
-    bigquery = {"project": "p", "endpoint": f"https://localhost:{port}", "storage_endpoint": f"https://localhost:{streams_port}", "credentials": "none",
-                "ca_file": str(ca_file), "method": {"*.*": "load"}, "refresh": "command"}
+    bigquery = {"project": "p", "endpoint": f"https://localhost:{port}", "credentials": "none", "ca_file": str(folder / "ca.pem"),
+                "method": {"*.*": "load"}, "refresh": "command"}
     worker = path.start_worker(f"worker-{age}", warehouse="bigquery", bigquery=bigquery, freshness={"*.*": "1h"}, worker__group=age, worker__batch__age=age)
 
     def seen(count):
@@ -51,7 +47,7 @@ def load(path, rows, age, consumed_rate):
             f"loop ran {ran:.1f} s of {wall:.1f}, without a CPU {waited:.1f} s, sink {sink_cpu / done * 1e6:.2f} CPU s/million rows")
     report(f"kakehi-worker, batches of {age}", done, wall, cpu, note)
     print(f"  {'':34} {100 * done / wall / consumed_rate:12.0f} % of the consume rate (goal: 70); peak RSS goal: 128 MiB", flush=True)
-    for process in (worker, sink, streams):
+    for process in (worker, sink):
         process.kill()
 
 
