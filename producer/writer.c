@@ -415,8 +415,8 @@ int writer_table_init(struct writer_table *table, const struct settings *setting
     }
     must(asprintf(&table->table, "%s.%s", schema->table->database, schema->table->name) > 0);
     table->schema_texts[0] = strdup(schema->value_text);
-    table->schema_texts[1] = strdup(schema->key_text);
-    must(table->schema_texts[0] != NULL && table->schema_texts[1] != NULL);
+    table->schema_texts[1] = schema->key_text != NULL ? strdup(schema->key_text) : NULL;
+    must(table->schema_texts[0] != NULL && (table->schema_texts[1] != NULL || schema->key_text == NULL));
     return 0;
 }
 
@@ -449,13 +449,13 @@ static int prepare_topic(struct writer *writer, const struct writer_table *table
 static int number_schemas(struct writer *writer, const struct writer_table *table, struct framing_ids *ret_ids, struct err *err)
 {
     static const char *const parts[2] = {"value", "key"};
-    uint64_t ids[2];
+    uint64_t ids[2] = {0};
 
     if (writer->numbers == NULL) {
         *ret_ids = (struct framing_ids){FRAMING_SINGLE_OBJECT, table->schema_ids[0], table->schema_ids[1]};
         return 0;
     }
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2 && table->schema_texts[i] != NULL; i++) {
         char subject[TOPIC_NAME_SIZE + 8];
         const struct schema_number_wanted wanted = {subject, table->schema_texts[i], table->schema_ids[i]};
 
@@ -473,7 +473,7 @@ int writer_prepare(struct writer *writer, const struct writer_table *table, uint
     if (prepare_topic(writer, table, ret_topic_id, err) != 0 || number_schemas(writer, table, ret_ids, err) != 0) {
         return -1;
     }
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2 && table->schema_texts[i] != NULL; i++) {
         registrar_add(writer->registrar, table->schema_ids[i], table->schema_texts[i]);
     }
     if (registrar_flush(writer->registrar, writer->calls.cancelled, writer->calls.context, err) != 0) {

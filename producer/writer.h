@@ -45,7 +45,7 @@ struct writer_table {
     char topic[TOPIC_NAME_SIZE];
     char *table;            /* db.table */
     uint64_t schema_ids[2]; /* value, key */
-    char *schema_texts[2];
+    char *schema_texts[2];  /* the key's is NULL: of a table without columns */
 };
 
 /* Connects to nothing yet. */

@@ -184,14 +184,16 @@ int schema_new(struct table *table, struct schema **ret_schema, struct err *err)
     struct schema *schema;
 
     if (check_names(table, err) != 0 || append_value_schema(&value, table, err) != 0 ||
-        append_key_schema(&key, table, err) != 0) {
+        (table->column_count > 0 && append_key_schema(&key, table, err) != 0)) {
         goto out;
     }
     schema = calloc(1, sizeof *schema);
     must(schema != NULL);
     schema->table = table;
     schema->value_text = text_of(&value, &schema->value_id);
-    schema->key_text = text_of(&key, &schema->key_id);
+    if (table->column_count > 0) {
+        schema->key_text = text_of(&key, &schema->key_id);
+    }
     *ret_schema = schema;
     return 0;
 

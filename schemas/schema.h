@@ -4,7 +4,9 @@
  *
  * The value is a flat record: the columns in table order, each ["null", T], then `__op` (enum c,u,d,r,t), `__ts`
  * (timestamp-micros), `__seq` (long), `__idx` (long), `__source` (string), `__txid` (string). The key is a record of the key
- * columns in key order, not nullable; a table without a primary key has the key record {"hash": bytes}, 16 bytes.
+ * columns in key order, not nullable; a table without a primary key has the key record {"hash": bytes}, 16 bytes. A table without
+ * columns is one whose rows nobody has seen yet, only that it was emptied: such messages have no key, and nothing is known of it, so
+ * there is no key schema. A made-up one would stand in the way of the real one where a registry compares them.
  *
  * Field names are mapped (name.h); no mapped name begins with `__`, so no column collides with our metadata. The originals, and
  * what Avro has no word for, are properties:
@@ -30,7 +32,7 @@ struct schema {
     struct table *table; /* owned */
     char *value_text;    /* JSON, one line; owned */
     uint64_t value_id;
-    char *key_text; /* owned */
+    char *key_text; /* owned; NULL, and its id 0: of a table without columns */
     uint64_t key_id;
 };
 

@@ -185,6 +185,32 @@ def test_a_refused_table_is_set_aside_where_the_policy_says_so(make_registry_pat
     assert [letter["after"] for letter in letters] == [{"id": 2, "v": "two"}]
 
 
+@pytest.mark.parametrize("seen", [True, False], ids=["known_to_an_earlier_producer", "new"])
+def test_a_table_that_is_emptied_before_its_columns_are_seen(make_registry_path, registry, mariadb, seen):
+    """A TRUNCATE or DROP names a table without its columns: what is registered for it must get in the way of no real version, nor be refused."""
+    path = make_registry_path(mariadb)
+    producer = path.producer()
+    path.worker()
+    path.sql("CREATE TABLE other (id INT PRIMARY KEY)", "INSERT INTO other VALUES (1)")
+    if seen:
+        path.sql("CREATE TABLE t (id INT PRIMARY KEY, v INT)", "INSERT INTO t VALUES (1, 1), (2, 2)")
+        path.wait_arrived()
+        producer.must_stop()
+        producer = path.producer("producer-again")
+        for part in ("key", "value"):
+            registry.set_compatibility(f"{path.topic('t')}-{part}", "BACKWARD")
+        path.sql("TRUNCATE TABLE t")
+    else:
+        path.sql("DROP TABLE IF EXISTS t", "CREATE TABLE t (id INT PRIMARY KEY, v INT)")
+        path.wait_arrived()
+        for part in ("key", "value"):
+            registry.set_compatibility(f"{path.topic('t')}-{part}", "BACKWARD")
+    path.sql("INSERT INTO t VALUES (3, 3)", "UPDATE t SET v = 4")
+    path.wait_and_judge()
+    assert producer.running()
+    assert len(registry.versions(f"{path.topic('t')}-key")) == 1
+
+
 def test_an_id_that_the_registry_does_not_know_is_waited_for(make_registry_path, make_door, mariadb):
     """It is no dead letter: the worker says so in its health check, and reads on when the registry knows it."""
     door = make_door()

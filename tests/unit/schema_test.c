@@ -275,14 +275,27 @@ static void test_schema__avro_takes_strange_names_and_they_read_back(void **stat
     }
 }
 
-static void test_schema__without_columns_or_key(void **state)
+static void test_schema__without_a_key(void **state)
 {
-    struct schema *schema = make_schema("shop", "seen_only_truncated", "", "");
+    struct schema *schema = make_schema("shop", "parts", "", "a long");
 
     (void)state;
     assert_avro_takes(schema->value_text);
     assert_avro_takes(schema->key_text);
     assert_non_null(strstr(schema->key_text, "\"fields\":[{\"name\":\"hash\",\"type\":\"bytes\"}]"));
+    assert_reads_back(schema);
+    schema_free(schema);
+}
+
+/* Nothing is known of its key: a guess, registered, could refuse the real one. */
+static void test_schema__of_a_table_without_columns_has_no_key_schema(void **state)
+{
+    struct schema *schema = make_schema("shop", "seen_only_truncated", "", "");
+
+    (void)state;
+    assert_avro_takes(schema->value_text);
+    assert_null(schema->key_text);
+    assert_true(schema->key_id == 0);
     assert_reads_back(schema);
     schema_free(schema);
 }
@@ -376,7 +389,8 @@ int main(void)
         cmocka_unit_test(test_schema__avro_takes_every_type_and_it_reads_back),
         cmocka_unit_test(test_schema__every_type_can_be_the_key),
         cmocka_unit_test(test_schema__avro_takes_strange_names_and_they_read_back),
-        cmocka_unit_test(test_schema__without_columns_or_key),
+        cmocka_unit_test(test_schema__without_a_key),
+        cmocka_unit_test(test_schema__of_a_table_without_columns_has_no_key_schema),
         cmocka_unit_test(test_schema__of_the_most_columns_reads_back),
         cmocka_unit_test(test_schema__ids_tell_scales_apart_that_avro_calls_the_same),
         cmocka_unit_test(test_schema__texts_agree_whatever_their_order_and_only_then),
