@@ -219,7 +219,9 @@ static void judge_column(struct check *check, const struct mysql_rows *rows, siz
     if (strncmp(type, "decimal", strlen("decimal")) == 0) {
         finding(check->findings, FINDING_NOTE, subject, NULL, "%s is wider than BigQuery's BIGNUMERIC: it travels as text", type);
     } else {
-        finding(check->findings, stops ? FINDING_ERROR : FINDING_WARNING, subject, "leave the table out (source.exclude)", "%s is not handled yet: %s", type,
+        finding(check->findings, stops ? FINDING_ERROR : FINDING_WARNING, subject,
+                "set mysql56_temporal_format=ON and rebuild the table (ALTER TABLE ... FORCE), or leave it out (source.exclude)",
+                "%s is of the form before MariaDB 10.1, of which the log does not tell the fraction: %s", type,
                 stops ? "the first change of the table stops the stream" : "the table's changes go to the dead letters");
     }
 }
@@ -250,6 +252,7 @@ void check_tables(struct check *check)
     check_names(check);
     check_ask(check, "columns",
               "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, COLUMN_TYPE FROM information_schema.COLUMNS WHERE " NOT_SYSTEM
-              " AND (DATA_TYPE = 'vector' OR (DATA_TYPE = 'decimal' AND NUMERIC_PRECISION - NUMERIC_SCALE > 38))",
+              " AND ((DATA_TYPE IN ('datetime', 'time', 'timestamp') AND COLUMN_TYPE LIKE '%/* mariadb-5.3 */')"
+              " OR (DATA_TYPE = 'decimal' AND NUMERIC_PRECISION - NUMERIC_SCALE > 38))",
               judge_column);
 }

@@ -41,15 +41,16 @@ def test_a_path_that_works_has_no_errors(path):
 
 
 def test_tables_that_will_surprise_are_named(path):
+    logged = bool(path.server.sql("SHOW GLOBAL VARIABLES LIKE 'innodb_native_foreign_keys'"))  # MySQL from 9.6 on: cascades stand in the log
     path.sql("CREATE TABLE keyless (a INT)", "CREATE TABLE unique_only (a INT NOT NULL UNIQUE)", "CREATE TABLE parent (id INT PRIMARY KEY)",
              "CREATE TABLE child (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES parent (id) ON DELETE CASCADE)",
              "CREATE TABLE wide (id INT PRIMARY KEY, d DECIMAL(60, 10))",
-             "CREATE TABLE quiet (id INT PRIMARY KEY COMMENT 'FOREIGN KEY ON DELETE CASCADE')")
+             "CREATE TABLE quiet (id INT PRIMARY KEY COMMENT 'FOREIGN KEY ON DELETE CASCADE')",
+             f"CREATE TABLE plain (id INT PRIMARY KEY, at DATETIME(3) COMMENT '/* mariadb-5.3 */'{', place VECTOR(3)' if logged else ''})")
     found = _findings(path.run_producer("check", "--json", source__tables=[f"{path.database}.*", f"{path.database}.Keyless"],
                                         topics__topic={f"{path.database}.quiet": path.topic("wide")}))
     assert _levels(found, f"table {path.database}.keyless: it has no primary key") == {"warning"}
     assert _levels(found, f"table {path.database}.unique_only: it has no primary key") == {"warning"}
-    logged = bool(path.server.sql("SHOW GLOBAL VARIABLES LIKE 'innodb_native_foreign_keys'"))  # MySQL from 9.6 on: cascades stand in the log
     assert _levels(found, f"table {path.database}.child: a foreign key") == {"note" if logged else "warning"}
     assert not _levels(found, f"table {path.database}.quiet: a foreign key")
     assert {path.database + ".quiet", path.database + ".wide"} == {subject.removeprefix("table ") for level, subject, text, _ in found
@@ -57,11 +58,21 @@ def test_tables_that_will_surprise_are_named(path):
     assert _levels(found, "its topic ") == {"error"}
     assert _levels(found, f"source.tables, {path.database}.Keyless: it selects no table") == {"warning"}
     assert not _levels(found, f"source.tables, {path.database}.*")
-    if logged:
-        path.sql("CREATE TABLE points (id INT PRIMARY KEY, place VECTOR(3))")
-        assert _levels(_findings(path.run_producer("check", "--json")), f"column {path.database}.points.place: vector") == {"error"}
+    assert not _levels(found, f"column {path.database}.plain.")
     assert _levels(found, f"table {path.database}.parent") == {"ok"}
     assert _levels(found, f"column {path.database}.wide.d") == {"note"}
+
+
+def test_times_in_mariadbs_old_form_are_an_error(mariadb_path):
+    path = mariadb_path
+    path.server.sql("SET GLOBAL mysql56_temporal_format = OFF")
+    try:
+        path.sql("CREATE TABLE told (id INT PRIMARY KEY, a DATETIME, b TIMESTAMP(3) NULL, c TIME(6), d DATE)")
+        found = _findings(path.run_producer("check", "--json"))
+    finally:
+        path.server.sql("SET GLOBAL mysql56_temporal_format = ON")
+    assert [subject for level, subject, _, remedy in found if level == "error" and "mysql56_temporal_format=ON" in remedy] == [
+        f"column {path.database}.told.{column}" for column in "abc"]
 
 
 def test_a_server_that_may_not_be_read_is_an_error_and_all_is_said_at_once(mariadb_path):
