@@ -209,13 +209,18 @@ static void read_truncate(struct query *query, struct reader *reader, const char
     }
 }
 
+static void take_if_exists(struct reader *reader)
+{
+    if (take_word(reader, "if")) {
+        (void)take_word(reader, "exists");
+    }
+}
+
 static void read_drop_database(struct query *query, struct reader *reader)
 {
     char name[NAME_BYTES_MAX];
 
-    if (take_word(reader, "if")) {
-        (void)take_word(reader, "exists");
-    }
+    take_if_exists(reader);
     if (take_name(reader, name)) {
         query->kind = QUERY_EMPTIES_DATABASE;
         query_add_table(query, name, "");
@@ -231,9 +236,7 @@ static void read_drop(struct query *query, struct reader *reader, const char *da
     if (!take_word(reader, "table") && !take_word(reader, "tables")) {
         return; /* a temporary table, an index, a view, ... */
     }
-    if (take_word(reader, "if")) {
-        (void)take_word(reader, "exists");
-    }
+    take_if_exists(reader);
     query->kind = QUERY_EMPTIES_TABLES;
     while (take_table(reader, query, database) && take_sign(reader, ',')) {
     }
@@ -321,30 +324,87 @@ static void read_load(struct query *query, struct reader *reader, const char *da
     }
 }
 
-/* May the rest of an ALTER TABLE change rows that are there? A column that is added is NULL in them, unless it may not be, or has a default
- * or an expression. Names and texts in quotes count as words, too. */
-static bool may_change_rows(const struct reader *reader)
+/* MariaDB: how long to wait for the table's lock. */
+static void take_wait(struct reader *reader)
 {
-    static const char *const words[] = {"auto_increment", "serial", "as",     "modify",  "change",
-                                        "convert",        "period", "partition", "discard", "import"};
-    struct reader rest = *reader;
+    if (!take_word(reader, "nowait") && take_word(reader, "wait")) {
+        skip_blanks(reader);
+        reader->at += word_size(reader);
+    }
+}
 
-    while (rest.at < rest.end) {
-        size_t size;
+/* A word by which rows that are there may change. A column that is added is NULL in them, unless it may not be, or has a default or an
+ * expression; on servers before MySQL 8 and MariaDB 10.10 a TIMESTAMP may not be unless that is said. */
+static bool take_change(struct reader *reader)
+{
+    static const char *const words[] = {"auto_increment", "serial", "as", "modify", "change", "period", "partition", "discard", "import", "primary"};
 
-        skip_blanks(&rest);
-        if ((take_word(&rest, "default") && !take_word(&rest, "null")) || (take_word(&rest, "not") && take_word(&rest, "null"))) {
+    if (take_word(reader, "drop")) { /* a key goes, and no row changes */
+        (void)take_word(reader, "primary");
+    }
+    if (take_word(reader, "timestamp")) {
+        if (take_sign(reader, '(')) {
+            skip_past(reader, ")");
+        }
+        return !take_word(reader, "null") && !(take_word(reader, "default") && take_word(reader, "null"));
+    }
+    if ((take_word(reader, "default") && !take_word(reader, "null")) || (take_word(reader, "not") && take_word(reader, "null"))) {
+        return true;
+    }
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (take_word(reader, words[i])) {
             return true;
         }
-        for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
-            if (take_word(&rest, words[i])) {
-                return true;
-            }
-        }
-        size = word_size(&rest);
-        rest.at += size > 0 ? size : rest.at < rest.end;
     }
     return false;
+}
+
+/* EXCHANGE PARTITION p WITH TABLE u; MariaDB's CONVERT PARTITION p TO TABLE u and CONVERT TABLE u TO PARTITION p: rows go from one to the
+ * other. CONVERT TO CHARACTER SET changes rows, too. */
+static bool take_exchange(struct query *query, struct reader *reader, const char *database)
+{
+    if (take_word(reader, "convert")) {
+        (void)(take_word(reader, "table") && take_table(reader, query, database));
+        return true;
+    }
+    return (take_word(reader, "with") || take_word(reader, "to")) && take_word(reader, "table") && take_table(reader, query, database);
+}
+
+/* RENAME [TO | AS | =] name. False: it is another alteration, or a column or an index has a new name. */
+static bool take_rename(struct query *query, struct reader *reader, const char *database)
+{
+    static const char *const words[] = {"to", "as", NULL};
+
+    if (!take_word(reader, "rename") || take_word(reader, "column") || take_word(reader, "index") || take_word(reader, "key")) {
+        return false;
+    }
+    take_any(reader, words);
+    (void)take_sign(reader, '=');
+    (void)take_table(reader, query, database);
+    return true;
+}
+
+/* The rest of an ALTER TABLE: may it change rows that are there? Adds tables that get other rows, too. Names and texts in quotes count as
+ * words. */
+static bool read_alterations(struct query *query, struct reader *reader, const char *database)
+{
+    bool changes = false;
+
+    while (reader->at < reader->end) {
+        const char *at;
+
+        skip_blanks(reader);
+        at = reader->at;
+        changes |= take_sign(reader, ',') && take_rename(query, reader, database);
+        changes |= take_exchange(query, reader, database);
+        changes |= take_change(reader);
+        if (reader->at == at) {
+            size_t size = word_size(reader);
+
+            reader->at += size > 0 ? size : reader->at < reader->end;
+        }
+    }
+    return changes;
 }
 
 static void forget_first(struct query *query)
@@ -360,42 +420,40 @@ static void read_rename(struct query *query, struct reader *reader, const char *
     bool more = take_word(reader, "table") || take_word(reader, "tables");
 
     query->kind = more ? QUERY_REWRITES_TABLES : QUERY_OTHER;
+    take_if_exists(reader);
     while (more) {
         struct query from = {0};
 
-        more = take_table(reader, &from, database) && take_word(reader, "to") && take_table(reader, query, database) &&
-               take_sign(reader, ',');
+        more = take_table(reader, &from, database);
+        take_wait(reader);
+        more = more && take_word(reader, "to") && take_table(reader, query, database) && take_sign(reader, ',');
         query_deinit(&from);
     }
 }
 
-/* ALTER TABLE t: something by which rows that are there may change, or another name. */
+/* ALTER TABLE t: something by which rows that are there may change, or another name. A name that does not come first is told beside the old
+ * one, for it may be a part of a comment. */
 static void read_alter(struct query *query, struct reader *reader, const char *database)
 {
-    static const char *const before[] = {"online", "offline", "ignore", NULL};
-    static const char *const rename[] = {"to", "as", "=", NULL};
+    static const char *const before[] = {"online", "offline", NULL};
+    bool drops_rows;
 
     take_any(reader, before);
+    drops_rows = take_word(reader, "ignore"); /* those that break a new unique key */
     if (!take_word(reader, "table")) {
         return;
     }
-    if (take_word(reader, "if")) {
-        (void)take_word(reader, "exists");
-    }
+    take_if_exists(reader);
     if (!take_table(reader, query, database)) {
         return;
     }
-    if (take_word(reader, "rename")) {
-        if (!take_word(reader, "column") && !take_word(reader, "index") && !take_word(reader, "key")) {
-            take_any(reader, rename);
-            if (take_table(reader, query, database)) {
-                forget_first(query);
-            }
-            query->kind = QUERY_REWRITES_TABLES;
-            return;
+    take_wait(reader);
+    if (take_rename(query, reader, database)) {
+        query->kind = QUERY_REWRITES_TABLES;
+        if (query->table_count > 1) {
+            forget_first(query);
         }
-    }
-    if (may_change_rows(reader)) {
+    } else if (read_alterations(query, reader, database) || drops_rows) {
         query->kind = QUERY_REWRITES_TABLES;
     } else {
         forget_tables(query);

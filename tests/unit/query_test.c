@@ -47,6 +47,9 @@ static void test_query__takes_nothing_for_a_change_that_is_none(void **state)
                                         "ALTER TABLE t RENAME COLUMN a TO b",
                                         "ALTER TABLE t RENAME INDEX a TO b",
                                         "ALTER TABLE t ENGINE=InnoDB",
+                                        "ALTER TABLE t DROP PRIMARY KEY, DROP COLUMN b",
+                                        "ALTER TABLE t ADD b TIMESTAMP(3) NULL, ADD c TIMESTAMP DEFAULT NULL",
+                                        "ALTER TABLE t ADD b INT, RENAME COLUMN c TO d, RENAME KEY i TO j",
                                         "SAVEPOINT `s`",
                                         "ROLLBACK TO `s`",
                                         "RELEASE SAVEPOINT s",
@@ -130,7 +133,11 @@ static void test_query__knows_what_may_change_rows_without_row_events(void **sta
     static const char *const altering[] = {"ALTER TABLE t ADD COLUMN b INT NOT NULL", "alter online table `t` add b int default 5",
                                            "ALTER TABLE IF EXISTS db.t MODIFY a BIGINT", "ALTER TABLE t CHANGE a b TEXT",
                                            "ALTER TABLE t CONVERT TO CHARACTER SET utf8mb4", "ALTER TABLE t DROP PARTITION p0",
-                                           "ALTER TABLE t EXCHANGE PARTITION p WITH TABLE u", "ALTER TABLE t TRUNCATE PARTITION ALL",
+                                           "ALTER TABLE t WAIT 5 TRUNCATE PARTITION ALL", "ALTER TABLE t NOWAIT DROP PARTITION p",
+                                           "ALTER TABLE t ADD b INT PRIMARY KEY", "ALTER TABLE t ADD INDEX (b), ADD PRIMARY KEY (a)",
+                                           "ALTER TABLE t DROP PRIMARY KEY, ADD PRIMARY KEY (a)", "ALTER TABLE t RENAME COLUMN a TO b, MODIFY c INT",
+                                           "ALTER TABLE t ADD b TIMESTAMP", "ALTER TABLE t ADD b TIMESTAMP(3) DEFAULT NOW()",
+                                           "ALTER IGNORE TABLE t ADD UNIQUE (a)",
                                            "ALTER TABLE t IMPORT TABLESPACE", "ALTER TABLE t ADD b INT GENERATED ALWAYS AS (a + 1)",
                                            "ALTER TABLE t ADD id INT AUTO_INCREMENT PRIMARY KEY"};
 
@@ -142,6 +149,22 @@ static void test_query__knows_what_may_change_rows_without_row_events(void **sta
     assert_query("rename table `t` to `_t_del`, x._t_gho to `t`", QUERY_REWRITES_TABLES, "db._t_del db.t");
     assert_query("ALTER TABLE a RENAME TO x.b", QUERY_REWRITES_TABLES, "x.b");
     assert_query("ALTER TABLE a RENAME b", QUERY_REWRITES_TABLES, "db.b");
+    assert_query("ALTER TABLE a RENAME = b", QUERY_REWRITES_TABLES, "db.b");
+    assert_query("RENAME TABLE IF EXISTS a TO b", QUERY_REWRITES_TABLES, "db.b");
+    assert_query("RENAME TABLES a WAIT 5 TO b, c NOWAIT TO x.d", QUERY_REWRITES_TABLES, "db.b x.d");
+    assert_query("ALTER TABLE IF EXISTS a NOWAIT RENAME TO b", QUERY_REWRITES_TABLES, "db.b");
+}
+
+/* DESIGN: rows of both change. */
+static void test_query__knows_the_other_table_of_an_alteration(void **state)
+{
+    (void)state;
+    assert_query("ALTER TABLE t EXCHANGE PARTITION p WITH TABLE x.u WITHOUT VALIDATION", QUERY_REWRITES_TABLES, "db.t x.u");
+    assert_query("ALTER TABLE t CONVERT PARTITION p TO TABLE u", QUERY_REWRITES_TABLES, "db.t db.u");
+    assert_query("ALTER TABLE t CONVERT TABLE u TO PARTITION p VALUES LESS THAN (5)", QUERY_REWRITES_TABLES, "db.t db.u");
+    assert_query("ALTER TABLE t ADD b INT, RENAME TO u", QUERY_REWRITES_TABLES, "db.t db.u");
+    assert_query("ALTER TABLE t ADD b INT DEFAULT 5,\n  rename x.`u`", QUERY_REWRITES_TABLES, "db.t x.u");
+    assert_query("ALTER TABLE t RENAME INDEX i TO j, RENAME AS u", QUERY_REWRITES_TABLES, "db.t db.u");
 }
 
 static void test_query__knows_a_database_that_is_dropped(void **state)
@@ -155,6 +178,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_query__knows_what_may_change_rows_without_row_events),
+        cmocka_unit_test(test_query__knows_the_other_table_of_an_alteration),
         cmocka_unit_test(test_query__knows_a_database_that_is_dropped),
         cmocka_unit_test(test_query__takes_nothing_for_a_change_that_is_none),
         cmocka_unit_test(test_query__knows_transaction_control),
