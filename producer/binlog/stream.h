@@ -73,6 +73,8 @@ struct binlog_transaction {
     char file[256]; /* file and position of the transaction's first event */
     uint64_t position;
     int64_t commit_ts_us; /* immediate commit time where the event has it, else the header's second; microseconds, UTC */
+    char dropped_database[260]; /* which it drops, from BINLOG_COMMIT on; "": none. Of its tables only those that the stream has seen are
+                                   emptied: which others it had no log tells */
 };
 
 struct binlog_row {

@@ -79,6 +79,7 @@ static void open_group(struct binlog_stream *stream, int state, const char *gtid
     must(memccpy(transaction->gtid, gtid, '\0', sizeof transaction->gtid) != NULL);
     memcpy(transaction->file, stream->file, sizeof transaction->file);
     transaction->position = stream->event_position;
+    transaction->dropped_database[0] = '\0';
     transaction->commit_ts_us = commit_ts_us;
     stream->images = 0;
     stream->begin_due = true;
@@ -201,6 +202,7 @@ static int on_control(struct binlog_stream *stream, enum query_kind kind)
 /* Any other statement: DDL, or one that is judged by what it changes. */
 static int on_statement(struct binlog_stream *stream)
 {
+    char dropped[sizeof stream->transaction.dropped_database] = "";
     struct query *query = &stream->query;
     int result = GO_ON;
 
@@ -208,6 +210,7 @@ static int on_statement(struct binlog_stream *stream)
         result = check_statement(stream, query);
     }
     if (query->kind == QUERY_EMPTIES_DATABASE) {
+        (void)snprintf(dropped, sizeof dropped, "%s", query->tables[0].database);
         tables_of_database(stream->tables, query);
     } else if (query->kind != QUERY_EMPTIES_TABLES && query->kind != QUERY_REWRITES_TABLES) {
         query_deinit(query);
@@ -218,6 +221,7 @@ static int on_statement(struct binlog_stream *stream)
     if (sm_at(&stream->group) == GROUP_OUTSIDE) {
         open_without_gtid(stream, GROUP_OPENED);
     }
+    memcpy(stream->transaction.dropped_database, dropped, sizeof dropped);
     if (sm_at(&stream->group) == GROUP_OPENED) {
         return end_group(stream, BINLOG_COMMIT);
     }

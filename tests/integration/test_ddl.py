@@ -136,13 +136,21 @@ def test_reread_needed(path):
 
 
 def test_drop_database(path):
-    """Every table of it that the stream has seen is emptied."""
+    """Every table of it that the stream has seen is emptied. That there may be others is said, and what empties them."""
     other = path.database + "x"
     path.server.sql(f"CREATE DATABASE {other}", f"CREATE TABLE {other}.one (id INT PRIMARY KEY)", f"CREATE TABLE {other}.two (id INT PRIMARY KEY)")
-    producer = path.producer(source__tables=[f"{path.database}.*", f"{other}.*"])
+    tables = [f"{path.database}.*", f"{other}.*"]
+    producer = path.producer(source__tables=tables)
     path.sql(f"INSERT INTO {other}.one VALUES (1), (2)", f"INSERT INTO {other}.two VALUES (1)", f"DROP DATABASE {other}")
     read = lambda: {name: table["read"] for name, table in producer.status()["tables"].items()}
     wait_for(lambda: read() == {f"{other}.one": 3, f"{other}.two": 2}, lambda: str(read()), 60)
+    producer.must_stop()
+    producer = path.producer("again", source__tables=tables)
+    path.server.sql(f"CREATE DATABASE {other}", f"DROP DATABASE {other}")
+    producer.wait_logged("database_dropped", 60)
+    assert read() == {}
+    path.server.sql(f"CREATE DATABASE {other}", f"DROP TABLE IF EXISTS {other}.one, {other}.two", f"DROP DATABASE {other}")
+    wait_for(lambda: read() == {f"{other}.one": 2, f"{other}.two": 2}, lambda: str(read()), 60)  # emptied by each of both
 
 
 def test_statements_of_a_client_in_another_character_set(path):

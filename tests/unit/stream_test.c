@@ -652,6 +652,34 @@ static void test_stream__empties_the_tables_that_it_has_seen_of_a_database_that_
     buffer_deinit(&log);
 }
 
+/* It may have had tables that were never seen. */
+static void test_stream__tells_which_database_was_dropped(void **state)
+{
+    static const struct binlog_stream_options options = {.framing = BINLOG_FILE};
+    struct binlog_stream *stream = binlog_stream_new(&options);
+    struct buffer log = log_begin("mysql-9.7.4.binlog.000008");
+    struct buffer dropped = {0};
+    enum binlog_item item = BINLOG_INPUT;
+    struct err err = {0};
+
+    (void)state;
+    log_query_add(&log, "DROP DATABASE `no``one`"); /* an old server: without a GTID */
+    log_query_add(&log, "DROP TABLE a");
+    binlog_stream_open(stream, "binlog.000008", 4);
+    binlog_stream_give(stream, log.bytes, log.size);
+    do {
+        item = binlog_stream_next(stream, &err);
+        if (item == BINLOG_COMMIT) {
+            buffer_printf(&dropped, "%s;", binlog_stream_transaction(stream)->dropped_database);
+        }
+        assert_int_not_equal(item, BINLOG_FAILED);
+    } while (item != BINLOG_INPUT);
+    assert_string_equal(buffer_text(&dropped), "no`one;;");
+    buffer_deinit(&dropped);
+    buffer_deinit(&log);
+    binlog_stream_free(stream);
+}
+
 static void test_stream__tells_of_selected_tables_that_a_statement_may_have_changed(void **state)
 {
     const struct play_options options = {.stream = {.framing = BINLOG_FILE, .selected = not_hidden}};
@@ -994,6 +1022,7 @@ int main(void)
         cmocka_unit_test(test_stream__yields_truncates_of_selected_tables),
         cmocka_unit_test(test_stream__reads_statements_in_the_clients_character_set),
         cmocka_unit_test(test_stream__empties_the_tables_that_it_has_seen_of_a_database_that_is_dropped),
+        cmocka_unit_test(test_stream__tells_which_database_was_dropped),
         cmocka_unit_test(test_stream__tells_of_selected_tables_that_a_statement_may_have_changed),
         cmocka_unit_test(test_stream__refuses_what_is_not_read_yet),
         cmocka_unit_test(test_stream__yields_vectors_as_json),
