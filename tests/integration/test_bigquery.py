@@ -185,6 +185,19 @@ def test_tables_are_made_as_promised(bigquery_path, mariadb):
     assert abs(row["__ingest_day"] - datetime.datetime.now(datetime.timezone.utc).date()) <= datetime.timedelta(days=1)
 
 
+def test_a_table_that_is_dropped_before_its_columns_are_seen(bigquery_path, mariadb):
+    """Its history is made without columns, and still is clustered by the key once there is one."""
+    path = bigquery_path(mariadb, "fake")
+    path.producer()
+    path.worker()
+    path.sql("DROP TABLE IF EXISTS t", "CREATE TABLE t (a INT, b VARCHAR(10), PRIMARY KEY (b, a))")
+    path.wait_arrived()
+    path.sql("INSERT INTO t VALUES (1, 'x'), (2, 'y')", "DELETE FROM t WHERE a = 1")
+    path.wait_and_judge()
+    _, resource = path.warehouse.server.rest("GET", f"datasets/{path.warehouse.dataset(path)}/tables/t_history")
+    assert resource["clustering"]["fields"] == ["b", "a"] and resource["description"].endswith("Its newest state: t.")
+
+
 def test_dataset_of_somebody_else_is_refused(bigquery_path, mariadb):
     path = bigquery_path(mariadb, "fake")
     dataset = path.warehouse.dataset(path)

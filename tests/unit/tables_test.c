@@ -640,6 +640,92 @@ static void test_tables__rows_do_not_wait_for_settings(void **state)
     text_pairs_deinit(&world->settings.bigquery.labels);
 }
 
+/* ---- a key that is known only later */
+
+/* "a, b" */
+static const char *clustering_of(struct world *world)
+{
+    static char text[256];
+    const json_t *fields = json_object_get(json_object_get(rest_world_table(&world->rest, HISTORY), "clustering"), "fields");
+    const json_t *field;
+    size_t index;
+
+    text[0] = '\0';
+    json_array_foreach(fields, index, field)
+    {
+        size_t size = strlen(text);
+
+        (void)snprintf(text + size, sizeof text - size, "%s%s", index > 0 ? ", " : "", json_string_value(field));
+    }
+    return text;
+}
+
+/* A TRUNCATE was the first that was heard of the table: no column of it was known. */
+static void test_tables__a_history_that_a_truncate_made_is_clustered_once_the_key_is_known(void **state)
+{
+    struct world *world = *state;
+    json_t *table;
+
+    ensure_wish(world, "", "", &(struct tables_wish){.leads = true});
+    assert_ok(world);
+    table = rest_world_table(&world->rest, HISTORY);
+    assert_non_null(strstr(text_of(table, "description"), "none, since it has no primary key"));
+    ensure_wish(world, "b, a", "a long, b text", &(struct tables_wish){.leads = true});
+    assert_ok(world);
+    assert_string_equal(clustering_of(world), "b, a");
+    assert_string_equal(text_of(table, "description"), "Every change of shop.orders, each once. Its newest state: orders.");
+    assert_int_equal(rest_world_called(&world->rest, "PATCH"), 2);
+    ensure_wish(world, "b, a", "a long, b text, c long", &(struct tables_wish){.leads = true});
+    assert_int_equal(rest_world_called(&world->rest, "PATCH"), 3);
+}
+
+static void test_tables__a_key_that_comes_later_clusters(void **state)
+{
+    struct world *world = *state;
+
+    ensure_wish(world, "", "id long", &(struct tables_wish){.leads = true});
+    assert_string_equal(clustering_of(world), "");
+    ensure_wish(world, "id", "id long", &(struct tables_wish){.leads = true});
+    assert_ok(world);
+    assert_string_equal(clustering_of(world), "id");
+}
+
+static void test_tables__clustering_that_is_there_stays(void **state)
+{
+    struct world *world = *state;
+
+    ensure(world, "id long, v long");
+    must(json_object_set_new(rest_world_table(&world->rest, HISTORY), "clustering", json_pack("{s:[s]}", "fields", "v")) == 0);
+    restart(world);
+    ensure(world, "id long, v long");
+    assert_string_equal(clustering_of(world), "v");
+    assert_int_equal(rest_world_called(&world->rest, "PATCH"), 0);
+}
+
+static bool refuse_clustering(struct rest_world *rest, const struct rest_request *request, int *ret_status)
+{
+    (void)rest;
+    *ret_status = 400;
+    return strcmp(request->method, "PATCH") == 0 && json_object_get(request->body, "clustering") != NULL;
+}
+
+static void test_tables__rows_do_not_wait_for_clustering(void **state)
+{
+    struct world *world = *state;
+
+    ensure_wish(world, "", "", &(struct tables_wish){0});
+    world->rest.before = refuse_clustering;
+    ensure(world, "id long");
+    assert_ok(world);
+    assert_string_equal(target(world, 0), "id");
+    assert_string_equal(clustering_of(world), "");
+    world->rest.before = NULL;
+    restart(world);
+    ensure(world, "id long");
+    assert_ok(world);
+    assert_string_equal(clustering_of(world), "id");
+}
+
 /* ---- growing */
 
 static void test_tables__a_new_column_stands_behind_and_the_others_stay_as_they_are(void **state)
@@ -906,6 +992,10 @@ int main(void)
         TEST(test_tables__labels_and_words_are_put_right_and_others_stay),
         TEST(test_tables__another_kms_key_is_told),
         TEST(test_tables__rows_do_not_wait_for_settings),
+        TEST(test_tables__a_history_that_a_truncate_made_is_clustered_once_the_key_is_known),
+        TEST(test_tables__a_key_that_comes_later_clusters),
+        TEST(test_tables__clustering_that_is_there_stays),
+        TEST(test_tables__rows_do_not_wait_for_clustering),
         TEST(test_tables__a_new_column_stands_behind_and_the_others_stay_as_they_are),
         TEST(test_tables__an_older_schema_still_fits),
         TEST(test_tables__two_workers_that_add_columns_at_once_lose_none),

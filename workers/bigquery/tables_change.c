@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a history that is there is changed: columns and descriptions by a patch, types by a statement, and once a worker's life what the
- * settings ask for by now (tables_drift.c). Each answer leads back to the question what is missing, in tables_entry.c.
+ * How a history that is there is changed: columns and descriptions by a patch, types by a statement, and once a worker's life, and
+ * when the source's key becomes known, what the settings and the key ask for by now (tables_drift.c). Each answer leads back to the question what is missing, in tables_entry.c.
  *
  * A patch carries the ETag of what it was made from: whoever was slower looks again, and loses nothing of the other's.
  */
@@ -60,6 +60,17 @@ static void tell_added(struct entry *entry)
     }
 }
 
+/* With its first columns, or by a statement, a table gets its key: the history's words and clustering follow (tables_drift.c). */
+static void take_and_decide(struct entry *entry, const json_t *body)
+{
+    bool had_key = shape_has_key(&entry->shape);
+
+    if (entry_take_shape(entry, body)) {
+        entry->aligned = entry->aligned && shape_has_key(&entry->shape) == had_key;
+        entry_decide(entry);
+    }
+}
+
 static void on_patched(void *context, const struct rest_answer *answered)
 {
     struct entry *entry = context;
@@ -67,9 +78,7 @@ static void on_patched(void *context, const struct rest_answer *answered)
     entry->call = NULL;
     if (answered->error == NULL) {
         tell_added(entry);
-        if (entry_take_shape(entry, answered->body)) {
-            entry_decide(entry);
-        }
+        take_and_decide(entry, answered->body);
     } else if (answered->error->class == REST_CONFLICT) {
         entry_look(entry, "somebody changed it");
     } else if (answered->error->class == REST_NOT_FOUND) {
@@ -89,8 +98,8 @@ static void on_worded(void *context, const struct rest_answer *answered)
         log_warn("descriptions-not-written", "table=%q reason=%q next=%s", entry->names.source, answered->error->err.text,
                  "with-the-next-schema");
         entry_decide(entry);
-    } else if (entry_take_shape(entry, answered->body)) {
-        entry_decide(entry);
+    } else {
+        take_and_decide(entry, answered->body);
     }
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Settings that were changed after a history was made. What loses nothing is changed in place. What does is left to a person, who
+ * Settings that were changed after a history was made, and what was not known then. What loses nothing is changed in place. What does is left to a person, who
  * is told the statement: a worker that starts with a slip of the pen in its settings must not delete a year of days.
  *
  * | setting                  | differs                        | then |
@@ -10,6 +10,7 @@
  * |                          | true by now                    | changed; left where the view is plain, which reads every day |
  * | labels, owner            | missing or other               | changed; labels that no setting names stay |
  * | the description          | begins otherwise               | changed: the source table is read out of it. What stands behind stays |
+ * | none: clustering         | missing, and there is a key    | set: the key was not known when the history was made. Holds for new rows |
  * | kms_key                  | other                          | left: who may use which key is not ours to decide |
  */
 #include <inttypes.h>
@@ -91,7 +92,7 @@ static void compare_labels(const struct shape *history, const struct shape_makin
     json_decref(wanted);
 }
 
-static bool has_key(const struct shape *history)
+bool shape_has_key(const struct shape *history)
 {
     for (size_t i = 0; i < history->column_count; i++) {
         if (history->columns[i].key > 0) {
@@ -105,11 +106,21 @@ static void compare_description(const struct shape *history, const struct shape_
 {
     struct buffer words = {0};
 
-    shape_append_history_words(&words, making->names, has_key(history));
+    shape_append_history_words(&words, making->names, shape_has_key(history));
     if (history->description == NULL || strncmp(history->description, buffer_text(&words), words.size) != 0) {
         change(drift, "description", "description", json_string(buffer_text(&words)));
     }
     buffer_deinit(&words);
+}
+
+/* The history was made by a TRUNCATE of a table that nobody had seen a row of, or its source got a key since. */
+static void compare_clustering(const struct shape *history, struct shape_drift *drift)
+{
+    json_t *clustering = history->clustered ? NULL : shape_clustering(history);
+
+    if (clustering != NULL) {
+        change(drift, "clustering", "clustering", clustering);
+    }
 }
 
 /* A version of the key is the key. */
@@ -137,6 +148,7 @@ void shape_drift(const struct shape *history, const struct shape_making *making,
     compare_filter(history, making, ret_drift);
     compare_labels(history, making, ret_drift);
     compare_description(history, making, ret_drift);
+    compare_clustering(history, ret_drift);
     compare_kms_key(history, making, ret_drift);
 }
 

@@ -17,7 +17,7 @@
  * between, need no rule of their own: a patch carries the ETag of what it was made from (412: look again).
  *
  * Settings that were changed since the history was made are applied to it (tables_drift.c) by the first wish that finds it there, once
- * a worker's life.
+ * a worker's life; and what follows from the key once it is known.
  *
  * Nothing is made where a mark says that there was a table before (wish.hash): the rows before it would be missing, silently.
  *

@@ -153,15 +153,25 @@ static json_t *table_reference(const struct bigquery_names *names, const char *t
     return reference;
 }
 
-static void set_clustering(json_t *body, json_t *columns)
+/* Takes the columns; NULL of none. */
+static json_t *make_clustering(json_t *columns)
 {
-    if (json_array_size(columns) > 0) {
-        json_t *clustering = json_object();
+    json_t *clustering = NULL;
 
+    if (json_array_size(columns) > 0) {
+        clustering = json_object();
         shape_set(clustering, "fields", columns);
-        shape_set(body, "clustering", clustering);
     } else {
         json_decref(columns);
+    }
+    return clustering;
+}
+
+/* Takes it; NULL is fine. */
+static void set_clustering(json_t *body, json_t *clustering)
+{
+    if (clustering != NULL) {
+        shape_set(body, "clustering", clustering);
     }
 }
 
@@ -195,7 +205,7 @@ json_t *shape_history(const struct shape_making *making, const struct table *tab
     shape_set(body, "timePartitioning", shape_partitioning(settings));
     shape_set(body, "requirePartitionFilter", json_boolean(settings->require_partition_filter));
     shape_set(body, "tableConstraints", json_pack("{s:{s:[s,s,s]}}", "primaryKey", "columns", "__source", "__txid", "__idx"));
-    set_clustering(body, cluster_columns(table));
+    set_clustering(body, make_clustering(cluster_columns(table)));
     set_kms_key(body, settings);
     buffer_deinit(&description);
     return body;
@@ -217,7 +227,7 @@ static json_t *copy_field(const struct shape *history, size_t column)
                       description);
 }
 
-static json_t *base_cluster(const struct shape *history)
+json_t *shape_clustering(const struct shape *history)
 {
     json_t *columns = json_array();
 
@@ -225,12 +235,12 @@ static json_t *base_cluster(const struct shape *history)
         for (size_t i = 0; i < history->column_count; i++) {
             const struct shape_column *column = &history->columns[i];
 
-            if (column->key == part && is_kept(column) && may_cluster((enum bigquery_type)column->type)) {
+            if (column->key == part && !column->dropped && is_kept(column) && may_cluster((enum bigquery_type)column->type)) {
                 must(json_array_append_new(columns, json_string(column->name)) == 0);
             }
         }
     }
-    return columns;
+    return make_clustering(columns);
 }
 
 json_t *shape_base(const struct shape_making *making, const struct shape *history, const char *history_hash)
@@ -257,7 +267,7 @@ json_t *shape_base(const struct shape_making *making, const struct shape *histor
     shape_set_text(body, "description", buffer_text(&description));
     shape_set(body, "labels", labels);
     shape_set(body, "schema", json_pack("{s:o}", "fields", fields));
-    set_clustering(body, base_cluster(history));
+    set_clustering(body, shape_clustering(history));
     set_kms_key(body, &making->settings->bigquery);
     buffer_deinit(&description);
     return body;

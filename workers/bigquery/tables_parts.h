@@ -40,7 +40,8 @@ struct entry {
     struct query *query;
     bool known; /* shape is what BigQuery said last */
     struct shape shape;
-    bool aligned; /* what the settings ask for was compared with it: once, so that two workers with two files don't fight for long */
+    bool aligned; /* what the settings ask for was compared with it: once, so that two workers with two files don't fight for long; and
+                   * again when its key becomes known */
     char *left;   /* of that, what a person must change; NULL: nothing */
     struct history *last; /* the newest layout seen; NULL */
     uint32_t generation;

@@ -95,6 +95,7 @@ int shape_read(const json_t *table, struct shape *ret_shape, struct err *err)
         (struct shape){.created_ms = number_of(table, "creationTime"),
                        .expiration_ms = number_of(partitions, "expirationMs"),
                        .filter_required = json_is_true(json_object_get(table, "requirePartitionFilter")),
+                       .clustered = json_array_size(json_object_get(json_object_get(table, "clustering"), "fields")) > 0,
                        .kms_key = shape_copy(
                            json_string_value(json_object_get(json_object_get(table, "encryptionConfiguration"), "kmsKeyName"))),
                        .etag = shape_copy(json_string_value(json_object_get(table, "etag"))),

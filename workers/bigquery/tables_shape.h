@@ -44,6 +44,7 @@ struct shape {
     int64_t created_ms;
     int64_t expiration_ms; /* of partitions; 0: never */
     bool filter_required;
+    bool clustered;
     char *kms_key; /* owned; NULL: Google's own, or none was said */
     struct shape_column *columns; /* owned */
     size_t column_count;

@@ -44,6 +44,10 @@ static inline void shape_set_text(json_t *object, const char *key, const char *v
 
 /* A history's timePartitioning. The caller owns it. */
 json_t *shape_partitioning(const struct settings_bigquery *settings);
+/* Is a key known of the source, by the columns' descriptions? */
+bool shape_has_key(const struct shape *history);
+/* What a table with the history's columns is clustered by; NULL: by nothing. The caller owns it. */
+json_t *shape_clustering(const struct shape *history);
 /* What a history's description says. */
 void shape_append_history_words(struct buffer *out, const struct bigquery_names *names, bool has_key);
 /* Where the column stands in the key, from 1; 0: not in it. */

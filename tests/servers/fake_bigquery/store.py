@@ -180,18 +180,19 @@ class Store:
         for name in named:
             if name.lower() not in names:
                 raise Refused(400, "invalid", f"The field specified for partitioning, clustering or the primary key cannot be found in the schema: {name}")
-        kinds = {field["name"].lower(): type_of(field) for field in resource.get("schema", {}).get("fields", [])}
-        cluster = resource.get("clustering", {}).get("fields", [])
-        if len(cluster) > 4 or any(kinds[name.lower()] in ("FLOAT64", "BYTES", "JSON", "STRUCT", "TIME") for name in cluster):
-            raise Refused(400, "invalid", f"Clustering is not possible by {cluster}")
+        _check_clustering(resource.get("clustering"), resource.get("schema", {}).get("fields", []))
 
     def patch_table(self, dataset, name, changes, if_match):
         table = self.table(dataset, name)
         self._match(if_match, table.resource["etag"])
         changes = dict(changes)
         fields = changes.pop("schema", {}).get("fields")
-        if fields is not None and "view" not in table.resource:
+        changed = fields is not None and "view" not in table.resource
+        if changed:
             self._check_change(table, normal_fields(fields))
+        if "clustering" in changes:
+            _check_clustering(changes["clustering"], fields if changed else table.fields)
+        if changed:
             table.set_fields(fields)
         table.resource.update(merged(table.resource, changes))
         table.touch()
@@ -269,6 +270,13 @@ class Store:
             return True
         token = (header or "").removeprefix("Bearer ")
         return token in self.settings["tokens"] or self.issued.get(token, 0) > time.monotonic()
+
+
+def _check_clustering(clustering, fields):
+    names = (clustering or {}).get("fields", [])
+    kinds = {field["name"].lower(): type_of(field) for field in fields}
+    if len(names) > 4 or any(kinds.get(name.lower()) in (None, "FLOAT64", "BYTES", "JSON", "STRUCT", "TIME") for name in names):
+        raise Refused(400, "invalid", f"Clustering is not possible by {names}")
 
 
 def merged(old, changes):
