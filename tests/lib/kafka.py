@@ -17,12 +17,28 @@ from lib.databases import servers_folder
 from lib.processes import Process, free_ports, wait_for
 from lib.proxy import Proxy
 
-# A broker that has just come up answers before it has read what its groups committed.
-_COORDINATOR_COMES = (KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
+# A broker that has just come up answers before it leads its partitions, and before it has read what its groups committed.
+_COMING_UP = (KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+              KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 
 
 def _text(words):
     return struct.pack(">h", len(words)) + words.encode()
+
+
+def _once_up(ask, who):
+    """What `ask` returns, as soon as a broker that has just been started can say it."""
+    found = []
+
+    def answered():
+        try:
+            found.append(ask())
+        except KafkaException as error:
+            if error.args[0].code() not in _COMING_UP:
+                raise
+        return bool(found)
+    wait_for(answered, who, 60, 0.2)
+    return found[0]
 
 
 class Broker:
@@ -162,7 +178,8 @@ class Broker:
         consumer = self._consumer(isolation)
         partitions = self.admin().list_topics(topic, timeout=30).topics[topic].partitions
         try:
-            return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=30) for p in sorted(partitions)}
+            return {p: _once_up(lambda: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=30), f"the leader of {topic}")
+                    for p in sorted(partitions)}
         finally:
             consumer.close()
 
@@ -170,18 +187,9 @@ class Broker:
         """partition -> the offset that the group committed."""
         consumer = self._consumer("read_committed", group)
         partitions = self.admin().list_topics(topic, timeout=30).topics[topic].partitions
-        wanted, found = [TopicPartition(topic, p) for p in partitions], []
-
-        def ask():
-            try:
-                found[:] = consumer.committed(wanted, timeout=30)
-            except KafkaException as error:
-                if error.args[0].code() not in _COORDINATOR_COMES:
-                    raise
-                return False
-            return True
+        wanted = [TopicPartition(topic, p) for p in partitions]
         try:
-            wait_for(ask, f"the coordinator of {group}", 60, 0.2)
+            found = _once_up(lambda: consumer.committed(wanted, timeout=30), f"the coordinator of {group}")
             return {tp.partition: tp.offset for tp in found}
         finally:
             consumer.close()
