@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "common/json_text.h"
 #include "common/log.h"
 #include "common/version.h"
 #include "workers/worker_parts.h"
@@ -103,7 +104,7 @@ static json_t *member_status(const struct member *member)
                                (json_int_t)partition_next(member->partition), "lag", lag < 0 ? json_null() : json_integer(lag));
 
     if (trouble->class != ERR_NONE) {
-        json_object_set_new(status, "trouble", json_string(trouble->text));
+        json_object_set_new(status, "trouble", json_text(trouble->text));
     }
     if (member_waits_for(member, waits_for, sizeof waits_for)) {
         json_object_set_new(status, "waits_for", json_string(waits_for));

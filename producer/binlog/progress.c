@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/buffer.h"
+#include "common/json_text.h"
 #include "common/must.h"
 
 #define SET_POSITION "set the position with `kakehi-producer position`"
@@ -264,7 +265,7 @@ json_t *progress_record(const struct progress *progress)
         json_t *tables = json_array();
 
         for (size_t i = 0; i < progress->reread.count; i++) {
-            must(json_array_append_new(tables, json_string(progress->reread.texts[i])) == 0);
+            must(json_array_append_new(tables, json_text(progress->reread.texts[i])) == 0);
         }
         must(json_object_set_new(record, "reread", tables) == 0);
     }

@@ -22,6 +22,7 @@
 #include <time.h>
 
 #include "common/backoff.h"
+#include "common/json_text.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/must.h"
@@ -408,7 +409,7 @@ static json_t *status_of(const struct kept *kept)
         must(json_object_set_new(status, "tail_days", json_integer(kept->report.today - kept->report.watermark)) == 0);
     }
     if (kept->trouble.class != ERR_NONE) {
-        (void)json_object_set_new(status, "trouble", json_string(kept->trouble.text));
+        (void)json_object_set_new(status, "trouble", json_text(kept->trouble.text));
     }
     return status;
 }
