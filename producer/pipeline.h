@@ -18,6 +18,9 @@
 #include "common/settings.h"
 #include "producer/source.h"
 
+/* Changes of one Kafka transaction that are larger than Kafka takes; each is found by a refusal of its own (producer.too_large). */
+#define PIPELINE_OVERSIZED_MAX 64
+
 struct pipeline;
 
 struct pipeline_world {

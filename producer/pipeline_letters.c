@@ -14,7 +14,8 @@
  *
  * Only the broker knows what is too large: it compresses, topics have limits of their own, and they change. So such a message is sent, is
  * refused, and takes the transaction with it; what is remembered then is its change, which becomes a letter when the source comes to it
- * again. The memory may be lost: then the broker is asked once more. A reference that is refused, too, ends the source.
+ * again. The memory may be lost: then the broker is asked once more. A reference that is refused, too, ends the source; so do more changes
+ * of one Kafka transaction than the memory holds.
  */
 #include <stdio.h>
 #include <string.h>
@@ -92,21 +93,29 @@ static struct oversized *find_too_large(struct pipeline *pipeline, int64_t seq, 
     return NULL;
 }
 
+/* Nothing that we could do gets it through: a person must. */
+static void refuse_too_large(struct pipeline *pipeline, int64_t seq, int64_t idx, const char *why)
+{
+    struct err err = {0};
+
+    (void)err_set(&err, ERR_FATAL, "the change with __seq %lld and __idx %lld is too large for Kafka, %s", (long long)seq, (long long)idx, why);
+    pipeline_trouble(pipeline, &err);
+}
+
 void pipeline_on_too_large(struct pipeline *pipeline, int64_t seq, int64_t idx)
 {
     struct oversized *known = find_too_large(pipeline, seq, idx);
-    struct err err = {0};
 
     if (known != NULL && known->used) {
-        (void)err_set(&err, ERR_FATAL, "even a reference to the change with __seq %lld and __idx %lld is too large for Kafka: raise "
-                      "max.message.bytes of the topic of dead letters", (long long)seq, (long long)idx);
-        pipeline_trouble(pipeline, &err);
+        refuse_too_large(pipeline, seq, idx, "and so is a reference to it: raise max.message.bytes of the topic of dead letters");
+        return;
+    }
+    if (known == NULL && pipeline->too_large_count == PIPELINE_OVERSIZED_MAX) { /* forgetting one for another would go on for ever */
+        refuse_too_large(pipeline, seq, idx, "as are many before it in the same Kafka transaction: raise max.message.bytes of its topic");
         return;
     }
     if (known == NULL) {
-        size_t last = pipeline->too_large_count < OVERSIZED_MAX ? pipeline->too_large_count++ : OVERSIZED_MAX - 1;
-
-        pipeline->too_large[last] = (struct oversized){.seq = seq, .idx = idx};
+        pipeline->too_large[pipeline->too_large_count++] = (struct oversized){.seq = seq, .idx = idx};
     }
     pipeline->failures = 0; /* it goes forward: no longer and longer pauses */
 }

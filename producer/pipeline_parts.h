@@ -14,8 +14,6 @@
 /* The picture is in pipeline.c. */
 enum { OPEN, STANDBY, FENCE, READ, STREAM, DRAIN, HALT, BACKOFF, CLOSING };
 
-#define OVERSIZED_MAX 64
-
 struct oversized { /* a message that the broker refused for its size */
     int64_t seq;
     int64_t idx;
@@ -58,7 +56,7 @@ struct pipeline {
     uint64_t cut_ms; /* the last one */
 
     json_t *aside; /* owned; {"db.t": why}: tables whose changes go to the dead letters */
-    struct oversized too_large[OVERSIZED_MAX];
+    struct oversized too_large[PIPELINE_OVERSIZED_MAX];
     size_t too_large_count;
 
     struct routes routes;

@@ -1183,6 +1183,22 @@ static void test_pipeline__a_reference_that_is_too_large_ends_it(void **state)
     assert_int_equal(world->exit_code, 1);
 }
 
+static void test_pipeline__more_too_large_changes_than_it_remembers_end_it(void **state)
+{
+    struct world *world = *state;
+
+    stream(world);
+    for (int64_t change = 0; change < PIPELINE_OVERSIZED_MAX; change++) {
+        world->publisher.too_large(world->publisher.context, 7, 2 * change);
+        world->publisher.too_large(world->publisher.context, 7, 2 * change); /* known: takes no other place */
+    }
+    assert_int_equal(world->exit_code, -1);
+    world->publisher.too_large(world->publisher.context, 7, 2LL * PIPELINE_OVERSIZED_MAX);
+    stopped(world);
+    end(world);
+    assert_int_equal(world->exit_code, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_pipeline__##name, set_up, tear_down)
 
 int main(void)
@@ -1230,6 +1246,7 @@ int main(void)
         TEST(a_table_stays_set_aside_after_a_restart_as_long_as_the_record_says_so),
         TEST(what_was_too_large_is_a_reference_when_it_comes_again),
         TEST(a_reference_that_is_too_large_ends_it),
+        TEST(more_too_large_changes_than_it_remembers_end_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
