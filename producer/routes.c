@@ -80,35 +80,12 @@ struct tally *routes_tally(struct routes *routes, const struct table *table)
     return tally;
 }
 
-static char *copy_text(const char *text)
-{
-    char *copy = text != NULL ? strdup(text) : NULL;
-
-    must(text == NULL || copy != NULL);
-    return copy;
-}
-
-static struct table *copy_table(const struct table *table)
-{
-    struct table *copy = table_new(table->database, table->name, table->column_count, table->key_count);
-
-    for (size_t i = 0; i < table->column_count; i++) {
-        copy->columns[i] = table->columns[i];
-        copy->columns[i].name = copy_text(table->columns[i].name);
-        copy->columns[i].source_type = copy_text(table->columns[i].source_type);
-    }
-    if (table->key_count > 0) {
-        memcpy(copy->key, table->key, table->key_count * sizeof *table->key);
-    }
-    return copy;
-}
-
 static int new_route(struct routes *routes, const struct source_table *shape, struct route **ret_route, struct err *err)
 {
     struct route *route;
     struct schema *schema;
 
-    if (schema_new(copy_table(shape->table), &schema, err) != 0) {
+    if (schema_new(table_copy(shape->table), &schema, err) != 0) {
         return err_while(err, "table %s.%s", shape->table->database, shape->table->name);
     }
     route = calloc(1, sizeof *route);

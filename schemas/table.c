@@ -22,6 +22,29 @@ struct table *table_new(const char *database, const char *name, size_t column_co
     return table;
 }
 
+static char *copy_text(const char *text)
+{
+    char *copy = text != NULL ? strdup(text) : NULL;
+
+    must(text == NULL || copy != NULL);
+    return copy;
+}
+
+struct table *table_copy(const struct table *table)
+{
+    struct table *copy = table_new(table->database, table->name, table->column_count, table->key_count);
+
+    for (size_t i = 0; i < table->column_count; i++) {
+        copy->columns[i] = table->columns[i];
+        copy->columns[i].name = copy_text(table->columns[i].name);
+        copy->columns[i].source_type = copy_text(table->columns[i].source_type);
+    }
+    if (table->key_count > 0) {
+        memcpy(copy->key, table->key, table->key_count * sizeof *table->key);
+    }
+    return copy;
+}
+
 void table_free(struct table *table)
 {
     if (table == NULL) {

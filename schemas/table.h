@@ -53,6 +53,7 @@ struct table {
 
 /* An empty table; columns (name and source_type: allocated, never NULL in the end) and key are filled by the caller. */
 struct table *table_new(const char *database, const char *name, size_t column_count, size_t key_count);
+struct table *table_copy(const struct table *table);
 void table_free(struct table *table); /* takes NULL */
 bool table_same(const struct table *one, const struct table *other);
 

@@ -18,36 +18,13 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
-static char *copy_text(const char *text)
-{
-    char *copy = strdup(text);
-
-    must(copy != NULL);
-    return copy;
-}
-
-static struct table *copy_table(const struct table *table)
-{
-    struct table *copy = table_new(table->database, table->name, table->column_count, table->key_count);
-
-    for (size_t i = 0; i < table->column_count; i++) {
-        copy->columns[i] = table->columns[i];
-        copy->columns[i].name = copy_text(table->columns[i].name);
-        copy->columns[i].source_type = copy_text(table->columns[i].source_type);
-    }
-    if (table->key_count > 0) {
-        memcpy(copy->key, table->key, table->key_count * sizeof *table->key);
-    }
-    return copy;
-}
-
 static void check_own_schema(const struct table *table)
 {
     struct schema *written;
     struct schema *read;
     struct err err;
 
-    must(schema_new(copy_table(table), &written, &err) == 0);
+    must(schema_new(table_copy(table), &written, &err) == 0);
     must(schema_parse(written->value_text, strlen(written->value_text), &read, &err) == 0);
     must(table_same(read->table, table) && read->value_id == written->value_id);
     schema_free(read);
