@@ -139,12 +139,14 @@ static bool read_uuid(struct reader *reader, uint8_t uuid[UUID_SIZE])
 {
     skip_blanks(reader);
     for (size_t i = 0; i < UUID_SIZE; i++) {
+        bool hyphen = i == 4 || i == 6 || i == 8 || i == 10;
         int high;
         int low;
 
-        if ((i == 4 || i == 6 || i == 8 || i == 10) && *reader->at++ != '-') {
+        if (hyphen && *reader->at != '-') { /* maybe the end of the text, which nobody may go past */
             return fail(reader, "a UUID lacks its hyphens");
         }
+        reader->at += hyphen;
         high = hex_value(reader->at[0]);
         low = high < 0 ? -1 : hex_value(reader->at[1]);
         if (low < 0) {

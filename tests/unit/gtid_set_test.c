@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -81,6 +83,12 @@ static void test_gtid_set__refuses_what_is_no_set(void **state)
     }
     for (size_t i = 0; i < sizeof mariadb / sizeof mariadb[0]; i++) {
         assert_refused(BINLOG_MARIADB, mariadb[i]);
+    }
+    for (size_t size = 1; size < strlen(A ":1"); size++) { /* a text that was cut is not read beyond its end */
+        char *cut = strndup(A ":1", size);
+
+        assert_refused(BINLOG_MYSQL, cut);
+        free(cut);
     }
 }
 
