@@ -39,11 +39,11 @@ def append(path, rows, compression, consumed_rate):
         assert worker.running() and sink.running(), worker.text()[-3000:] + sink.text()
         return re.search(r"^\{.*\}$", sink.text(), re.M)
     answer = json.loads(wait_for(done, lambda: f"{rows} rows at the sink:\n{worker.text()[-3000:]}", 900, 0.01)[0])
-    rows, wall, pid = answer["rows"], answer["seconds"], worker.popen.pid
-    ran, waited = loop_thread(pid)
-    note = (f"peak RSS {peak_mib(pid):.0f} MiB, {answer['requests']} requests, {answer['bytes'] / answer['rows']:.0f} bytes a row, "
-            f"loop ran {ran:.1f} s of {wall:.1f}, without a CPU {waited:.1f} s, sink {cpu_seconds(sink.popen.pid) / rows * 1e6:.2f} CPU s/million rows")
-    report(f"kakehi-worker, {compression}", rows, wall, cpu_seconds(pid), note)
+    rows, wall = answer["rows"], answer["seconds"]
+    ran, waited = loop_thread(worker)
+    note = (f"peak RSS {peak_mib(worker):.0f} MiB, {answer['requests']} requests, {answer['bytes'] / answer['rows']:.0f} bytes a row, "
+            f"loop ran {ran:.1f} s of {wall:.1f}, without a CPU {waited:.1f} s, sink {cpu_seconds(sink) / rows * 1e6:.2f} CPU s/million rows")
+    report(f"kakehi-worker, {compression}", rows, wall, cpu_seconds(worker), note)
     print(f"  {'':34} {100 * rows / wall / consumed_rate:12.0f} % of the consume rate (goal: 40)", flush=True)
     worker.must_stop(30)
     sink.kill()

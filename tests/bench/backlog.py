@@ -2,7 +2,6 @@
 """What the benchmarks of a worker share: a topic with a long backlog, what a process has used, and librdkafka's own rate on the same topic."""
 import os
 import re
-from pathlib import Path
 
 from lib.path import build_folder
 from lib.processes import Process, wait_for
@@ -18,9 +17,10 @@ def fill(path, rows, partitions):
     producer.must_stop()
 
 
-def loop_thread(pid):
+def loop_thread(worker):
     """Seconds that the worker's loop ran, and that it was ready but had no CPU."""
-    ran, waited, _ = Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()
+    folder = worker.proc()
+    ran, waited, _ = (folder / "task" / folder.name / "schedstat").read_text().split()
     return int(ran) / 1e9, int(waited) / 1e9
 
 

@@ -36,13 +36,13 @@ def workshop():
             processes.kill_all()
 
 
-def cpu_seconds(pid):
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+def cpu_seconds(process):
+    fields = (process.proc() / "stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def peak_mib(pid):
-    return int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) / 1024
+def peak_mib(process):
+    return process.rss_peak_bytes() / 2**20
 
 
 def machine():
@@ -64,11 +64,11 @@ class Watch:
     """What a program of ours does from now on: wall clock and CPU seconds."""
 
     def __init__(self, program):
-        self.pid = program.pid
-        self.begin, self.cpu = time.monotonic(), cpu_seconds(self.pid)
+        self.program = program
+        self.begin, self.cpu = time.monotonic(), cpu_seconds(program)
 
     def run(self, rows):
-        return Run(rows, time.monotonic() - self.begin, cpu_seconds(self.pid) - self.cpu, peak_mib(self.pid))
+        return Run(rows, time.monotonic() - self.begin, cpu_seconds(self.program) - self.cpu, peak_mib(self.program))
 
 
 def in_turn(rounds, contenders):

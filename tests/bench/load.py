@@ -37,13 +37,13 @@ def load(path, rows, age, consumed_rate):
         assert worker.running() and sink.running(), worker.text()[-3000:] + sink.text()
         lines = re.findall(r"^\{.*\}$", sink.text(), re.M)
         if len(lines) >= count:
-            return json.loads(lines[count - 1]), (cpu_seconds(worker.popen.pid), *loop_thread(worker.popen.pid), cpu_seconds(sink.popen.pid))
+            return json.loads(lines[count - 1]), (cpu_seconds(worker), *loop_thread(worker), cpu_seconds(sink))
         return None
     first, used_first = wait_for(lambda: seen(1), lambda: f"three tenths of the rows at the sink:\n{worker.status()}\n{sink.text()}", 40, 0.01)
     last, used_last = wait_for(lambda: seen(2), lambda: f"eight tenths of the rows at the sink:\n{worker.status()}\n{sink.text()}", 40, 0.01)
     cpu, ran, waited, sink_cpu = (new - old for old, new in zip(used_first, used_last))
     wall, done = last["seconds"] - first["seconds"], last["rows"] - first["rows"]
-    note = (f"peak RSS {peak_mib(worker.popen.pid):.0f} MiB, {last['puts']} puts, {last['bytes'] / last['rows']:.0f} bytes a row, "
+    note = (f"peak RSS {peak_mib(worker):.0f} MiB, {last['puts']} puts, {last['bytes'] / last['rows']:.0f} bytes a row, "
             f"loop ran {ran:.1f} s of {wall:.1f}, without a CPU {waited:.1f} s, sink {sink_cpu / done * 1e6:.2f} CPU s/million rows")
     report(f"kakehi-worker, batches of {age}", done, wall, cpu, note)
     print(f"  {'':34} {100 * done / wall / consumed_rate:12.0f} % of the consume rate (goal: 70); peak RSS goal: 128 MiB", flush=True)
