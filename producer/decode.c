@@ -21,8 +21,8 @@
 #include "common/settings.h"
 #include "producer/binlog/choices.h"
 #include "producer/binlog/stream.h"
+#include "producer/change_json.h"
 #include "schemas/types.h"
-#include "schemas/value_text.h"
 
 #define PIECE_BYTES (256 * 1024)
 
@@ -70,45 +70,25 @@ static bool selected(void *context, const char *database, const char *table)
     return is_selected;
 }
 
-static void append_text(struct buffer *out, const char *key, const char *text)
-{
-    buffer_printf(out, ",\"%s\":", key);
-    value_text_json_string(out, text, strlen(text));
-}
-
-static int append_image(struct buffer *out, const char *key, const struct table *table, const struct cell *cells,
-                        struct err *err)
-{
-    buffer_printf(out, ",\"%s\":", key);
-    return value_text_json_row(out, table, cells, err);
-}
-
 static int append_row(struct decode *decode, struct err *err)
 {
     const struct binlog_row *row = binlog_stream_row(decode->stream);
     const struct binlog_transaction *transaction = binlog_stream_transaction(decode->stream);
     const struct table *table = row->table->table;
     struct buffer *out = &decode->line;
-    struct buffer name = {0};
 
     buffer_clear(out);
-    buffer_printf(&name, "%s.%s", table->database, table->name);
-    buffer_append_text(out, "{\"table\":");
-    value_text_json_string(out, buffer_text(&name), name.size);
-    buffer_deinit(&name);
-    buffer_printf(out, ",\"op\":\"%c\"", row->op);
-    if (append_image(out, "before", table, row->before, err) != 0 || append_image(out, "after", table, row->after, err) != 0) {
+    change_json_head(out, table, row->op);
+    if (change_json_images(out, table, row->before, row->after, err) != 0) {
         return -1;
     }
-    buffer_append_text(out, ",\"ts\":\"");
-    value_text_datetime(out, transaction->commit_ts_us, 'T');
-    buffer_append_text(out, "Z\"");
+    change_json_time(out, transaction->commit_ts_us);
     if (transaction->gtid[0] != '\0') {
-        append_text(out, "gtid", transaction->gtid);
+        change_json_text(out, "gtid", transaction->gtid);
     } else {
         buffer_append_text(out, ",\"gtid\":null");
     }
-    append_text(out, "file", binlog_stream_file(decode->stream));
+    change_json_text(out, "file", binlog_stream_file(decode->stream));
     buffer_printf(out, ",\"pos\":%" PRIu64 ",\"idx\":%" PRIu64 "}\n", binlog_stream_event_position(decode->stream),
                   2 * row->index);
     return 0;
