@@ -24,6 +24,7 @@
 #include "common/log.h"
 #include "common/must.h"
 #include "workers/consumer_parts.h"
+#include "workers/subscription.h"
 
 /* ---- the table of owned partitions */
 
@@ -96,6 +97,7 @@ void consumer_tick(struct consumer *consumer)
         return;
     }
     consumer_pause_held(consumer);
+    consumer_count_if_due(consumer);
     if (consumer->down_since_ms > 0 && !consumer->probing && !consumer->closing) {
         consumer->probing = true;
         consumer_start_job(consumer, JOB_PROBE, NULL, 0);
@@ -194,19 +196,6 @@ int consumer_new(uv_loop_t *loop, struct wake *wake, const struct settings *sett
     return 0;
 }
 
-/* "^prefix\.database\.table$": mapped names hold no other character, and topics of state have one dot only. */
-static void data_topics(struct buffer *out, const char *prefix)
-{
-    buffer_append_text(out, "^");
-    for (const char *at = prefix; *at != '\0'; at++) {
-        if (strchr(".[]{}()\\*+?|^$", *at) != NULL) {
-            buffer_append_byte(out, '\\');
-        }
-        buffer_append_byte(out, (uint8_t)*at);
-    }
-    buffer_append_text(out, "\\.[A-Za-z0-9_]+\\.[A-Za-z0-9_]+$");
-}
-
 int consumer_subscribe(struct consumer *consumer, struct err *err)
 {
     const struct text_pairs *named = &consumer->settings->topics.topic;
@@ -214,7 +203,7 @@ int consumer_subscribe(struct consumer *consumer, struct err *err)
     struct buffer pattern = {0};
     rd_kafka_resp_err_t code;
 
-    data_topics(&pattern, consumer->settings->prefix);
+    subscription_pattern(&pattern, consumer->settings->prefix);
     (void)rd_kafka_topic_partition_list_add(list, buffer_text(&pattern), RD_KAFKA_PARTITION_UA);
     for (size_t i = 0; i < named->count; i++) {
         (void)rd_kafka_topic_partition_list_add(list, named->pairs[i].value, RD_KAFKA_PARTITION_UA);
@@ -222,6 +211,7 @@ int consumer_subscribe(struct consumer *consumer, struct err *err)
     code = rd_kafka_subscribe(consumer->handle, list);
     rd_kafka_topic_partition_list_destroy(list);
     buffer_deinit(&pattern);
+    consumer_count_if_due(consumer);
     return code == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : kafka_err_set(err, code, "subscribing");
 }
 

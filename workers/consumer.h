@@ -38,6 +38,8 @@ struct consumer_calls {
     void (*topic_commits)(void *owner, bool any, const struct err *err);
     void (*reading)(void *owner, const struct err *err);
     void (*committed)(void *owner, enum commit_answer answer, const struct err *err);
+    /* How many partitions the group reads, all topics and members together; soon after the start, and again and again. */
+    void (*counted)(void *context, int32_t partitions);
 };
 
 /* group: the whole group id. asker: a handle that reads nothing: on this consumer's connection a question waits behind the fetch

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What librdkafka only offers as a blocking call, on libuv's threads: the ends of a partition, the commits of a topic, a confirmed seek,
- * the question whether a broker answers at all, a nudge, leaving the group. A job carries its own copy of the place; the answer finds the partition by the assignment's
+ * the question whether a broker answers at all, how many partitions the group reads, a nudge, leaving the group. A job carries its own copy of the place; the answer finds the partition by the assignment's
  * number, on the loop, or is dropped: it may have gone meanwhile, and come again.
  *
  * A seek that failed leaves the partition paused, and the machine recovers. After one that didn't, the queue is led to ours anew and
@@ -20,9 +20,12 @@
 #include "common/kafka.h"
 #include "common/must.h"
 #include "workers/consumer_parts.h"
+#include "workers/subscription.h"
 
-#define CALL_MS  10000
-#define NUDGE_MS 1000 /* by then it has woken by itself */
+#define CALL_MS        10000
+#define NUDGE_MS       1000 /* by then it has woken by itself */
+#define COUNT_MS       60000
+#define COUNT_AGAIN_MS 5000 /* after a failure */
 
 struct job {
     uv_work_t work;
@@ -35,6 +38,7 @@ struct job {
     int64_t low;
     int64_t high;
     int32_t topic_partitions;
+    int32_t group_partitions;
     bool any_commit;
     rd_kafka_topic_partition_list_t *nudged; /* NULL: it is no nudge */
     rd_kafka_resp_err_t code;
@@ -86,6 +90,25 @@ static void run_topic_commits(struct job *job)
     rd_kafka_topic_partition_list_destroy(list);
 }
 
+static void run_count(struct job *job)
+{
+    const struct consumer *consumer = job->consumer;
+    const struct rd_kafka_metadata *metadata;
+
+    job->code = rd_kafka_metadata(consumer->asker, 1, NULL, &metadata, CALL_MS);
+    if (job->code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return;
+    }
+    for (int i = 0; i < metadata->topic_cnt; i++) {
+        const struct rd_kafka_metadata_topic *topic = &metadata->topics[i];
+
+        if (topic->err == RD_KAFKA_RESP_ERR_NO_ERROR && subscription_has(consumer->settings, topic->topic)) {
+            job->group_partitions += topic->partition_cnt;
+        }
+    }
+    rd_kafka_metadata_destroy(metadata);
+}
+
 static void job_run(uv_work_t *work)
 {
     struct job *job = work->data;
@@ -118,6 +141,9 @@ static void job_run(uv_work_t *work)
         if (job->code == RD_KAFKA_RESP_ERR_NO_ERROR) {
             rd_kafka_metadata_destroy(metadata);
         }
+        break;
+    case JOB_COUNT:
+        run_count(job);
         break;
     case JOB_CLOSE:
         (void)rd_kafka_consumer_close(handle);
@@ -160,6 +186,28 @@ void consumer_start_job(struct consumer *consumer, enum job_kind kind, const str
     must(uv_queue_work(consumer->loop, &job->work, job_run, job_done) == 0);
 }
 
+static void take_count(struct consumer *consumer, const struct job *job)
+{
+    bool failed = job->code != RD_KAFKA_RESP_ERR_NO_ERROR;
+
+    consumer->counting = false;
+    if (failed || consumer->count_due_ms != 0) {
+        consumer->count_due_ms = uv_now(consumer->loop) + (failed ? COUNT_AGAIN_MS : COUNT_MS);
+    }
+    if (!failed && job->group_partitions > 0) {
+        consumer->calls.counted(consumer->calls.context, job->group_partitions);
+    }
+}
+
+void consumer_count_if_due(struct consumer *consumer)
+{
+    if (!consumer->counting && !consumer->closing && uv_now(consumer->loop) >= consumer->count_due_ms) {
+        consumer->counting = true;
+        consumer->count_due_ms = UINT64_MAX; /* an assignment meanwhile asks for another count */
+        consumer_start_job(consumer, JOB_COUNT, NULL, 0);
+    }
+}
+
 static void answer_job(struct consumer *consumer, const struct job *job)
 {
     struct owned *owned = owned_by_assignment(consumer, job->assignment);
@@ -171,6 +219,8 @@ static void answer_job(struct consumer *consumer, const struct job *job)
         consumer->down_since_ms = failed ? consumer->down_since_ms : 0;
     } else if (job->kind == JOB_NUDGE) {
         consumer->nudging = consumer->nudging && job->topic != NULL;
+    } else if (job->kind == JOB_COUNT) {
+        take_count(consumer, job);
     } else if (owned == NULL) {
         return; /* of an earlier assignment */
     } else if (job->kind == JOB_RANGE) {

@@ -26,7 +26,7 @@ struct owned {
 };
 
 /* A blocking call of librdkafka on a thread of libuv's. */
-enum job_kind { JOB_RANGE, JOB_TOPIC_COMMITS, JOB_SEEK, JOB_NUDGE, JOB_PROBE, JOB_CLOSE };
+enum job_kind { JOB_RANGE, JOB_TOPIC_COMMITS, JOB_SEEK, JOB_NUDGE, JOB_PROBE, JOB_COUNT, JOB_CLOSE };
 
 struct consumer {
     uv_loop_t *loop;
@@ -48,6 +48,8 @@ struct consumer {
     bool flush_wanted;
     uint64_t down_since_ms;
     bool probing;
+    bool counting;
+    uint64_t count_due_ms; /* when the group's partitions are counted next */
     bool nudging;          /* for all partitions */
     size_t unnudged_bytes; /* of messages taken since the last of these nudges */
     size_t jobs;
@@ -74,6 +76,8 @@ void consumer_on_rebalance(rd_kafka_t *handle, rd_kafka_resp_err_t code, rd_kafk
 
 /* consumer_jobs.c: owned is NULL where a job concerns no partition, or all of them. */
 void consumer_start_job(struct consumer *consumer, enum job_kind kind, const struct owned *owned, int64_t offset);
+/* How many partitions does the group read? Asked when due; due at once after an assignment, which may come of new topics. */
+void consumer_count_if_due(struct consumer *consumer);
 
 /* consumer_commits.c */
 /* Sends what a turn has gathered. */

@@ -114,6 +114,7 @@ static void assign(struct consumer *consumer, rd_kafka_topic_partition_list_t *p
         report(NULL, rd_kafka_assign(consumer->handle, partitions), "assign");
     }
     consumer->joined = true;
+    consumer->count_due_ms = 0;
     for (int i = 0; i < partitions->cnt && !consumer->closing; i++) {
         own(consumer, partitions->elems[i].topic, partitions->elems[i].partition);
     }

@@ -122,6 +122,9 @@ struct warehouse_calls {
     bool (*waits_for)(const struct lane *lane, char *text, size_t size);
     /* Asynchronous, last; every call under way (recover, ensure, send) is answered before `closed`. */
     void (*close)(struct lane *lane, void (*closed)(void *context), void *context);
+    /* How many partitions the group reads, all topics and workers together: known soon after the start, and told again and again.
+     * NULL: of no use here. */
+    void (*group)(struct warehouse *warehouse, int32_t partitions);
     json_t *(*status)(struct warehouse *warehouse);
     /* What is wrong beside the lanes, holds up no row, and a person must know (a view): why, and what to do. For the health check;
      * false: nothing. NULL: nothing ever is. */

@@ -248,6 +248,15 @@ static void on_committed(void *owner, enum commit_answer answer, const struct er
     partition_on_committed(owner, answer, err);
 }
 
+static void on_counted(void *context, int32_t partitions)
+{
+    struct warehouse *warehouse = ((struct worker *)context)->warehouse;
+
+    if (warehouse->calls->group != NULL) {
+        warehouse->calls->group(warehouse, partitions);
+    }
+}
+
 const struct consumer_calls worker_consumer_calls = {
         .assigned = on_assigned,
         .revoked = on_revoked,
@@ -259,6 +268,7 @@ const struct consumer_calls worker_consumer_calls = {
         .topic_commits = on_topic_commits,
         .reading = on_reading,
         .committed = on_committed,
+        .counted = on_counted,
 };
 
 /* ---- what dead letters and schemas tell partitions */
