@@ -546,8 +546,8 @@ const struct setting settings_table[] = {
      .standard = "50000",
      .min = 1,
      .max = 1000000,
-     .sentence = "Load jobs of all tables a day: this pipeline's share of the 100,000 of the project. Each worker counts the tables "
-                 "of which it reads a partition. Those whose freshness needs more go by appends."},
+     .sentence = "Load jobs of all tables a day: this pipeline's share of the 100,000 of the project. All partitions of all topics that "
+                 "the group reads share it alike. Those whose freshness needs more go by appends."},
     {.path = "bigquery.backlog",
      .type = SETTING_INTEGER,
      .offset = PLACE(bigquery.backlog_rows),

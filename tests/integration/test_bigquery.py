@@ -96,16 +96,19 @@ def test_columns_come_and_go(bigquery_path, mariadb, method, warehouse):
 
 
 def test_two_workers_add_columns_at_once(bigquery_path, mariadb):
-    """Several partitions, several workers, the same new column: the ETag lets one patch through, and everybody goes on."""
+    """Several partitions, several workers, the same new column: the ETag lets one patch through, and everybody goes on. Both count the partitions
+    of all topics, also of the one that only one of them reads: so both have the same share of the project's load jobs."""
     path = bigquery_path(mariadb, "fake", topics_partitions=4)
-    path.sql("CREATE TABLE t (id INT PRIMARY KEY, a INT)")
-    path.producer()
-    for number in range(2):
-        path.worker(f"worker{number}")
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY, a INT)", "CREATE TABLE small (id INT PRIMARY KEY)")
+    path.producer(topics__partitions_by_table={f"{path.database}.small": 1})
+    workers = [path.worker(f"worker{number}") for number in range(2)]
+    path.sql("INSERT INTO small VALUES (1)")
     for column in range(4):
         path.sql("INSERT INTO t (id, a) VALUES " + ", ".join(f"({column * 100 + i}, {i})" for i in range(40)), f"ALTER TABLE t ADD COLUMN c{column} INT",
                  f"UPDATE t SET c{column} = id")
     path.wait_and_judge()
+    counted = lambda: [worker.status()["warehouse"]["append"]["group_partitions"] for worker in workers]
+    wait_for(lambda: counted() == [5, 5], lambda: f"both to count 5 partitions: {counted()}", 90)
 
 
 @pytest.mark.parametrize("change,value,widened", [("v DECIMAL(12,2)", "1.25", "NUMERIC"), ("v DECIMAL(36,18)", "1.000000000000000001", "BIGNUMERIC")])

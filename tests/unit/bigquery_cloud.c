@@ -843,6 +843,7 @@ void cloud_with_loads(struct cloud *cloud)
     assert_true(freed);
     cloud->lanes = lanes_new(&(struct lanes_options){
         .settings = &cloud->settings, .world = &cloud->lane_world, .loads = (struct loads *)(void *)cloud /* nobody looks into it */});
+    lanes_group(cloud->lanes, 3);
 }
 
 void cloud_free(struct cloud *cloud)

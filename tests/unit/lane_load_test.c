@@ -38,19 +38,6 @@ struct load {
 static struct load the_load;
 static char the_table[128];
 
-void loads_topic(struct loads *loads, const char *topic, int32_t partitions)
-{
-    assert_non_null(loads);
-    assert_string_equal(topic, "kakehi.shop.orders");
-    assert_int_equal(partitions, 3);
-}
-
-int32_t loads_partitions(const struct loads *loads)
-{
-    assert_non_null(loads);
-    return 3;
-}
-
 struct load *load_new(struct loads *loads, const struct load_options *options)
 {
     assert_non_null(loads);

@@ -1036,19 +1036,6 @@ static void test_load__another_schema_version_does_not_fit_until_the_file_is_in(
     fixture_deinit(&fixture);
 }
 
-static void test_load__partitions_of_a_topic_count_once(void **state)
-{
-    struct loads *loads = loads_make();
-
-    (void)state;
-    assert_int_equal(loads_partitions(loads), 0);
-    loads_topic(loads, "kakehi.shop.orders", 6);
-    loads_topic(loads, "kakehi.shop.customers", 2);
-    loads_topic(loads, "kakehi.shop.orders", 8);
-    assert_int_equal(loads_partitions(loads), 10);
-    loads_free(loads);
-}
-
 static void test_load__close_answers_what_is_under_way(void **state)
 {
     struct fixture fixture;
@@ -1083,7 +1070,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_load__a_job_that_holds_fewer_rows_than_were_sent_stops, setup, teardown),
         cmocka_unit_test_setup_teardown(test_load__a_file_is_due_by_age_by_size_and_not_before_its_gap, setup, teardown),
         cmocka_unit_test_setup_teardown(test_load__another_schema_version_does_not_fit_until_the_file_is_in, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_load__partitions_of_a_topic_count_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_load__close_answers_what_is_under_way, setup, teardown),
         cmocka_unit_test_setup_teardown(test_load__each_row_is_in_once_whatever_happens_when, setup, teardown),
     };

@@ -55,6 +55,16 @@ static void test_method__the_project_s_budget_counts_all_partitions_of_the_group
     assert_int_equal(method_choose(&limits, 1, 60, 0, &nothing_yet).method, METHOD_APPEND);
 }
 
+static void test_method__nothing_is_chosen_before_the_group_s_partitions_are_counted(void **state)
+{
+    struct method_limits limits = limits_of(BIGQUERY_AUTO, 15 * MINUTE_MS);
+
+    (void)state;
+    assert_int_equal(method_choose(&limits, 1, 0, INT64_MAX, &nothing_yet).method, METHOD_APPEND);
+    limits.setting = BIGQUERY_LOAD;
+    assert_int_equal(method_choose(&limits, 1, 0, 0, &nothing_yet).method, METHOD_LOAD);
+}
+
 static void test_method__a_long_freshness_is_loaded_and_a_short_one_appended(void **state)
 {
     struct method_limits limits = limits_of(BIGQUERY_AUTO, 15 * MINUTE_MS);
@@ -130,6 +140,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_method__no_choice_breaks_a_budget),
         cmocka_unit_test(test_method__the_project_s_budget_counts_all_partitions_of_the_group),
+        cmocka_unit_test(test_method__nothing_is_chosen_before_the_group_s_partitions_are_counted),
         cmocka_unit_test(test_method__a_long_freshness_is_loaded_and_a_short_one_appended),
         cmocka_unit_test(test_method__a_backlog_is_loaded_until_it_is_nearly_gone),
         cmocka_unit_test(test_method__no_backlog_is_long_where_the_setting_is_zero),

@@ -25,6 +25,7 @@ struct look {
     struct findings *findings;
     struct client *client;
     struct cost_prices prices;
+    int32_t group_partitions; /* of all known tables */
     double cost_sum;
 };
 
@@ -182,7 +183,7 @@ static double base_bytes(struct look *look, const struct place *place)
     return bytes;
 }
 
-/* As a worker would choose that has no backlog, and reads no other table. */
+/* As a worker would choose that has no backlog. */
 static bool goes_by_loads(const struct look *look, const char *table)
 {
     const struct settings_bigquery *settings = &look->settings->bigquery;
@@ -191,9 +192,10 @@ static bool goes_by_loads(const struct look *look, const char *table)
                                          .table_jobs = settings->table_jobs,
                                          .project_jobs = settings->project_jobs,
                                          .backlog_rows = settings->backlog_rows};
-    int32_t partitions = settings_partitions(look->settings, table);
+    struct method_choice choice =
+        method_choose(&limits, settings_partitions(look->settings, table), look->group_partitions, 0, &(struct method_choice){0});
 
-    return method_choose(&limits, partitions, partitions, 0, &(struct method_choice){0}).method == METHOD_LOAD;
+    return choice.method == METHOD_LOAD;
 }
 
 /* How long the history has been collecting what it holds now. */
@@ -282,12 +284,19 @@ static void check_history(struct look *look, const struct place *place)
     json_decref(history);
 }
 
-static void check_table(struct look *look, const struct table *table)
+static struct place place_of(const struct table *table)
 {
     struct place place = {.table = table};
-    struct err err;
 
     (void)snprintf(place.full_name, sizeof place.full_name, "%s.%s", table->database, table->name);
+    return place;
+}
+
+static void check_table(struct look *look, const struct table *table)
+{
+    struct place place = place_of(table);
+    struct err err;
+
     (void)snprintf(place.subject, sizeof place.subject, "table %s", place.full_name);
     if (bigquery_names_init(&place.names, &look->settings->bigquery, table->database, table->name, &err) != 0) {
         finding(look->findings, FINDING_ERROR, place.subject, "choose other patterns in bigquery.dataset and bigquery.table", "%s", err.text);
@@ -325,6 +334,9 @@ static bool check_sign_in(struct look *look)
 
 static void look_at_all(struct look *look, const struct known_tables *tables)
 {
+    for (size_t i = 0; i < tables->count; i++) {
+        look->group_partitions += settings_partitions(look->settings, place_of(tables->schemas[i]->table).full_name);
+    }
     for (size_t i = 0; i < tables->count; i++) {
         check_table(look, tables->schemas[i]->table);
     }

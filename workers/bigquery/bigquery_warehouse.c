@@ -140,6 +140,11 @@ static struct lane *open_lane(struct warehouse *warehouse, const char *topic, in
     return lane_open(ours(warehouse)->lanes, topic, partition, assignment);
 }
 
+static void group(struct warehouse *warehouse, int32_t partitions)
+{
+    lanes_group(ours(warehouse)->lanes, partitions);
+}
+
 static json_t *loads_report(const struct loads *loads)
 {
     const struct loads_counts *counts = loads_counts(loads);
@@ -283,6 +288,7 @@ static const struct warehouse_calls calls = {
     .request_bytes = lane_request_bytes,
     .waits_for = lane_waits_for,
     .close = lane_close,
+    .group = group,
     .status = status,
     .trouble = trouble,
     .free = warehouse_free,

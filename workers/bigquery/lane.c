@@ -499,8 +499,8 @@ json_t *lanes_status(const struct lanes *lanes)
 {
     const struct append_counts *counts = &lanes->counts;
 
-    return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "lanes", each(lanes), "recoveries",
-                     (json_int_t)lanes->recovered_count, "streams_made", (json_int_t)lanes->streams_made, "table_asked",
+    return json_pack("{s:o, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "lanes", each(lanes), "group_partitions",
+                     (int)lanes->group_partitions, "recoveries", (json_int_t)lanes->recovered_count, "streams_made", (json_int_t)lanes->streams_made, "table_asked",
                      (json_int_t)lanes->table_asked_count, "requests_in", (json_int_t)counts->requests, "rows_in", (json_int_t)counts->rows,
                      "tries", (json_int_t)counts->tries, "bytes_sent", (json_int_t)counts->bytes, "answers", verdicts(counts), "calls",
                      calls_report(lanes->calls));

@@ -29,7 +29,9 @@ struct lanes *lanes_new(const struct lanes_options *options);
 void lanes_free(struct lanes *lanes, void (*freed)(void *context), void *context);
 /* Once a second. */
 void lanes_tick(struct lanes *lanes);
-/* {"lanes": {..}, "streams_made": .., "requests_in": .., "rows_in": .., "calls": {..}, ...}; the caller owns it. */
+/* Of warehouse_calls: how many partitions share the project's load jobs. Until it is told, `auto` chooses none. */
+void lanes_group(struct lanes *lanes, int32_t partitions);
+/* {"lanes": {..}, "group_partitions": .., "streams_made": .., "requests_in": .., "rows_in": .., "calls": {..}, ...}; the caller owns it. */
 json_t *lanes_status(const struct lanes *lanes);
 
 /* The seam's: see struct warehouse_calls. */

@@ -64,19 +64,22 @@ static const char *load_text(struct lane *lane, const struct schema *schema)
     return mapping->load_text;
 }
 
+void lanes_group(struct lanes *lanes, int32_t partitions)
+{
+    lanes->group_partitions = partitions;
+}
+
 /* By freshness, budgets and backlog. */
 static bool prefers_load(struct lane *lane, const struct warehouse_batch *batch)
 {
     const struct settings *settings = lane->lanes->settings;
-    struct loads *loads = lane->lanes->loads;
     const struct method_limits limits = {.setting = settings_bigquery_method(settings, lane->table),
                                          .freshness_ms = settings_freshness_ms(settings, lane->table),
                                          .table_jobs = settings->bigquery.table_jobs,
                                          .project_jobs = settings->bigquery.project_jobs,
                                          .backlog_rows = settings->bigquery.backlog_rows};
 
-    loads_topic(loads, lane->topic, batch->topic_partitions);
-    lane->choice = method_choose(&limits, batch->topic_partitions, loads_partitions(loads), batch->behind, &lane->choice);
+    lane->choice = method_choose(&limits, batch->topic_partitions, lane->lanes->group_partitions, batch->behind, &lane->choice);
     return lane->choice.method == METHOD_LOAD;
 }
 

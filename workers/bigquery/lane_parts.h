@@ -23,6 +23,7 @@ struct lanes {
     struct calls *calls;
     struct append_limits limits;
     struct append_counts counts;
+    int32_t group_partitions; /* 0: not told yet */
     struct lane *first;
     uint64_t recovered_count;
     uint64_t streams_made;

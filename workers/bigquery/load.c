@@ -102,10 +102,6 @@ void loads_free(struct loads *loads)
     }
     must(loads->open == 0);
     avro_coder_free(loads->coder);
-    for (size_t i = 0; i < loads->topic_count; i++) {
-        free(loads->topics[i].name);
-    }
-    free(loads->topics);
     free((char *)loads->options.endpoint);
     free((char *)loads->options.project);
     free((char *)loads->options.quota_project);
@@ -122,31 +118,6 @@ static void count_open(struct loads *loads, int change)
     units = loads->options.memory_bytes / (2 * (loads->open > 0 ? loads->open : 1)) / UPLOAD_UNIT;
     units = units > PIECE_UNITS_MIN ? units : PIECE_UNITS_MIN;
     loads->piece_bytes = (size_t)(units < PIECE_UNITS_MAX ? units : PIECE_UNITS_MAX) * UPLOAD_UNIT;
-}
-
-void loads_topic(struct loads *loads, const char *topic, int32_t partitions)
-{
-    size_t i = 0;
-
-    while (i < loads->topic_count && strcmp(loads->topics[i].name, topic) != 0) {
-        i++;
-    }
-    if (i == loads->topic_count) {
-        loads->topics = realloc(loads->topics, (loads->topic_count + 1) * sizeof *loads->topics);
-        must(loads->topics != NULL);
-        loads->topics[loads->topic_count++].name = copy(topic);
-    }
-    loads->topics[i].partitions = partitions;
-}
-
-int32_t loads_partitions(const struct loads *loads)
-{
-    int32_t partitions = 0;
-
-    for (size_t i = 0; i < loads->topic_count; i++) {
-        partitions += loads->topics[i].partitions;
-    }
-    return partitions;
 }
 
 const struct loads_counts *loads_counts(const struct loads *loads)

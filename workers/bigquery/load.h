@@ -68,11 +68,6 @@ struct loads *loads_new(const struct loads_options *options);
 /* All loads are closed. Takes NULL. */
 void loads_free(struct loads *loads);
 
-/* How many partitions a topic has that this worker reads, as each batch says it; and of all such topics together: what
- * method_choose takes for the group's. A worker that reads no partition of some topic does not count it. */
-void loads_topic(struct loads *loads, const char *topic, int32_t partitions);
-int32_t loads_partitions(const struct loads *loads);
-
 /* Since the start. */
 struct loads_counts {
     uint64_t files; /* sealed */

@@ -12,19 +12,12 @@
 /* The picture is in load.c. */
 enum { IDLE, FILLING, SEALED, SENDING, WATCHING, RECOVERING, VOIDING, CLOSING };
 
-struct loads_topic {
-    char *name;
-    int32_t partitions;
-};
-
 struct loads {
     struct loads_options options; /* its texts are ours */
     struct avro_coder *coder;
     struct loads_counts counts;
     size_t open;        /* loads */
     size_t piece_bytes; /* a piece is sent when it is larger: by the share of each open one */
-    struct loads_topic *topics;
-    size_t topic_count;
 };
 
 struct load {

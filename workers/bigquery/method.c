@@ -32,7 +32,7 @@ static int64_t min(int64_t one, int64_t other)
 /* How far the jobs of one partition must be apart, so that all together take four fifths of the day's jobs. */
 static int64_t share_ms(int32_t partitions, int64_t jobs)
 {
-    must(partitions >= 1 && jobs >= 1);
+    must(partitions >= 0 && jobs >= 1);
     return (DAY_MS * partitions * 5 + 4 * jobs - 1) / (4 * jobs);
 }
 
@@ -69,8 +69,7 @@ struct method_choice method_choose(const struct method_limits *limits, int32_t p
                                    int64_t behind, const struct method_choice *now)
 {
     int64_t gap_ms = max(share_ms(partitions, limits->table_jobs), share_ms(group_partitions, limits->project_jobs));
-
-    bool may_choose = limits->setting == BIGQUERY_AUTO && gap_ms <= AGE_MAX_MS;
+    bool may_choose = limits->setting == BIGQUERY_AUTO && group_partitions > 0 && gap_ms <= AGE_MAX_MS;
 
     if (limits->setting == BIGQUERY_LOAD || (may_choose && fresh_enough(limits, gap_ms, now))) {
         return load(age_of(limits->freshness_ms), gap_ms, false);

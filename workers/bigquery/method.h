@@ -6,9 +6,9 @@
  *   load    free; at least a minute, and each job counts: table_jobs a table and project_jobs a group, a day
  *
  * The budgets are kept by stretching the interval before they break: each partition of a topic has an equal share of its
- * table's jobs, and each partition of the group's topics an equal share of the project's, whichever worker it is at, so nobody
- * has to count together. A fifth of each budget is left for jobs that pace does not rule: a new schema version, a change of
- * method, a job that failed, a restart.
+ * table's jobs, and each partition of all the topics that the group reads an equal share of the project's, whichever worker it is
+ * at. Every worker asks Kafka how many these are, so all compute the same share, and nobody has to count together. A fifth of each
+ * budget is left for jobs that pace does not rule: a new schema version, a change of method, a job that failed, a restart.
  *
  *   pinned append   append
  *   pinned load     load, at the freshness or as fast as the budgets allow
@@ -42,8 +42,9 @@ struct method_choice {
     uint64_t gap_ms;  /* load: files of one partition are sealed at least so far apart; never above age_ms */
 };
 
-/* now: what was chosen the last time (METHOD_APPEND with zeros at first). partitions: of the topic; group_partitions: of all
- * topics of which this worker reads a partition; both at least 1. behind: messages of the partition behind the batch in hand. */
+/* now: what was chosen the last time (METHOD_APPEND with zeros at first). partitions: of the topic, at least 1; group_partitions:
+ * of all topics that the group reads; 0: not known yet, when `auto` appends, and a pinned load keeps the table's budget alone.
+ * behind: messages of the partition behind the batch in hand. */
 struct method_choice method_choose(const struct method_limits *limits, int32_t partitions, int32_t group_partitions,
                                    int64_t behind, const struct method_choice *now);
 
