@@ -160,7 +160,8 @@ static bool take_change(struct pipeline *pipeline)
     if (pipeline_is_aside(pipeline)) {
         return pipeline_letter_of_table_aside(pipeline);
     }
-    return routes_find(&pipeline->routes, pipeline->held.table, &pipeline->route, &err) == 0 || pipeline_table_error(pipeline, &err);
+    return routes_find(&pipeline->routes, pipeline->held.table, pipeline->held.op, &pipeline->route, &err) == 0 ||
+           pipeline_table_error(pipeline, &err);
 }
 
 static bool step_next(struct pipeline *pipeline)

@@ -12,6 +12,7 @@
 #include "producer/topics.h"
 #include "schemas/framing.h"
 
+#define KNOWN_MAX  8192 /* beyond it all are published again when they are wanted (P6) */
 #define SLICE_MS   1000
 #define TIMEOUT_MS "30000" /* bounds a flush */
 
@@ -75,6 +76,9 @@ void registrar_add(struct registrar *registrar, uint64_t schema_id, const char *
 
     if (is_there(registrar, schema_id)) {
         return;
+    }
+    if (registrar->count >= KNOWN_MAX && registrar->known == registrar->count) {
+        registrar_forget(registrar);
     }
     framing_id_text(&frame, key);
     text_pairs_set(&registrar->waiting, key, text);

@@ -20,7 +20,7 @@ struct registrar;
 /* Connects at the first schema. Borrows settings. */
 struct registrar *registrar_new(const struct settings *settings);
 void registrar_free(struct registrar *registrar); /* takes NULL */
-/* Wants this schema to be there; nothing to do if it was acknowledged since the last registrar_forget. Copies. */
+/* Wants this schema to be there; nothing to do if it was acknowledged since the last registrar_forget, as far as that is remembered. Copies. */
 void registrar_add(struct registrar *registrar, uint64_t schema_id, const char *text);
 /* Returns 0 when all that was added is acknowledged. If not, none of it counts. */
 int registrar_flush(struct registrar *registrar, bool (*cancelled)(void *context), void *context, struct err *err) MUST_CHECK;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A route is found by the pointer that the source shows, and moves to the front: rows of one table come together. */
+/* A route that is found moves to the front: rows of one table come together, and what is not used drifts to the end. */
 #include "producer/routes.h"
 
 #include <stdio.h>
@@ -43,6 +43,7 @@ static void drop_routes(struct routes *routes)
         schema_free(route->schema);
         free(route);
     }
+    routes->_loose_count = 0;
 }
 
 void routes_deinit(struct routes *routes)
@@ -80,6 +81,43 @@ struct tally *routes_tally(struct routes *routes, const struct table *table)
     return tally;
 }
 
+static void set_loose(struct routes *routes, struct route *route, bool loose)
+{
+    routes->_loose_count += (size_t)loose - (size_t)route->loose;
+    route->loose = loose;
+}
+
+static void drop_last_loose(struct routes *routes)
+{
+    struct route **last = NULL;
+    struct route *route;
+
+    for (struct route **at = &routes->_routes; *at != NULL; at = &(*at)->next) {
+        last = (*at)->loose ? at : last;
+    }
+    must(last != NULL);
+    route = *last;
+    *last = route->next;
+    routes->_loose_count--;
+    schema_free(route->schema);
+    free(route);
+}
+
+/* The first of the list is the newest of its table. */
+static void loosen_older(struct routes *routes)
+{
+    const struct route *newest = routes->_routes;
+
+    for (struct route *route = newest->next; route != NULL; route = route->next) {
+        if (route->tally == newest->tally) {
+            set_loose(routes, route, true);
+        }
+    }
+    while (routes->_loose_count > ROUTES_LOOSE_MAX) {
+        drop_last_loose(routes);
+    }
+}
+
 static int new_route(struct routes *routes, const struct source_table *shape, struct route **ret_route, struct err *err)
 {
     struct route *route;
@@ -90,27 +128,51 @@ static int new_route(struct routes *routes, const struct source_table *shape, st
     }
     route = calloc(1, sizeof *route);
     must(route != NULL);
-    *route =
-        (struct route){.next = routes->_routes, .shape = shape, .schema = schema, .tally = routes_tally(routes, shape->table)};
+    *route = (struct route){
+        .next = routes->_routes, .version = shape->version, .schema = schema, .tally = routes_tally(routes, shape->table)};
     routes->_routes = route;
+    loosen_older(routes);
     *ret_route = route;
     return 0;
 }
 
-int routes_find(struct routes *routes, const struct source_table *shape, struct route **ret_route, struct err *err)
+static struct route *find(struct routes *routes, uint64_t version)
 {
     for (struct route **at = &routes->_routes; *at != NULL; at = &(*at)->next) {
         struct route *route = *at;
 
-        if (route->shape == shape) {
+        if (route->version == version) {
             *at = route->next;
             route->next = routes->_routes;
             routes->_routes = route;
-            *ret_route = route;
-            return 0;
+            return route;
         }
     }
-    return new_route(routes, shape, ret_route, err);
+    return NULL;
+}
+
+int routes_find(struct routes *routes, const struct source_table *shape, char op, struct route **ret_route, struct err *err)
+{
+    struct route *route = find(routes, shape->version);
+
+    if (route == NULL && new_route(routes, shape, &route, err) != 0) {
+        return -1;
+    }
+    if (route->loose != (op == 't')) {
+        set_loose(routes, route, op == 't');
+    }
+    *ret_route = route;
+    return 0;
+}
+
+size_t routes_count(const struct routes *routes)
+{
+    size_t count = 0;
+
+    for (const struct route *route = routes->_routes; route != NULL; route = route->next) {
+        count++;
+    }
+    return count;
 }
 
 void routes_reset(struct routes *routes)

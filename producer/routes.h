@@ -3,7 +3,9 @@
  * routes: from the shape of a table that a source shows to its schema and its topic; and, by table, how many changes are in
  * Kafka.
  *
- * A route lives until the source stops: the shape it is found by belongs to the source. A tally lives as long as the program.
+ * A route is found by the version of the shape, which means nothing any more when the source has stopped. Until then those are kept that are
+ * the newest of a table with rows; of the others (older shapes, tables that were emptied) the ROUTES_LOOSE_MAX that were used last: one that
+ * comes again is made and prepared again (P6). A tally lives as long as the program.
  * What is counted is what was committed, so that changes that are read again after a failure count once (promise P5).
  */
 #ifndef KAKEHI_PRODUCER_ROUTES_H
@@ -18,6 +20,8 @@
 #include "producer/source.h"
 #include "schemas/framing.h"
 #include "schemas/schema.h"
+
+#define ROUTES_LOOSE_MAX 64
 
 struct tally_count {
     uint64_t open;      /* in the transaction that is being filled */
@@ -36,9 +40,10 @@ struct tally {
 
 struct route {
     struct route *next;
-    const struct source_table *shape; /* borrowed */
-    struct schema *schema;            /* owned */
+    uint64_t version;      /* of the shape */
+    struct schema *schema; /* owned */
     struct tally *tally;
+    bool loose;            /* there is a newer one of the table, or the last change emptied it */
     bool ready; /* topic and schemas are acknowledged: what follows is valid */
     uint32_t topic_id;
     struct framing_ids ids;
@@ -47,13 +52,15 @@ struct route {
 struct routes {
     const char *_source;   /* its name, borrowed */
     struct route *_routes; /* the one used last in front */
+    size_t _loose_count;
     struct tally *_tallies;
 };
 
 void routes_init(struct routes *routes, const char *source);
 void routes_deinit(struct routes *routes);
-/* Finds it, or makes one that is not ready. ERR_POISON if the shape has no schema. */
-int routes_find(struct routes *routes, const struct source_table *shape, struct route **ret_route, struct err *err) MUST_CHECK;
+/* Of a change: finds it, or makes one that is not ready. Valid until the next call. ERR_POISON if the shape has no schema. */
+int routes_find(struct routes *routes, const struct source_table *shape, char op, struct route **ret_route, struct err *err) MUST_CHECK;
+size_t routes_count(const struct routes *routes);
 /* Of a change that has no route. */
 struct tally *routes_tally(struct routes *routes, const struct table *table);
 /* The source has stopped: no route, and nothing that was not committed counts. */

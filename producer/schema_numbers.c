@@ -20,6 +20,8 @@
 #include "common/registry_wait.h"
 #include "schemas/schema.h"
 
+#define KNOWN_MAX 4096 /* beyond it all are asked for again when they are wanted (P6) */
+
 struct number {
     struct number *next;
     char *subject; /* registered under this one */
@@ -29,7 +31,8 @@ struct number {
 
 struct schema_numbers {
     struct registry_wait *registry;
-    struct number *known; /* as many as this process has met versions of tables */
+    struct number *known;
+    size_t known_count;
 };
 
 struct schema_numbers *schema_numbers_new(const struct settings_registry *settings)
@@ -41,12 +44,8 @@ struct schema_numbers *schema_numbers_new(const struct settings_registry *settin
     return numbers;
 }
 
-void schema_numbers_free(struct schema_numbers *numbers)
+static void forget_all(struct schema_numbers *numbers)
 {
-    if (numbers == NULL) {
-        return;
-    }
-    registry_wait_free(numbers->registry);
     while (numbers->known != NULL) {
         struct number *number = numbers->known;
 
@@ -54,7 +53,16 @@ void schema_numbers_free(struct schema_numbers *numbers)
         free(number->subject);
         free(number);
     }
-    free(numbers);
+    numbers->known_count = 0;
+}
+
+void schema_numbers_free(struct schema_numbers *numbers)
+{
+    if (numbers != NULL) {
+        registry_wait_free(numbers->registry);
+        forget_all(numbers);
+        free(numbers);
+    }
 }
 
 static const struct number *find(const struct schema_numbers *numbers, const struct schema_number_wanted *wanted)
@@ -72,9 +80,13 @@ static void remember(struct schema_numbers *numbers, const struct schema_number_
     struct number *number = malloc(sizeof *number);
 
     must(number != NULL);
+    if (numbers->known_count == KNOWN_MAX) {
+        forget_all(numbers);
+    }
     *number = (struct number){numbers->known, strdup(wanted->subject), wanted->fingerprint, id};
     must(number->subject != NULL);
     numbers->known = number;
+    numbers->known_count++;
 }
 
 static int check_id(struct schema_numbers *numbers, const struct schema_number_wanted *wanted, uint32_t id,

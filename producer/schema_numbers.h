@@ -2,7 +2,7 @@
 /*
  * schema_numbers: the ids that a schema registry gives to our schemas, registered before the first message that carries them (rule A9).
  *
- * An id is asked for once in the life of the process: in a registry it never changes. All calls block; publisher's thread.
+ * An id is asked for once, as far as it is remembered: in a registry it never changes. All calls block; publisher's thread.
  */
 #ifndef KAKEHI_PRODUCER_SCHEMA_NUMBERS_H
 #define KAKEHI_PRODUCER_SCHEMA_NUMBERS_H

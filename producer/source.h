@@ -20,10 +20,10 @@
 #include "common/text_list.h"
 #include "schemas/table.h"
 
-/* The shape of a table as it is from now on: the same pointer for all changes that have it. Lives until stop has answered. */
+/* The shape of a table as it is from now on. Borrowed like the change that shows it; to know it again there is its version. */
 struct source_table {
     const struct table *table;
-    uint64_t version; /* unique within the source */
+    uint64_t version; /* stands for this shape alone until stop has answered; the same shape may come again with another one */
 };
 
 struct change {

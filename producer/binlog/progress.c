@@ -186,6 +186,24 @@ void progress_reread(struct progress *progress, const char *table)
     progress->moves++;
 }
 
+bool progress_settled(struct progress *progress, const char *table)
+{
+    struct text_list *reread = &progress->reread;
+    size_t i = 0;
+
+    while (i < reread->count && strcmp(reread->texts[i], table) != 0) {
+        i++;
+    }
+    if (i == reread->count) {
+        return false;
+    }
+    free(reread->texts[i]);
+    reread->count--;
+    memmove(&reread->texts[i], &reread->texts[i + 1], (reread->count - i) * sizeof *reread->texts);
+    progress->moves++;
+    return true;
+}
+
 int progress_end(struct progress *progress, const struct binlog_transaction *transaction, uint64_t images, const char *file, uint64_t position,
                  struct err *err)
 {

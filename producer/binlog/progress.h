@@ -52,6 +52,8 @@ int progress_begin(struct progress *progress, const struct binlog_transaction *t
 bool progress_row(struct progress *progress, uint64_t index);
 /* The table must be read again some day; lasts in the record. */
 void progress_reread(struct progress *progress, const char *table);
+/* It need not: none of the rows that are stored is left. False: it had not to. */
+bool progress_settled(struct progress *progress, const char *table);
 /* The transaction is over, with or without effect: its GTID is used up either way. `images`: how many it held. ERR_FATAL if an earlier
  * life has seen more of them. */
 int progress_end(struct progress *progress, const struct binlog_transaction *transaction, uint64_t images, const char *file, uint64_t position,

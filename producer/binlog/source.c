@@ -224,7 +224,6 @@ void source_finish_stop(struct binlog_source *source)
 {
     binlog_stream_free(source->stream);
     source->stream = NULL;
-    source_free_tables(source);
     source_show_all_reread(source, 0); /* the next record says it anew */
     progress_deinit(&source->progress);
     source->placed = false;

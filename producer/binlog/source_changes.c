@@ -51,37 +51,6 @@ static void count_clock_step(struct binlog_source *source)
     source->clock_stepped = stepped;
 }
 
-/* A source_table for each binlog_table, found by version: the decoder numbers them from 1 on. */
-static const struct source_table *table_of(struct binlog_source *source, const struct binlog_table *seen)
-{
-    if (seen->version >= source->table_count) {
-        size_t count = (size_t)seen->version + 16;
-
-        source->tables = realloc(source->tables, count * sizeof *source->tables);
-        must(source->tables != NULL);
-        memset(source->tables + source->table_count, 0, (count - source->table_count) * sizeof *source->tables);
-        source->table_count = count;
-    }
-    if (source->tables[seen->version] == NULL) {
-        struct source_table *table = malloc(sizeof *table);
-
-        must(table != NULL);
-        *table = (struct source_table){.table = seen->table, .version = seen->version};
-        source->tables[seen->version] = table;
-    }
-    return source->tables[seen->version];
-}
-
-void source_free_tables(struct binlog_source *source)
-{
-    for (size_t index = 0; index < source->table_count; index++) {
-        free(source->tables[index]);
-    }
-    free(source->tables);
-    source->tables = NULL;
-    source->table_count = 0;
-}
-
 static void show_reread(const struct binlog_source *source, const char *name, double value)
 {
     metric_set(metric_cell(&reread_needed, (const char *const[]){source->settings->name, name}), value);
@@ -107,6 +76,19 @@ static void note_reread(struct binlog_source *source)
              "a statement may have changed stored rows without row events");
 }
 
+/* None of the rows that it is about is left. */
+static void settle_reread(struct binlog_source *source, const struct table *table)
+{
+    char name[2 * 256 + 2];
+
+    (void)snprintf(name, sizeof name, "%.256s.%.256s", table->database, table->name);
+    if (progress_settled(&source->progress, name)) {
+        show_reread(source, name, 0);
+        log_info("reread_settled", "source=%s table=%q transaction=%s because=%q", source->settings->name, name, source->progress.txid,
+                 "it was emptied at the source");
+    }
+}
+
 static void count_replaced(const struct binlog_source *source, const struct binlog_row *row)
 {
     const struct table *table = row->table->table;
@@ -120,8 +102,9 @@ static void fill_change(struct binlog_source *source, struct change *change)
 {
     const struct binlog_row *row = binlog_stream_row(source->stream);
 
+    source->table = (struct source_table){.table = row->table->table, .version = row->table->version};
     *change = (struct change){
-        .table = table_of(source, row->table),
+        .table = &source->table,
         .op = row->op,
         .before = row->before,
         .after = row->after,
@@ -132,6 +115,9 @@ static void fill_change(struct binlog_source *source, struct change *change)
     };
     if (row->replaced > 0) {
         count_replaced(source, row);
+    }
+    if (row->op == 't') {
+        settle_reread(source, row->table->table);
     }
 }
 

@@ -33,8 +33,7 @@ struct binlog_source {
     void *stopped_context;
 
     struct binlog_stream *stream;
-    struct source_table **tables; /* by version */
-    size_t table_count;
+    struct source_table table;    /* of the change that was yielded last */
     bool placed;                  /* progress is valid: the source knows where it begins */
     struct binlog_wish wish;      /* until then: what the settings or the record say */
     struct progress progress;
@@ -67,7 +66,6 @@ void source_look(struct binlog_source *source);
 void source_changes_init(struct binlog_source *source);
 /* STREAMING: takes one item of the decoder, and bytes for it. *fed_bytes: how many in this call of next, so far. */
 enum source_step source_step(struct binlog_source *source, size_t *fed_bytes, struct change *ret_change);
-void source_free_tables(struct binlog_source *source);
 /* Sets the metric of each table that has to be read again. */
 void source_show_all_reread(const struct binlog_source *source, double value);
 

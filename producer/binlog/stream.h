@@ -61,11 +61,11 @@ struct binlog_stream_options {
     size_t row_bytes_max; /* a row above this is refused; 0: 1 GiB, the most that the protocol allows */
 };
 
-/* A table as one TABLE_MAP showed it. Lives as long as the stream, so that a change may be handed on. A later TABLE_MAP with
- * the same content gives the same pointer; another content another pointer. */
+/* A table as a TABLE_MAP showed it: borrowed until the next call of binlog_stream_next. A later TABLE_MAP that says the same gives the same
+ * version, as long as its shape is remembered (shown.h), another one another version. */
 struct binlog_table {
     const struct table *table; /* owned by the stream */
-    uint64_t version;          /* grows with each new pointer of the stream */
+    uint64_t version;          /* grows with each shape that is new; never used again */
 };
 
 struct binlog_transaction {
@@ -73,7 +73,7 @@ struct binlog_transaction {
     char file[256]; /* file and position of the transaction's first event */
     uint64_t position;
     int64_t commit_ts_us; /* immediate commit time where the event has it, else the header's second; microseconds, UTC */
-    char dropped_database[260]; /* which it drops, from BINLOG_COMMIT on; "": none. Of its tables only those that the stream has seen are
+    char dropped_database[260]; /* which it drops, from its statement on; "": none. Of its tables only those that the stream has seen are
                                    emptied: which others it had no log tells */
 };
 
@@ -136,8 +136,8 @@ bool binlog_stream_inside(const struct binlog_stream *stream);
 enum binlog_flavor binlog_stream_flavor(const struct binlog_stream *stream);
 /* The version text of the last FORMAT_DESCRIPTION; "" before the first. */
 const char *binlog_stream_server_version(const struct binlog_stream *stream);
-/* May what was yielded so far be committed? False inside a large event that is not verified yet, and inside of an XA transaction that may
- * turn out to be prepared, not committed. */
+/* May what was yielded so far be committed? False inside a large event that is not verified yet, inside of an XA transaction that may
+ * turn out to be prepared, not committed, and between the tables of a database that is dropped. */
 bool binlog_stream_cuttable(const struct binlog_stream *stream);
 /* The number of the error packet that ended the stream (1236, ...); 0: it was something else. */
 unsigned binlog_stream_server_error(const struct binlog_stream *stream);

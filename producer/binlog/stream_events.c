@@ -55,6 +55,7 @@ static bool invariant(const struct sm *machine)
 static void forget_xa(struct binlog_stream *stream)
 {
     stream->xa = stream->xa_prepared = false;
+    table_free(stream->xa_table);
     stream->xa_table = NULL;
 }
 

@@ -46,7 +46,7 @@ struct binlog_stream {
     uint64_t images;
     bool xa;                   /* whether its rows are committed or prepared is not known before its end */
     bool xa_prepared;          /* they are prepared */
-    const struct table *xa_table; /* of the first rows of it that were wanted; NULL: none were */
+    struct table *xa_table;    /* owned; the name of the table of the first rows of it that were wanted; NULL: none were */
     struct text_list prepared; /* XA transactions without rows for us that were prepared and not ended */
     bool gtids_seen;           /* in this file: then no transaction is without one */
 

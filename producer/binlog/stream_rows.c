@@ -64,7 +64,7 @@ static int check_wanted(struct binlog_stream *stream)
               "anew";
     }
     if (stream->xa && stream->xa_table == NULL) {
-        stream->xa_table = table;
+        stream->xa_table = table_new(table->database, table->name, 0, 0);
     }
     return why != NULL ? stream_refuse(stream, "table %.64s.%.64s: %s", table->database, table->name, why) : GO_ON;
 }
@@ -203,12 +203,14 @@ int stream_next_row(struct binlog_stream *stream)
 int stream_next_emptied(struct binlog_stream *stream)
 {
     const struct query_table *emptied = &stream->query.tables[stream->emptied++];
-    const struct binlog_table *table = tables_by_name(stream->tables, emptied->database, emptied->name);
+    const struct binlog_table *table;
 
     if (stream->query.kind == QUERY_REWRITES_TABLES) {
+        table = tables_rewritten(stream->tables, emptied->database, emptied->name);
         stream->row = (struct binlog_row){.table = table, .index = stream->images};
         return table != NULL ? BINLOG_REREAD : GO_ON;
     }
+    table = tables_emptied(stream->tables, emptied->database, emptied->name);
     stream->row = (struct binlog_row){.table = table, .op = 't', .index = stream->images++};
     return table != NULL ? BINLOG_ROW : GO_ON;
 }

@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two maps: content to table for as long as the stream lives, number to table until the statement ends. */
+/*
+ * Two maps: content to table while it is used, number to table until the statement ends.
+ *
+ * Contents are given up when they are too much, those first that were not used for longest; but never one of the statement in hand, whose rows
+ * are read by it, nor one that the doubts must know of. A TABLE_MAP stands in front of all rows, so a content that was given up is made again
+ * of the next one.
+ */
 #include "producer/binlog/tables.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/must.h"
+#include "producer/binlog/shown.h"
 
-#define BUCKETS    4096
-#define MAPPED_MAX 4096 /* TABLE_MAPs of one statement */
+#define BUCKETS            4096
+#define MAPPED_MAX         4096              /* TABLE_MAPs of one statement */
+#define CONTENTS_BYTES_MAX (8 * 1024 * 1024) /* about; of those that may be given up */
 
 struct content { /* one TABLE_MAP */
     struct tables_entry entry;
@@ -17,28 +25,29 @@ struct content { /* one TABLE_MAP */
     size_t size;
     enum binlog_flavor flavor;
     uint64_t hash;
+    uint64_t statement; /* the last one that mapped it */
     struct content *next;
-};
-
-struct known { /* one shape of a table that is selected */
-    struct binlog_table table;
-    struct known *older; /* of the same bucket of names; the newest of a name comes first */
+    struct content *colder; /* used before it */
+    struct content *warmer;
 };
 
 struct mapped {
     uint64_t table_id;
-    const struct content *content;
+    struct content *content;
 };
 
 struct tables {
     const struct binlog_stream_options *options;
     const struct doubts *doubts;
     struct content *contents[BUCKETS];
-    struct known *known[BUCKETS]; /* by name */
+    struct content *coldest; /* of all contents, by their last use */
+    struct content *warmest;
+    size_t contents_bytes;
+    struct shown shown;
     struct mapped *mapped;
     size_t mapped_count;
     size_t mapped_capacity;
-    uint64_t version;
+    uint64_t statement; /* counts them */
 };
 
 struct tables *tables_new(const struct binlog_stream_options *options, const struct doubts *doubts)
@@ -51,31 +60,63 @@ struct tables *tables_new(const struct binlog_stream_options *options, const str
     return tables;
 }
 
-static void free_content(struct content *content)
+/* ---- contents, by their last use */
+
+static void cool(struct tables *tables, struct content *content)
 {
+    *(content->colder != NULL ? &content->colder->warmer : &tables->coldest) = content->warmer;
+    *(content->warmer != NULL ? &content->warmer->colder : &tables->warmest) = content->colder;
+}
+
+static void warm(struct tables *tables, struct content *content)
+{
+    content->colder = tables->warmest;
+    content->warmer = NULL;
+    *(content->colder != NULL ? &content->colder->warmer : &tables->coldest) = content;
+    tables->warmest = content;
+}
+
+/* About: with the shape's columns, their labels and what malloc adds. */
+static size_t bytes_of(const struct content *content)
+{
+    return sizeof *content + sizeof *content->shape + 3 * content->size + content->shape->column_count * sizeof *content->shape->columns;
+}
+
+static void forget(struct tables *tables, struct content *content)
+{
+    struct content **at = &tables->contents[content->hash % BUCKETS];
+
+    while (*at != content) {
+        at = &(*at)->next;
+    }
+    *at = content->next;
+    cool(tables, content);
+    tables->contents_bytes -= bytes_of(content);
+    if (content->entry.table != NULL) {
+        shown_release(&tables->shown, content->entry.table);
+    }
     shape_free(content->shape);
     free(content->body);
     free(content);
 }
 
-static void free_contents(struct content *content)
+/* Were rows of it decoded by the present marks? That must not be forgotten (doubts.h). */
+static bool is_in_doubt(const struct tables *tables, const struct content *content)
 {
-    while (content != NULL) {
-        struct content *next = content->next;
-
-        free_content(content);
-        content = next;
-    }
+    return tables->options->ask && content->shape->doubtful && content->entry.table != NULL;
 }
 
-static void free_known(struct known *known)
+static void forget_cold(struct tables *tables)
 {
-    while (known != NULL) {
-        struct known *older = known->older;
+    struct content *content = tables->coldest;
 
-        table_free((struct table *)(uintptr_t)known->table.table);
-        free(known);
-        known = older;
+    while (tables->contents_bytes > CONTENTS_BYTES_MAX && content != NULL && content->statement != tables->statement) {
+        struct content *warmer = content->warmer;
+
+        if (!is_in_doubt(tables, content)) {
+            forget(tables, content);
+        }
+        content = warmer;
     }
 }
 
@@ -84,10 +125,10 @@ void tables_free(struct tables *tables)
     if (tables == NULL) {
         return;
     }
-    for (size_t i = 0; i < BUCKETS; i++) {
-        free_contents(tables->contents[i]);
-        free_known(tables->known[i]);
+    while (tables->coldest != NULL) {
+        forget(tables, tables->coldest);
     }
+    shown_deinit(&tables->shown);
     free(tables->mapped);
     free(tables);
 }
@@ -110,18 +151,6 @@ static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t size)
     return hash;
 }
 
-static struct known **bucket_of_name(struct tables *tables, const char *database, const char *name)
-{
-    uint64_t hash = hash_bytes(hash_bytes(UINT64_C(0xcbf29ce484222325), database, strlen(database) + 1), name, strlen(name));
-
-    return &tables->known[hash % BUCKETS];
-}
-
-static bool has_name(const struct known *known, const char *database, const char *name)
-{
-    return strcmp(known->table.table->name, name) == 0 && strcmp(known->table.table->database, database) == 0;
-}
-
 bool tables_selected(const struct tables *tables, const char *database, const char *name)
 {
     const struct binlog_stream_options *options = tables->options;
@@ -129,41 +158,14 @@ bool tables_selected(const struct tables *tables, const char *database, const ch
     return options->selected == NULL || options->selected(options->context, database, name);
 }
 
-/* Takes the table. The same shape as an older one gives that again; another is put in front, as the newest of its name. */
-static const struct binlog_table *know(struct tables *tables, struct table *table)
+const struct binlog_table *tables_emptied(struct tables *tables, const char *database, const char *name)
 {
-    struct known **bucket = bucket_of_name(tables, table->database, table->name);
-    struct known **at = bucket;
-    struct known *known;
-
-    while (*at != NULL && !table_same((*at)->table.table, table)) {
-        at = &(*at)->older;
-    }
-    known = *at;
-    if (known != NULL) {
-        *at = known->older;
-        table_free(table);
-    } else {
-        known = calloc(1, sizeof *known);
-        must(known != NULL);
-        known->table = (struct binlog_table){table, ++tables->version};
-    }
-    known->older = *bucket;
-    *bucket = known;
-    return &known->table;
+    return tables_selected(tables, database, name) ? shown_emptied(&tables->shown, database, name) : NULL;
 }
 
-const struct binlog_table *tables_by_name(struct tables *tables, const char *database, const char *name)
+const struct binlog_table *tables_rewritten(struct tables *tables, const char *database, const char *name)
 {
-    const struct known *known = *bucket_of_name(tables, database, name);
-
-    if (!tables_selected(tables, database, name)) {
-        return NULL;
-    }
-    while (known != NULL && !has_name(known, database, name)) {
-        known = known->older;
-    }
-    return known != NULL ? &known->table : know(tables, table_new(database, name, 0, 0));
+    return tables_selected(tables, database, name) ? shown_rewritten(&tables->shown, database, name) : NULL;
 }
 
 static struct content *find_content(const struct tables *tables, uint64_t hash, enum binlog_flavor flavor, const uint8_t *body,
@@ -200,6 +202,8 @@ static struct content *add_content(struct tables *tables, uint64_t hash, enum bi
     content->entry.shape = content->shape;
     content->next = tables->contents[hash % BUCKETS];
     tables->contents[hash % BUCKETS] = content;
+    warm(tables, content);
+    tables->contents_bytes += bytes_of(content);
     return content;
 }
 
@@ -209,25 +213,44 @@ static void select_content(struct tables *tables, struct content *content)
     struct table *table = shape_take_table(content->shape);
 
     if (tables_selected(tables, table->database, table->name)) {
-        content->entry.table = know(tables, table);
+        content->entry.table = shown_hold(&tables->shown, table);
     } else {
         table_free(table);
     }
 }
 
-int tables_map(struct tables *tables, uint64_t table_id, enum binlog_flavor flavor, const uint8_t *body, size_t size,
-               struct err *err)
+static struct content *take_content(struct tables *tables, enum binlog_flavor flavor, const uint8_t *body, size_t size, struct err *err)
 {
     uint64_t hash = hash_bytes(UINT64_C(0xcbf29ce484222325), body, size);
     struct content *content = find_content(tables, hash, flavor, body, size);
+
+    if (content == NULL) {
+        forget_cold(tables);
+        content = add_content(tables, hash, flavor, body, size, err);
+        if (content != NULL) {
+            select_content(tables, content);
+        }
+        return content;
+    }
+    if (content != tables->warmest) {
+        cool(tables, content);
+        warm(tables, content);
+    }
+    return content;
+}
+
+int tables_map(struct tables *tables, uint64_t table_id, enum binlog_flavor flavor, const uint8_t *body, size_t size,
+               struct err *err)
+{
+    struct content *content = take_content(tables, flavor, body, size, err);
     size_t i = 0;
 
     if (content == NULL) {
-        content = add_content(tables, hash, flavor, body, size, err);
-        if (content == NULL) {
-            return -1;
-        }
-        select_content(tables, content);
+        return -1;
+    }
+    content->statement = tables->statement;
+    if (content->entry.table != NULL) {
+        shown_filled(&tables->shown, content->entry.table);
     }
     while (i < tables->mapped_count && tables->mapped[i].table_id != table_id) {
         i++;
@@ -258,24 +281,21 @@ const struct tables_entry *tables_find(const struct tables *tables, uint64_t tab
 void tables_unmap(struct tables *tables)
 {
     tables->mapped_count = 0;
+    tables->statement++;
 }
 
 void tables_forget_doubtful(struct tables *tables)
 {
+    struct content *content = tables->coldest;
+
     tables_unmap(tables);
-    for (size_t i = 0; i < BUCKETS; i++) {
-        struct content **at = &tables->contents[i];
+    while (content != NULL) {
+        struct content *warmer = content->warmer;
 
-        while (*at != NULL) {
-            struct content *content = *at;
-
-            if (content->shape->doubtful) {
-                *at = content->next;
-                free_content(content);
-            } else {
-                at = &content->next;
-            }
+        if (content->shape->doubtful) {
+            forget(tables, content);
         }
+        content = warmer;
     }
 }
 
@@ -283,14 +303,12 @@ bool tables_has_doubtful(const void *context, const char *database, const char *
 {
     const struct tables *tables = context;
 
-    for (size_t i = 0; i < BUCKETS; i++) {
-        for (const struct content *content = tables->contents[i]; content != NULL; content = content->next) {
-            const struct binlog_table *table = content->entry.table;
+    for (const struct content *content = tables->coldest; content != NULL; content = content->warmer) {
+        const struct binlog_table *table = content->entry.table;
 
-            if (content->shape->doubtful && table != NULL && strcmp(table->table->name, name) == 0 &&
-                strcmp(table->table->database, database) == 0) {
-                return true;
-            }
+        if (content->shape->doubtful && table != NULL && strcmp(table->table->name, name) == 0 &&
+            strcmp(table->table->database, database) == 0) {
+            return true;
         }
     }
     return false;
@@ -298,21 +316,15 @@ bool tables_has_doubtful(const void *context, const char *database, const char *
 
 void tables_of_database(const struct tables *tables, struct query *query)
 {
-    struct query emptied = {.kind = QUERY_EMPTIES_TABLES};
+    shown_of_database(&tables->shown, query);
+}
 
-    for (size_t i = 0; i < BUCKETS; i++) {
-        for (const struct known *known = tables->known[i]; known != NULL; known = known->older) {
-            const struct table *table = known->table.table;
-            bool again = false; /* an older shape of one that is in */
+size_t tables_shown(const struct tables *tables)
+{
+    return shown_count(&tables->shown);
+}
 
-            for (size_t t = 0; t < emptied.table_count; t++) {
-                again |= strcmp(emptied.tables[t].name, table->name) == 0;
-            }
-            if (!again && strcmp(table->database, query->tables[0].database) == 0) {
-                query_add_table(&emptied, table->database, table->name);
-            }
-        }
-    }
-    query_deinit(query);
-    *query = emptied;
+size_t tables_remembered_bytes(const struct tables *tables)
+{
+    return tables->contents_bytes;
 }
