@@ -293,6 +293,7 @@ static void on_prepared(void *context, uint32_t topic_id, const struct framing_i
     must(pipeline->preparing);
     pipeline->preparing = false;
     pipeline->route->ready = true;
+    pipeline->route->tally->newest_schema = pipeline->route->schema->value_id;
     pipeline->route->topic_id = topic_id;
     pipeline->route->ids = *ids;
     pipeline_soon(pipeline);

@@ -131,15 +131,23 @@ static bool step_messages(struct pipeline *pipeline)
     return true;
 }
 
+/* A shape that a table has again is published again: workers take the schema that was published last for what the table is. */
+static bool is_prepared(const struct pipeline *pipeline)
+{
+    return pipeline->route->ready && pipeline->route->tally->newest_schema == pipeline->route->schema->value_id;
+}
+
 static bool step_held(struct pipeline *pipeline)
 {
     struct message_schema schema;
     struct err err = {0};
 
-    if (!pipeline->route->ready) {
+    if (!is_prepared(pipeline)) {
         if (!pipeline->preparing) {
+            uint64_t newest = pipeline->route->tally->newest_schema;
+
             pipeline->preparing = true;
-            publisher_prepare(pipeline->publisher, pipeline->route->schema);
+            publisher_prepare(pipeline->publisher, pipeline->route->schema, newest != 0 && newest != pipeline->route->schema->value_id);
         }
         return false; /* `prepared` goes on */
     }

@@ -471,11 +471,12 @@ void publisher_close(struct publisher *publisher, void (*closed)(void *context),
     command(publisher, CLOSE);
 }
 
-void publisher_prepare(struct publisher *publisher, const struct schema *schema)
+void publisher_prepare(struct publisher *publisher, const struct schema *schema, bool again)
 {
     struct command prepare_command = {.verb = PREPARE};
 
     (void)!writer_table_init(&prepare_command.table, publisher->settings, schema, &prepare_command.err); /* err is the answer */
+    prepare_command.table.again = again;
     give_command(publisher, &prepare_command);
 }
 

@@ -64,8 +64,9 @@ void publisher_read(struct publisher *publisher);
 /* Throws the handle away without a commit (the election was lost, the source failed). */
 void publisher_abandon(struct publisher *publisher);
 /* Makes sure that the table's topic exists as settings say (or, with topics.create: false, that it exists), and that its schemas
- * stand in <prefix>.schemas, and in the registry if there is one. Copies what it needs. */
-void publisher_prepare(struct publisher *publisher, const struct schema *schema);
+ * stand in <prefix>.schemas, and in the registry if there is one; again: the value's as the newest one, though it may stand there from
+ * before the table had another shape. Copies what it needs. */
+void publisher_prepare(struct publisher *publisher, const struct schema *schema, bool again);
 
 /* An empty parcel to fill, or NULL: wait for `room`. */
 struct parcel *publisher_parcel(struct publisher *publisher);

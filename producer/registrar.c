@@ -59,6 +59,20 @@ void registrar_forget(struct registrar *registrar)
     registrar->count = registrar->known = 0;
 }
 
+void registrar_again(struct registrar *registrar, uint64_t schema_id)
+{
+    size_t i = 0;
+
+    must(registrar->known == registrar->count);
+    while (i < registrar->count && registrar->ids[i] != schema_id) {
+        i++;
+    }
+    if (i < registrar->count) {
+        registrar->ids[i] = registrar->ids[--registrar->count];
+        registrar->known = registrar->count;
+    }
+}
+
 static bool is_there(const struct registrar *registrar, uint64_t schema_id)
 {
     for (size_t i = 0; i < registrar->count; i++) {

@@ -22,6 +22,9 @@ struct registrar *registrar_new(const struct settings *settings);
 void registrar_free(struct registrar *registrar); /* takes NULL */
 /* Wants this schema to be there; nothing to do if it was acknowledged since the last registrar_forget, as far as that is remembered. Copies. */
 void registrar_add(struct registrar *registrar, uint64_t schema_id, const char *text);
+/* The next registrar_add of this schema publishes it, whatever is remembered: its table has this shape anew, and the newest schema of a
+ * table is the one that was published last. */
+void registrar_again(struct registrar *registrar, uint64_t schema_id);
 /* Returns 0 when all that was added is acknowledged. If not, none of it counts. */
 int registrar_flush(struct registrar *registrar, bool (*cancelled)(void *context), void *context, struct err *err) MUST_CHECK;
 /* Publishes all again when asked: somebody may have made the topic anew. */

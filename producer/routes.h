@@ -33,6 +33,7 @@ struct tally_count {
 struct tally {
     struct tally *next;
     char *table;                /* db.table */
+    uint64_t newest_schema;     /* the id of its value schema that was published last; 0: none by this program */
     struct tally_count changes; /* all that were read */
     struct tally_count bytes;   /* keys and values of their messages */
     struct tally_count letters; /* messages that went to the dead letters instead of the table's topic */

@@ -473,6 +473,9 @@ int writer_prepare(struct writer *writer, const struct writer_table *table, uint
     if (prepare_topic(writer, table, ret_topic_id, err) != 0 || number_schemas(writer, table, ret_ids, err) != 0) {
         return -1;
     }
+    if (table->again) {
+        registrar_again(writer->registrar, table->schema_ids[0]);
+    }
     for (int i = 0; i < 2 && table->schema_texts[i] != NULL; i++) {
         registrar_add(writer->registrar, table->schema_ids[i], table->schema_texts[i]);
     }

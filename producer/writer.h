@@ -46,6 +46,7 @@ struct writer_table {
     char *table;            /* db.table */
     uint64_t schema_ids[2]; /* value, key */
     char *schema_texts[2];  /* the key's is NULL: of a table without columns */
+    bool again;             /* the table had another shape in between */
 };
 
 /* Connects to nothing yet. */

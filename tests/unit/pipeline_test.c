@@ -50,10 +50,10 @@ struct world {
     json_t *cut_state; /* of the last cut */
 
     struct source source;
-    struct table *tables[2];
-    struct source_table shapes[2];
+    struct table *tables[3];
+    struct source_table shapes[3];
     struct cell before[2], after[2];
-    const char *script; /* a, b: an insert into that table; A: an update of its key; x: a row that can't be said; l: one whose policy is a
+    const char *script; /* a, b: an insert into that table; c: into a with another column; A: an update of its key; x: a row that can't be said; l: one whose policy is a
                            letter; .: again */
     long endless;       /* then this many inserts into a */
     long yielded;
@@ -155,10 +155,14 @@ void publisher_abandon(struct publisher *publisher)
     (void)publisher, tell("abandon", 0);
 }
 
-void publisher_prepare(struct publisher *publisher, const struct schema *schema)
+void publisher_prepare(struct publisher *publisher, const struct schema *schema, bool again)
 {
     (void)publisher;
-    tell(schema->table->name[0] == 'a' ? "prepare-a" : "prepare-b", 0);
+    tell(schema->table->name[0] != 'a'                    ? "prepare-b"
+         : strcmp(schema->table->columns[1].name, "note") ? "prepare-c"
+         : again                                          ? "prepare-a-again"
+                                                          : "prepare-a",
+         0);
 }
 
 struct parcel *publisher_parcel(struct publisher *publisher)
@@ -224,7 +228,7 @@ static enum source_next yield(struct world *world, char what, struct change *cha
     fill(world->after, number);
     fill(world->before, number + 1000);
     *change = (struct change){
-        .table = &world->shapes[what == 'b'],
+        .table = &world->shapes[what == 'b' ? 1 : what == 'c' ? 2 : 0],
         .op = what == 'A' ? 'u' : 'c',
         .after = world->after,
         .before = world->before,
@@ -480,9 +484,11 @@ static int set_up(void **state)
     world->script = "";
     world->placed = world->cuttable = true;
     world->source.calls = &calls;
-    for (int i = 0; i < 2; i++) {
-        world->tables[i] = make_table("d", i == 0 ? "a" : "b", "id", "id long, note text");
+    for (int i = 0; i < 3; i++) {
+        world->tables[i] = make_table("d", i == 1 ? "b" : "a", "id", i == 2 ? "id long, word text" : "id long, note text");
         world->shapes[i] = (struct source_table){world->tables[i], (uint64_t)i + 1};
+    }
+    for (int i = 0; i < 2; i++) {
         world->parcels[world->parcel_count++] = parcel_new();
     }
     assert_int_equal(pipeline_new(&world->settings, &world->pipeline_world, &world->source, &world->pipeline, &err), 0);
@@ -514,8 +520,10 @@ static int tear_down(void **state)
     end(world);
     whole = world->exit_code >= 0 && world->parcel_count == PARCELS;
     pipeline_free(world->pipeline);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         table_free(world->tables[i]);
+    }
+    for (int i = 0; i < 2; i++) {
         parcel_free(world->parcels[i]);
     }
     buffer_deinit(&world->told);
@@ -572,6 +580,20 @@ static void test_pipeline__gives_no_row_before_its_schema_is_acknowledged_A9(voi
     assert_string_equal(told(world), "prepare-a");
     prepared(world);
     assert_string_equal(told(world), "prepare-a give(2) cut(2)");
+}
+
+/* Who reads the newest schema of a table must find what the table is now. */
+static void test_pipeline__publishes_a_schema_again_that_a_table_has_again(void **state)
+{
+    struct world *world = *state;
+
+    stream(world);
+    read_script(world, "acaa.");
+    prepared(world);
+    prepared(world);
+    prepared(world);
+    pass(world, 10000);
+    assert_string_equal(told(world), "prepare-a prepare-c prepare-a-again give(4) cut(4)");
 }
 
 static void test_pipeline__does_not_cut_while_a_change_waits_for_its_table(void **state)
@@ -1208,6 +1230,7 @@ int main(void)
         TEST(first_transaction_of_a_source_holds_the_position_alone_A8),
         TEST(asks_for_no_change_before_the_first_position_is_committed_A8),
         TEST(gives_no_row_before_its_schema_is_acknowledged_A9),
+        TEST(publishes_a_schema_again_that_a_table_has_again),
         TEST(does_not_cut_while_a_change_waits_for_its_table),
         TEST(neither_asks_nor_cuts_while_a_change_waits_for_room),
         TEST(cuts_only_where_the_source_says_so),

@@ -251,7 +251,7 @@ static void take_over(struct world *world)
     publisher_open(world->publisher);
     await(world, "opened");
     fence(world);
-    publisher_prepare(world->publisher, world->schema);
+    publisher_prepare(world->publisher, world->schema, false);
     await(world, "prepared");
 }
 
@@ -279,7 +279,7 @@ static void test_publisher__answers_nothing_that_an_abandon_has_made_void(void *
     cut(world, 1);
     publisher_abandon(world->publisher);
     fence(world); /* no "committed" before it, and none after */
-    publisher_prepare(world->publisher, world->schema);
+    publisher_prepare(world->publisher, world->schema, false);
     await(world, "prepared");
 }
 
@@ -464,7 +464,7 @@ static void test_publisher__ends_with_a_transaction_open(void **state)
 
     take_over(world);
     give(world, "one");
-    publisher_prepare(world->publisher, world->schema);
+    publisher_prepare(world->publisher, world->schema, false);
     await(world, "prepared"); /* so the row is with librdkafka when tear_down closes */
 }
 
@@ -474,7 +474,7 @@ static void test_publisher__can_be_stopped_while_no_broker_answers(void **state)
 
     take_over(world);
     give(world, "one");
-    publisher_prepare(world->publisher, world->schema);
+    publisher_prepare(world->publisher, world->schema, false);
     await(world, "prepared"); /* a transaction is open */
     assert_int_equal(rd_kafka_mock_broker_set_down(world->cluster, 1), RD_KAFKA_RESP_ERR_NO_ERROR);
     cut(world, 1);
