@@ -18,6 +18,7 @@
 #include "common/log.h"
 #include "common/must.h"
 #include "schemas/framing.h"
+#include "workers/newest_schemas.h"
 
 #define BUCKETS 256
 #define CALL_MS 5000
@@ -40,8 +41,8 @@ struct asker {
 struct schema_cache {
     uv_loop_t *loop;
     struct wake *wake;
-    schema_cache_answer answer;
-    void *context;
+    struct schema_cache_calls calls;
+    struct newest_schemas *newest;
     char *topic;
     rd_kafka_t *handle;
     rd_kafka_t *asker;
@@ -94,11 +95,17 @@ static int id_of(const rd_kafka_message_t *message, uint64_t *ret_id)
 
 static void take(struct schema_cache *cache, const rd_kafka_message_t *message)
 {
+    const struct schema *known;
     struct schema *schema = NULL;
     struct err err = {0};
     uint64_t id;
 
-    if (message->payload == NULL || id_of(message, &id) != 0 || schema_cache_find(cache, id) != NULL) {
+    if (message->payload == NULL || id_of(message, &id) != 0) {
+        return;
+    }
+    known = schema_cache_find(cache, id);
+    if (known != NULL) {
+        newest_schemas_take(cache->newest, known);
         return;
     }
     if (schema_parse(message->payload, message->len, &schema, &err) != 0) {
@@ -106,6 +113,7 @@ static void take(struct schema_cache *cache, const rd_kafka_message_t *message)
         return;
     }
     remember(cache, id, schema);
+    newest_schemas_take(cache->newest, schema);
     log_debug("schema", "topic=%s offset=%lld table=%q", cache->topic, (long long)message->offset, schema->table->name);
 }
 
@@ -149,7 +157,7 @@ static void answer_who_can_be(struct schema_cache *cache)
 
         if (asker->state == WAITING && cache->position >= asker->end) {
             *link = asker->next;
-            cache->answer(cache->context, asker->number); /* may ask anew, at the front */
+            cache->calls.answered(cache->calls.context, asker->number); /* may ask anew, at the front */
             free(asker);
             link = &cache->askers;
         } else {
@@ -223,6 +231,7 @@ void schema_cache_poll(struct schema_cache *cache)
             cache->position = message->offset + 1;
         } else if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
             cache->position = message->offset;
+            newest_schemas_tell(cache->newest, cache->calls.newest, cache->calls.context);
         } else {
             log_warn("schemas", "topic=%s next=%q reason=%q", cache->topic, "librdkafka tries again", rd_kafka_message_errstr(message));
         }
@@ -278,12 +287,13 @@ static void free_all(struct schema_cache *cache)
         next_asker = asker->next;
         free(asker);
     }
+    newest_schemas_free(cache->newest);
     free(cache->topic);
     free(cache);
 }
 
-int schema_cache_new(uv_loop_t *loop, struct wake *wake, const struct settings *settings, rd_kafka_t *asker, schema_cache_answer answer,
-                     void *context, struct schema_cache **ret_cache, struct err *err)
+int schema_cache_new(uv_loop_t *loop, struct wake *wake, const struct settings *settings, rd_kafka_t *asker,
+                     const struct schema_cache_calls *calls, struct schema_cache **ret_cache, struct err *err)
 {
     struct schema_cache *cache = calloc(1, sizeof *cache);
 
@@ -291,8 +301,8 @@ int schema_cache_new(uv_loop_t *loop, struct wake *wake, const struct settings *
     cache->loop = loop;
     cache->wake = wake;
     cache->asker = asker;
-    cache->answer = answer;
-    cache->context = context;
+    cache->calls = *calls;
+    cache->newest = newest_schemas_new();
     cache->work.data = cache;
     must(asprintf(&cache->topic, "%s.schemas", settings->prefix) > 0);
     if (make_handle(cache, settings, err) != 0) {

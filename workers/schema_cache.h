@@ -19,13 +19,16 @@
 
 struct schema_cache;
 
-/* Who asked by schema_cache_read has its answer. */
-typedef void (*schema_cache_answer)(void *context, uint64_t asker);
+struct schema_cache_calls {
+    void *context;
+    void (*answered)(void *context, uint64_t asker); /* who asked by schema_cache_read has its answer */
+    void (*newest)(void *context, const struct schema *schema); /* by newest_schemas.h, whenever the topic's end is reached */
+};
 
 /* asker: a handle that reads nothing, read_uncommitted (K7); borrowed. On a consumer's own connection a question waits behind the
  * fetch that waits for rows. */
-int schema_cache_new(uv_loop_t *loop, struct wake *wake, const struct settings *settings, rd_kafka_t *asker, schema_cache_answer answer,
-                     void *context, struct schema_cache **ret_cache, struct err *err) MUST_CHECK;
+int schema_cache_new(uv_loop_t *loop, struct wake *wake, const struct settings *settings, rd_kafka_t *asker,
+                     const struct schema_cache_calls *calls, struct schema_cache **ret_cache, struct err *err) MUST_CHECK;
 void schema_cache_close(struct schema_cache *cache, void (*closed)(void *context), void *context); /* asynchronous, last; takes NULL */
 
 const struct schema *schema_cache_find(const struct schema_cache *cache, uint64_t id); /* NULL: not there; lives as long as the cache */

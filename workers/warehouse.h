@@ -125,6 +125,9 @@ struct warehouse_calls {
     /* How many partitions the group reads, all topics and workers together: known soon after the start, and told again and again.
      * NULL: of no use here. */
     void (*group)(struct warehouse *warehouse, int32_t partitions);
+    /* What a table is now (newest_schemas.h): told of every table of the source soon after the start, and when it changes. Rows of it may
+     * come later, or never to this worker. Borrowed until the last lane is closed. NULL: of no use here. */
+    void (*newest)(struct warehouse *warehouse, const struct schema *schema);
     json_t *(*status)(struct warehouse *warehouse);
     /* What is wrong beside the lanes, holds up no row, and a person must know (a view): why, and what to do. For the health check;
      * false: nothing. NULL: nothing ever is. */

@@ -275,6 +275,7 @@ static int open_warehouse(struct worker *worker, struct err *err)
 static int begin(struct worker *worker, struct err *err)
 {
     const struct settings *settings = worker->settings;
+    const struct schema_cache_calls schema_calls = {worker, worker_on_schemas, worker_on_newest};
     const struct admin_calls admin_calls = {worker, worker_is_ready, worker_is_healthy, worker_status};
     struct consumer_calls consumer_calls = worker_consumer_calls;
     char group[256];
@@ -287,7 +288,7 @@ static int begin(struct worker *worker, struct err *err)
     if (kafka_join(group, sizeof group, (const char *const[]){settings->prefix, settings->worker.group, worker->warehouse->name, NULL}, err) != 0 ||
         wake_new(&worker->loop, on_wake, worker, &worker->wake, err) != 0 ||
         dead_letters_new(worker->wake, settings, &worker->budget, worker_on_buried, worker, &worker->letters, err) != 0 ||
-        schema_cache_new(&worker->loop, worker->wake, settings, dead_letters_handle(worker->letters), worker_on_schemas, worker, &worker->schemas, err) != 0 ||
+        schema_cache_new(&worker->loop, worker->wake, settings, dead_letters_handle(worker->letters), &schema_calls, &worker->schemas, err) != 0 ||
         open_registry(worker, err) != 0 ||
         consumer_new(&worker->loop, worker->wake, settings, group, dead_letters_handle(worker->letters), &consumer_calls, &worker->consumer, err) != 0 ||
         admin_new(&worker->loop, settings->worker.listen, &admin_calls, &worker->admin, err) != 0 ||

@@ -290,3 +290,13 @@ void worker_on_schemas(void *context, uint64_t asker)
         partition_on_schemas(member->partition);
     }
 }
+
+/* What a table is now. At the end nobody is told any more: schemas go before the warehouse does. */
+void worker_on_newest(void *context, const struct schema *schema)
+{
+    const struct worker *worker = context;
+
+    if (worker->stop_ms == 0 && worker->warehouse->calls->newest != NULL) {
+        worker->warehouse->calls->newest(worker->warehouse, schema);
+    }
+}

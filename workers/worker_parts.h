@@ -65,6 +65,7 @@ extern const struct partition_calls worker_partition_calls;
 extern const struct consumer_calls worker_consumer_calls;
 void worker_on_buried(void *context, uint64_t assignment, uint64_t batch_number, const struct err *err);
 void worker_on_schemas(void *context, uint64_t asker);
+void worker_on_newest(void *context, const struct schema *schema);
 
 /* worker_status.c */
 /* What the admin port asks; context is the worker. */
