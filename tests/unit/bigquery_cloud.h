@@ -98,8 +98,8 @@ struct cloud {
     size_t calls_open_max;
     size_t asked_count; /* history_has */
     size_t tokens_refused;
-    int views_kept;    /* keep_view, less leave_view */
-    size_t views_seen; /* look_view */
+    int kept;      /* keep, less leave */
+    size_t looked; /* look */
     bool schema_missing; /* the first request of a call came without a descriptor */
     struct buffer last_rows; /* of the last request: for byte identity */
 };

@@ -419,19 +419,19 @@ static void test_lane__has_its_view_kept_by_partition_0_without_a_row(void **sta
     struct owner owner = {.test = test, .phase = ENSURING};
 
     (void)state;
-    assert_int_equal(test->cloud->views_kept, 1);
+    assert_int_equal(test->cloud->kept, 1);
     lane_recover(second, -1001, "", on_recovered, &(struct owner){.test = test, .phase = RECOVERING});
     cloud_settle(test->cloud);
-    assert_int_equal(test->cloud->views_seen, 0);
+    assert_int_equal(test->cloud->looked, 0);
     lane_ensure(second, test->cloud->schema, on_ensured, &owner);
     cloud_settle(test->cloud);
-    assert_int_equal(test->cloud->views_seen, 1); /* whoever finds the table says so */
+    assert_int_equal(test->cloud->looked, 1); /* whoever finds the table says so */
     lane_close(second, on_closed, &(struct owner){.test = test, .phase = CLOSING});
     cloud_settle(test->cloud);
-    assert_int_equal(test->cloud->views_kept, 1);
+    assert_int_equal(test->cloud->kept, 1);
     lane_close(first, on_closed, &(struct owner){.test = test, .phase = CLOSING});
     cloud_settle(test->cloud);
-    assert_int_equal(test->cloud->views_kept, 0);
+    assert_int_equal(test->cloud->kept, 0);
     end(test);
 }
 

@@ -129,7 +129,9 @@ static void ensure(struct world *world, const char *key, const char *columns)
 {
     struct schema *schema = make_schema("shop", "orders", key, columns);
 
-    tables_ensure(world->tables, &(struct tables_wish){.schema = schema, .fresh = true, .leads = true}, on_ensured, world);
+    tables_ensure(world->tables, &(struct tables_wish){.schema = schema, .fresh = true}, on_ensured, world);
+    must(uv_run(&world->loop, UV_RUN_DEFAULT) == 0);
+    tables_describe(world->tables, schema->table, on_ensured, world);
     must(uv_run(&world->loop, UV_RUN_DEFAULT) == 0);
     schema_free(schema);
 }

@@ -109,6 +109,25 @@ static void ensure_wish(struct world *world, const char *key, const char *column
     schema_free(schema);
 }
 
+static void describe(struct world *world, const char *key, const char *columns)
+{
+    struct table *table = make_table("shop", "orders", key, columns);
+    unsigned before = world->answers;
+
+    tables_describe(world->tables, table, on_answer, world);
+    table_free(table);
+    assert_int_equal(world->answers, before);
+    run(world);
+    assert_int_equal(world->answers, before + 1);
+}
+
+/* A row of a new version, and the newest version is known. */
+static void ensure_newest(struct world *world, const char *key, const char *columns)
+{
+    ensure_wish(world, key, columns, &(struct tables_wish){0});
+    describe(world, key, columns);
+}
+
 static void ensure(struct world *world, const char *columns)
 {
     ensure_wish(world, "id", columns, &(struct tables_wish){0});
@@ -666,16 +685,16 @@ static void test_tables__a_history_that_a_truncate_made_is_clustered_once_the_ke
     struct world *world = *state;
     json_t *table;
 
-    ensure_wish(world, "", "", &(struct tables_wish){.leads = true});
+    ensure_newest(world, "", "");
     assert_ok(world);
     table = rest_world_table(&world->rest, HISTORY);
     assert_non_null(strstr(text_of(table, "description"), "none, since it has no primary key"));
-    ensure_wish(world, "b, a", "a long, b text", &(struct tables_wish){.leads = true});
+    ensure_newest(world, "b, a", "a long, b text");
     assert_ok(world);
     assert_string_equal(clustering_of(world), "b, a");
     assert_string_equal(text_of(table, "description"), "Every change of shop.orders, each once. Its newest state: orders.");
     assert_int_equal(rest_world_called(&world->rest, "PATCH"), 2);
-    ensure_wish(world, "b, a", "a long, b text, c long", &(struct tables_wish){.leads = true});
+    ensure_newest(world, "b, a", "a long, b text, c long");
     assert_int_equal(rest_world_called(&world->rest, "PATCH"), 3);
 }
 
@@ -683,9 +702,9 @@ static void test_tables__a_key_that_comes_later_clusters(void **state)
 {
     struct world *world = *state;
 
-    ensure_wish(world, "", "id long", &(struct tables_wish){.leads = true});
+    ensure_newest(world, "", "id long");
     assert_string_equal(clustering_of(world), "");
-    ensure_wish(world, "id", "id long", &(struct tables_wish){.leads = true});
+    ensure_newest(world, "id", "id long");
     assert_ok(world);
     assert_string_equal(clustering_of(world), "id");
 }
@@ -797,20 +816,78 @@ static void test_tables__case_alone_makes_no_new_column(void **state)
     assert_int_equal(rest_world_called(&world->rest, "PATCH"), 0);
 }
 
-static void test_tables__the_leading_lane_says_what_is_dropped(void **state)
+static void test_tables__the_newest_schema_says_what_is_dropped(void **state)
 {
     struct world *world = *state;
 
-    ensure_wish(world, "id", "id long, note text", &(struct tables_wish){.leads = true});
+    ensure_newest(world, "id", "id long, note text");
     assert_int_equal(rest_world_called(&world->rest, "PATCH"), 0);
     ensure(world, "id long");
     assert_string_equal(description_of(world, "note"), "note text");
-    ensure_wish(world, "id", "id long", &(struct tables_wish){.leads = true});
+    ensure_newest(world, "id", "id long");
     assert_ok(world);
     assert_string_equal(description_of(world, "note"), "note text, dropped");
-    ensure_wish(world, "id", "id long, note text", &(struct tables_wish){.leads = true});
+    ensure_newest(world, "id", "id long, note text");
     assert_string_equal(description_of(world, "note"), "note text");
     assert_int_equal(rest_world_called(&world->rest, "PATCH"), 2);
+}
+
+static void test_tables__the_newest_schema_says_what_the_key_is(void **state)
+{
+    struct world *world = *state;
+
+    ensure_newest(world, "id", "id long, region text");
+    assert_string_equal(description_of(world, "id"), "id long, key 1");
+    ensure(world, "id long, region text");
+    describe(world, "region, id", "id long, region text");
+    assert_ok(world);
+    assert_string_equal(description_of(world, "id"), "id long, key 2");
+    assert_string_equal(description_of(world, "region"), "region text, key 1");
+}
+
+static void test_tables__words_make_nothing(void **state)
+{
+    struct world *world = *state;
+
+    describe(world, "id", "id long");
+    assert_int_equal(world->err.class, ERR_NONE);
+    assert_null(world->history);
+    assert_int_equal(rest_world_called(&world->rest, "POST"), 0);
+}
+
+/* A row that needs the column or the wider type is still to come: until then the words stay as they are, all of them. */
+static void test_tables__words_wait_for_their_columns(void **state)
+{
+    struct world *world = *state;
+
+    ensure(world, "id long, note text, n long");
+    describe(world, "id", "id long, n long, more text");
+    assert_int_equal(world->err.class, ERR_NONE);
+    assert_null(world->history);
+    describe(world, "id", "id long, n ulong");
+    assert_null(world->history);
+    assert_string_equal(description_of(world, "note"), "note text");
+    assert_int_equal(rest_world_called(&world->rest, "PATCH"), 0);
+    ensure(world, "id long, n long, more text");
+    describe(world, "id", "id long, n long, more text");
+    assert_ok(world);
+    assert_string_equal(description_of(world, "note"), "note text, dropped");
+}
+
+static void test_tables__words_in_another_owners_dataset_are_not_touched(void **state)
+{
+    struct world *world = *state;
+
+    ensure(world, "id long, note text");
+    tables_close(world->tables, on_closed, world);
+    run(world);
+    world->closed = false;
+    world->settings.prefix = (char *)"staging";
+    world->tables = tables_open(
+        &(struct tables_options){.loop = &world->loop, .rest = rest_world_rest(&world->rest), .settings = &world->settings});
+    describe(world, "id", "id long");
+    assert_refused(world, "belongs to kakehi");
+    assert_string_equal(description_of(world, "note"), "note text");
 }
 
 /* ---- types */
@@ -1000,7 +1077,11 @@ int main(void)
         TEST(test_tables__an_older_schema_still_fits),
         TEST(test_tables__two_workers_that_add_columns_at_once_lose_none),
         TEST(test_tables__case_alone_makes_no_new_column),
-        TEST(test_tables__the_leading_lane_says_what_is_dropped),
+        TEST(test_tables__the_newest_schema_says_what_is_dropped),
+        TEST(test_tables__the_newest_schema_says_what_the_key_is),
+        TEST(test_tables__words_make_nothing),
+        TEST(test_tables__words_wait_for_their_columns),
+        TEST(test_tables__words_in_another_owners_dataset_are_not_touched),
         TEST(test_tables__a_wider_type_widens_the_column),
         TEST(test_tables__no_number_becomes_a_float),
         TEST(test_tables__a_widening_that_bigquery_refuses_makes_a_further_column),

@@ -59,7 +59,7 @@ static struct history *make_history(struct world *world, const char *table)
     struct schema *schema = make_schema("shop", table, "id", "id long");
     struct history *history = NULL;
 
-    tables_ensure(world->tables, &(struct tables_wish){.schema = schema, .leads = true}, on_history, &history);
+    tables_ensure(world->tables, &(struct tables_wish){.schema = schema}, on_history, &history);
     while (history == NULL) {
         (void)uv_run(&world->loop, UV_RUN_ONCE);
     }

@@ -2,8 +2,8 @@
 /*
  * The parts, tied together; all on the worker's loop. Lanes know the world by lane_world only: here it is the real one.
  *
- *   http --- token source --- rest --- tables, views ---+
- *                                  \--- loads -----------+--- lanes
+ *   http --- token source --- rest --- tables, views, describer --- lanes
+ *                                  \--- loads -----------+
  *   http for uploads ------------------/                 |
  *   grpc ------------------------------------------------+
  *
@@ -19,6 +19,7 @@
 #include "common/log.h"
 #include "common/must.h"
 #include "workers/bigquery/channel_options.h"
+#include "workers/bigquery/describer.h"
 #include "workers/bigquery/grpc.h"
 #include "workers/bigquery/lane.h"
 #include "workers/bigquery/load.h"
@@ -40,6 +41,7 @@ struct bigquery_warehouse {
     struct rest *rest;
     struct grpc *grpc;
     struct tables *tables;
+    struct describer *describer;
     struct views *views; /* NULL: bigquery.refresh: command */
     struct loads *loads;
     struct lanes *lanes;
@@ -104,6 +106,45 @@ static void on_tick(uv_timer_t *tick)
     lanes_tick(((struct bigquery_warehouse *)tick->data)->lanes);
 }
 
+/* A topic's partition 0 is ours, or not any more; a history was found. */
+
+static void keep(void *context, const char *topic)
+{
+    struct bigquery_warehouse *self = context;
+
+    describer_keep(self->describer, topic);
+    if (self->views != NULL) {
+        views_keep(self->views, topic);
+    }
+}
+
+static void look_at_view(void *context, const struct bigquery_names *names)
+{
+    struct bigquery_warehouse *self = context;
+
+    if (self->views != NULL) {
+        views_look(self->views, names);
+    }
+}
+
+static void look(void *context, const struct bigquery_names *names)
+{
+    struct bigquery_warehouse *self = context;
+
+    describer_look(self->describer, names);
+    look_at_view(self, names);
+}
+
+static void leave(void *context, const char *topic)
+{
+    struct bigquery_warehouse *self = context;
+
+    describer_leave(self->describer, topic);
+    if (self->views != NULL) {
+        views_leave(self->views, topic);
+    }
+}
+
 static struct lane_world world_of(struct bigquery_warehouse *self)
 {
     return (struct lane_world){
@@ -126,10 +167,9 @@ static struct lane_world world_of(struct bigquery_warehouse *self)
         .ensure = tables_ensure,
         .is_empty = history_is_empty,
         .has = history_has,
-        .views = self->views,
-        .keep_view = self->views != NULL ? views_keep : NULL,
-        .look_view = self->views != NULL ? views_look : NULL,
-        .leave_view = self->views != NULL ? views_leave : NULL,
+        .keep = keep,
+        .look = look,
+        .leave = leave,
     };
 }
 
@@ -138,6 +178,11 @@ static struct lane_world world_of(struct bigquery_warehouse *self)
 static struct lane *open_lane(struct warehouse *warehouse, const char *topic, int32_t partition, uint64_t assignment)
 {
     return lane_open(ours(warehouse)->lanes, topic, partition, assignment);
+}
+
+static void newest(struct warehouse *warehouse, const struct schema *schema)
+{
+    describer_newest(ours(warehouse)->describer, schema);
 }
 
 static void group(struct warehouse *warehouse, int32_t partitions)
@@ -243,11 +288,18 @@ static void on_views_closed(void *context)
     tables_close(self->tables, on_tables_closed, self);
 }
 
-static void on_grpc_freed(void *context)
+static void on_describer_closed(void *context)
 {
     struct bigquery_warehouse *self = context;
 
     views_close(self->views, on_views_closed, self);
+}
+
+static void on_grpc_freed(void *context)
+{
+    struct bigquery_warehouse *self = context;
+
+    describer_close(self->describer, on_describer_closed, self);
 }
 
 static void on_lanes_freed(void *context)
@@ -289,6 +341,7 @@ static const struct warehouse_calls calls = {
     .waits_for = lane_waits_for,
     .close = lane_close,
     .group = group,
+    .newest = newest,
     .status = status,
     .trouble = trouble,
     .free = warehouse_free,
@@ -335,6 +388,8 @@ static void open_lanes(struct bigquery_warehouse *self)
 
     self->rest = rest_new(self->loop, self->http, self->tokens, &options.rest);
     self->tables = tables_open(&(struct tables_options){.loop = self->loop, .rest = self->rest, .settings = self->settings});
+    self->describer = describer_open(&(struct describer_options){
+        .loop = self->loop, .settings = self->settings, .tables = self->tables, .described = look_at_view, .context = self});
     if (settings->refresh == BIGQUERY_REFRESH_WORKER) {
         self->views = views_open(&(struct views_options){.loop = self->loop, .rest = self->rest, .settings = self->settings});
     }

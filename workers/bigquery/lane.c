@@ -300,8 +300,8 @@ struct lane *lane_open(struct lanes *lanes, const char *topic, int32_t partition
     lanes->first = lane;
     append_init(&lane->append, lane->id, lanes->calls, &lanes->world, &lanes->limits, &lanes->counts);
     sm_init(&lane->sm, "lane", lane->id, states, READY, invariant);
-    if (partition == 0 && lanes->world.keep_view != NULL) {
-        lanes->world.keep_view(lanes->world.views, topic);
+    if (partition == 0 && lanes->world.keep != NULL) {
+        lanes->world.keep(lanes->world.context, topic);
     }
     return lane;
 }
@@ -365,8 +365,8 @@ void lane_close(struct lane *lane, void (*closed)(void *context), void *context)
     must(lane->closed == NULL);
     lane->closed = closed;
     lane->closed_context = context;
-    if (lane->partition == 0 && world_of(lane)->leave_view != NULL) {
-        world_of(lane)->leave_view(world_of(lane)->views, lane->topic);
+    if (lane->partition == 0 && world_of(lane)->leave != NULL) {
+        world_of(lane)->leave(world_of(lane)->context, lane->topic);
     }
     if (lane->question != NULL) {
         lane->question->lane = NULL;

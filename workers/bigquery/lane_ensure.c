@@ -192,8 +192,8 @@ static void on_table(void *context, struct history *history, const struct err *e
     lane->fresh = false;
     adopt(lane, history);
     map(lane, lane->schema, history);
-    if (world_of(lane)->look_view != NULL) {
-        world_of(lane)->look_view(world_of(lane)->views, &history->names);
+    if (world_of(lane)->look != NULL) {
+        world_of(lane)->look(world_of(lane)->context, &history->names);
     }
     lane_answer(lane, NULL, "ready");
 }
@@ -203,8 +203,7 @@ void lane_ensure(struct lane *lane, const struct schema *schema, lane_ensured an
     const struct lane_world *world = world_of(lane);
     const struct tables_wish wish = {.schema = schema,
                                      .hash = lane->mark.table[0] != '\0' ? lane->mark.table : NULL,
-                                     .fresh = lane->fresh,
-                                     .leads = lane->partition == 0};
+                                     .fresh = lane->fresh};
 
     must(state(lane) == READY);
     lane->ensured = answer;

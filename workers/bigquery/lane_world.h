@@ -14,8 +14,6 @@
 #include "workers/bigquery/tables.h"
 #include "workers/bigquery/token.h"
 
-struct views;
-
 /* Something to be done in the next turn of the loop, in the order of asking: the seam never answers inside a request. Embedded. */
 struct later {
     void (*run)(void *context);
@@ -25,7 +23,7 @@ struct later {
 };
 
 struct lane_world {
-    void *context; /* of the first three */
+    void *context; /* of the first three and the last three */
     uint64_t (*now_ms)(void *context);
     int64_t (*wall_us)(void *context); /* time of day: for the ingest day */
     void (*later)(void *context, struct later *later);
@@ -51,12 +49,11 @@ struct lane_world {
     void (*has)(struct tables *tables, struct history *history, const struct history_change *change, history_said answer,
                 void *context);
 
-    /* Who owns partition 0 of a topic looks after the table's view: the partition is ours; some lane has found the table, or changed
-     * it; the partition is left. All NULL: nobody does here. */
-    struct views *views;
-    void (*keep_view)(struct views *views, const char *topic);
-    void (*look_view)(struct views *views, const struct bigquery_names *names);
-    void (*leave_view)(struct views *views, const char *topic);
+    /* Who owns partition 0 of a topic looks after the table's view, and after what its columns say: the partition is ours; some lane has
+     * found the table, or changed it; the partition is left. All NULL: nobody does here. */
+    void (*keep)(void *context, const char *topic);
+    void (*look)(void *context, const struct bigquery_names *names);
+    void (*leave)(void *context, const char *topic);
 };
 
 static inline uint64_t world_now_ms(const struct lane_world *world)

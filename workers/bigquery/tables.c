@@ -93,52 +93,64 @@ static void refuse(struct tables *tables, const struct err *err, tables_answered
     uv_close((uv_handle_t *)&refusal->timer, on_refusal_closed);
 }
 
-void tables_ensure(struct tables *tables, const struct tables_wish *wanted, tables_answered answer, void *context)
+static struct wish *new_wish(tables_answered answer, void *context)
 {
-    const struct table *table = wanted->schema->table;
+    struct wish *wish = calloc(1, sizeof *wish);
+
+    must(wish != NULL);
+    wish->answer = answer;
+    wish->context = context;
+    return wish;
+}
+
+/* Takes it. */
+static void give_wish(struct tables *tables, const char *database, const char *table, struct wish *wish)
+{
     struct bigquery_names names;
-    struct wish *wish;
     struct err err;
 
-    if (bigquery_names_init(&names, &tables->options.settings->bigquery, table->database, table->name, &err) != 0) {
-        refuse(tables, &err, answer, context);
+    if (bigquery_names_init(&names, &tables->options.settings->bigquery, database, table, &err) != 0) {
+        refuse(tables, &err, wish->answer, wish->context);
+        wish_free(wish);
         return;
-    }
-    wish = calloc(1, sizeof *wish);
-    must(wish != NULL);
-    *wish = (struct wish){
-        .schema = wanted->schema, .fresh = wanted->fresh, .leads = wanted->leads, .answer = answer, .context = context};
-    if (wanted->hash != NULL && strcmp(wanted->hash, "-") != 0) {
-        (void)snprintf(wish->hash, sizeof wish->hash, "%s", wanted->hash);
     }
     entry_wish(find_entry(tables, &names), wish);
 }
 
+void tables_ensure(struct tables *tables, const struct tables_wish *wanted, tables_answered answer, void *context)
+{
+    struct wish *wish = new_wish(answer, context);
+
+    wish->table = wanted->schema->table;
+    wish->fresh = wanted->fresh;
+    if (wanted->hash != NULL && strcmp(wanted->hash, "-") != 0) {
+        (void)snprintf(wish->hash, sizeof wish->hash, "%s", wanted->hash);
+    }
+    give_wish(tables, wish->table->database, wish->table->name, wish);
+}
+
+void tables_describe(struct tables *tables, const struct table *table, tables_answered answer, void *context)
+{
+    struct wish *wish = new_wish(answer, context);
+
+    wish->describes = table_copy(table);
+    wish->table = wish->describes;
+    give_wish(tables, table->database, table->name, wish);
+}
+
 void tables_look_up(struct tables *tables, const char *topic, tables_answered answer, void *context)
 {
-    const struct settings *settings = tables->options.settings;
-    struct bigquery_names names;
     char *database;
     char *table;
-    struct wish *wish;
     struct err err;
-    int failed;
 
-    if (bigquery_names_of_topic(settings, topic, &database, &table, &err) != 0) {
+    if (bigquery_names_of_topic(tables->options.settings, topic, &database, &table, &err) != 0) {
         refuse(tables, &err, answer, context);
         return;
     }
-    failed = bigquery_names_init(&names, &settings->bigquery, database, table, &err);
+    give_wish(tables, database, table, new_wish(answer, context));
     free(database);
     free(table);
-    if (failed) {
-        refuse(tables, &err, answer, context);
-        return;
-    }
-    wish = calloc(1, sizeof *wish);
-    must(wish != NULL);
-    *wish = (struct wish){.answer = answer, .context = context};
-    entry_wish(find_entry(tables, &names), wish);
 }
 
 /* ---- life */

@@ -80,12 +80,15 @@ struct tables_wish {
     const char *hash;
     /* Ask BigQuery although this worker knows the table: after a recovery, and when a call met NOT_FOUND or unknown fields. */
     bool fresh;
-    /* The asking lane is that of partition 0, whose order of schemas decides which columns are dropped ones. */
-    bool leads;
 };
 
 /* Answers exactly once, never inside the call. At most one REST call is under way for a table; whoever asks meanwhile waits. */
 void tables_ensure(struct tables *tables, const struct tables_wish *wish, tables_answered answer, void *context);
+
+/* The history's columns are to say what this table, the newest of its name, has: types, places in the key, and which columns are dropped.
+ * Nothing is made: history and err are both NULL if there is none, or it lacks a column that the table's rows need. Copies the table.
+ * Whoever describes by an older one meanwhile is overtaken: the last one stands (412: look again). */
+void tables_describe(struct tables *tables, const struct table *table, tables_answered answer, void *context);
 
 /* The history behind a topic, made by nobody: for recovery, before any message was read. history and err both NULL: there is
  * none. `targets` is NULL. */

@@ -88,18 +88,19 @@ static void on_patched(void *context, const struct rest_answer *answered)
     }
 }
 
-/* Descriptions serve people and views: rows don't wait for them for long. */
+/* No row waits for descriptions: they have wishes of their own. */
 static void on_worded(void *context, const struct rest_answer *answered)
 {
     struct entry *entry = context;
 
     entry->call = NULL;
-    if (answered->error != NULL) {
-        log_warn("descriptions-not-written", "table=%q reason=%q next=%s", entry->names.source, answered->error->err.text,
-                 "with-the-next-schema");
-        entry_decide(entry);
-    } else {
+    if (answered->error == NULL) {
         take_and_decide(entry, answered->body);
+    } else if (answered->error->class == REST_CONFLICT || answered->error->class == REST_NOT_FOUND) {
+        entry->worded = false;
+        entry_look(entry, "somebody changed it");
+    } else {
+        entry_fail_call(entry, "describing its columns", answered->error);
     }
 }
 

@@ -12,7 +12,8 @@
  *                                    |  MAKE --made-----+----- PATCH       WIDEN
  *                                    +----409-------------------412---------+
  *
- * A wish goes through DATASET and LOOK only when the table is not known yet, or `fresh` is asked. Each answer of BigQuery is
+ * A wish goes through DATASET and LOOK only when the table is not known yet, or `fresh` is asked. One that only looks, or describes, which
+ * makes nothing, begins with LOOK. Each answer of BigQuery is
  * looked at with the same question (shape_plan), so several workers that add columns at once, or one that was paused in
  * between, need no rule of their own: a patch carries the ETag of what it was made from (412: look again).
  *
@@ -57,6 +58,12 @@ static bool invariant(const struct sm *machine)
 
 /* ---- answering */
 
+void wish_free(struct wish *wish)
+{
+    table_free(wish->describes);
+    free(wish);
+}
+
 static void finish(struct entry *entry, struct history *history, const struct err *err)
 {
     struct wish *wish = entry->wishes;
@@ -76,7 +83,7 @@ static void finish(struct entry *entry, struct history *history, const struct er
         entry->tables->trouble.class = ERR_NONE;
     }
     wish->answer(wish->context, history, err);
-    free(wish);
+    wish_free(wish);
 }
 
 void entry_fail(struct entry *entry, const struct err *cause)
@@ -188,7 +195,7 @@ static void on_made(void *context, const struct rest_answer *answered)
 static void make(struct entry *entry)
 {
     const struct shape_making making = entry_making(entry);
-    json_t *body = shape_history(&making, entry->wishes->schema->table);
+    json_t *body = shape_history(&making, entry->wishes->table);
     struct rest_request request = {.method = "POST", .body = body, .repeatable = true};
 
     sm_move(&entry->sm, MAKE, "not there");
@@ -214,7 +221,7 @@ static void on_missing(struct entry *entry)
 {
     entry->looked = true;
     entry->known = false;
-    if (entry->wishes->schema == NULL) {
+    if (entry->wishes->table == NULL || entry->wishes->describes != NULL) {
         finish(entry, NULL, NULL);
     } else if (entry->wishes->hash[0] != '\0') {
         refuse_gone(entry);
@@ -276,6 +283,8 @@ static void act(struct entry *entry, struct shape_plan *plan)
     if (++entry->rounds > ROUNDS_MAX) {
         (void)err_set(&err, ERR_RETRY, "it changes each time before we can");
         entry_fail(entry, &err);
+    } else if (entry->wishes->describes != NULL && (plan->widening_count > 0 || plan->added_count > 0)) {
+        finish(entry, NULL, NULL); /* whoever has its rows sees to that */
     } else if (plan->widening_count > 0) {
         entry_widen(entry, &plan->widenings[0]);
     } else if (plan->fields != NULL && !(plan->words_only && entry->worded)) {
@@ -291,16 +300,20 @@ void entry_decide(struct entry *entry)
     struct shape_plan plan = {0};
     struct err err;
 
-    if (wish->schema == NULL) {
+    if (wish->table == NULL) {
         answer(entry, NULL);
+        return;
+    }
+    if (entry->dataset == NULL || entry->dataset->state != DATASET_OURS) {
+        ask_dataset(entry, "whose is it?");
         return;
     }
     if (!hash_fits(entry) || entry_align(entry)) {
         return;
     }
-    if (shape_plan(&entry->shape, wish->schema->table,
+    if (shape_plan(&entry->shape, wish->table,
                    &(struct shape_rules){.on_type_change = entry->tables->options.settings->bigquery.on_type_change,
-                                         .leads = wish->leads,
+                                         .describes = wish->describes != NULL,
                                          .no_widening = entry->no_widening},
                    &plan, &err) != 0) {
         entry_fail(entry, &err);
@@ -338,7 +351,7 @@ void entry_step(struct entry *entry)
     }
     entry->looked = entry->worded = entry->no_widening = false;
     entry->rounds = 0;
-    if (wish->schema == NULL) {
+    if (wish->table == NULL || wish->describes != NULL) {
         entry_look(entry, "asked for");
     } else if (wish->fresh || !entry->known) {
         ask_dataset(entry, "wished for");
@@ -381,7 +394,7 @@ void entry_free(struct entry *entry)
 
         entry->wishes = wish->next;
         wish->answer(wish->context, NULL, &canceled);
-        free(wish);
+        wish_free(wish);
     }
     history_unref(entry->last);
     free(entry->left);

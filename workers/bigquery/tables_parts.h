@@ -16,14 +16,16 @@
 
 /* Somebody who waits for a table. */
 struct wish {
-    const struct schema *schema; /* NULL: only look */
+    const struct table *table; /* NULL: only look */
+    struct table *describes;   /* `table` is this copy of ours, and only the columns' descriptions are wished for; NULL */
     char hash[HISTORY_HASH_SIZE];
     bool fresh;
-    bool leads;
     tables_answered answer;
     void *context;
     struct wish *next;
 };
+
+void wish_free(struct wish *wish); /* tables_entry.c */
 
 /* The picture is in tables_entry.c. */
 enum { IDLE, DATASET, LOOK, MAKE, PATCH, WIDEN };

@@ -245,7 +245,7 @@ static void wanted_description(struct buffer *out, const struct planning *planni
     buffer_append_text(out, there->dropped ? "" : SHAPE_DROPPED_FLAG);
 }
 
-/* The lane of partition 0 says what each column is now. Only columns that we know are touched. */
+/* What each column is now. Only columns that we know are touched. */
 static void plan_words(struct planning *planning)
 {
     struct shape_plan *plan = planning->plan;
@@ -305,7 +305,7 @@ static int plan_all(struct planning *planning, struct err *err)
     if (check_doubles(planning, err) != 0) {
         return -1;
     }
-    if (planning->rules->leads && planning->table->column_count > 0) {
+    if (planning->rules->describes && planning->table->column_count > 0) {
         plan_words(planning);
     }
     find_targets(planning);

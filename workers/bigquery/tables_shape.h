@@ -137,7 +137,7 @@ struct shape_plan {
 
 struct shape_rules {
     enum bigquery_type_change on_type_change;
-    bool leads;       /* tables_wish.leads */
+    bool describes;   /* the table is the newest of its name: the patch has the descriptions of all columns */
     bool no_widening; /* it was tried, and BigQuery refused */
 };
 

@@ -178,8 +178,8 @@ static int read_key(struct view_parts *parts, const struct shape *history, const
         if (parts->key[part - 1] == SIZE_MAX) {
             return err_set(
                 err, ERR_FATAL,
-                "the descriptions of the columns of %s.%s were changed: none says \", key %u\"; put it back, or let the "
-                "worker of partition 0 do so with the next schema",
+                "the descriptions of the columns of %s.%s were changed: none says \", key %u\"; put it back, or start the "
+                "workers anew: who reads partition 0 does so",
                 names->dataset, names->history, part);
         }
     }
