@@ -98,7 +98,7 @@ static bool comes_too_early(const struct assembly *assembly)
 
 static bool comes_in_parts(uint8_t type)
 {
-    return event_is_rows(type) || type == EVENT_TRANSACTION_PAYLOAD || event_uncompressed(type) != 0;
+    return event_is_rows(type) || type == EVENT_TRANSACTION_PAYLOAD || type == EVENT_MARIADB_PARTIAL_ROW_DATA || event_uncompressed(type) != 0;
 }
 
 static enum assembly_phase choose_parts(struct assembly *assembly)

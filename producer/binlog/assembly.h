@@ -4,7 +4,7 @@
  *
  *   HEAD --19 bytes are here--> WHOLE --last byte, checksum good--> HEAD      up to CHECKED_WHOLE_MAX
  *                          \--> SKIM  --last byte, checksum good--> HEAD      larger, of which only the beginning counts
- *                           |-> PARTS --last byte, checksum good--> HEAD      larger, of rows or a compressed transaction:
+ *                           |-> PARTS --last byte, checksum good--> HEAD      larger, of rows (or a fragment), or compressed:
  *                           |                                                  handed on as they come
  *                           \-> SEAL  --last byte, checksum good--> HEAD      a compressed transaction at its first reading, where it is
  *                                                                              to be read twice (seals.h): nothing of it is handed on; at

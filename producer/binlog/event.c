@@ -72,9 +72,7 @@ static const struct event_facts events[256] = {
     [169] = {"WRITE_ROWS_COMPRESSED", EVENT_TAKE, NULL},
     [170] = {"UPDATE_ROWS_COMPRESSED", EVENT_TAKE, NULL},
     [171] = {"DELETE_ROWS_COMPRESSED", EVENT_TAKE, NULL},
-    [172] = {"PARTIAL_ROW_DATA", EVENT_REFUSE,
-             "rows events in fragments (MariaDB 12.3) are not read yet: leave out the tables with values that large, or split "
-             "them"},
+    [172] = {"PARTIAL_ROW_DATA", EVENT_TAKE, NULL},
 };
 
 int event_header_read(const uint8_t bytes[EVENT_HEADER_SIZE], struct event_header *ret_header, struct err *err)

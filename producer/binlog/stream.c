@@ -133,15 +133,11 @@ static uint64_t extend_position(uint64_t base, uint32_t low)
     return position + (UINT32_MAX / 2) < base ? position + UINT32_MAX + 1 : position;
 }
 
-static void place_event(struct binlog_stream *stream)
+void stream_place_event(struct binlog_stream *stream, const struct event *event)
 {
-    const struct event *event = &stream->assembly->event;
     const struct event_header *header = &event->header;
     bool outside = sm_at(&stream->group) == GROUP_OUTSIDE;
 
-    if (stream_in_payload(stream)) {
-        return;
-    }
     if (stream->options.framing == BINLOG_FILE) {
         stream->event_position = event->offset;
         stream->event_end = event->offset + header->size;
@@ -173,7 +169,9 @@ static int next_event(struct binlog_stream *stream)
         }
         return stream_failed(stream, &err);
     }
-    place_event(stream);
+    if (!stream_in_payload(stream)) {
+        stream_place_event(stream, &stream->outer.event);
+    }
     return stream->assembly->event.sealed_only ? BINLOG_AGAIN : stream_on_event(stream);
 }
 

@@ -466,7 +466,7 @@ static int take_event(struct binlog_stream *stream)
     case EVENT_MARIADB_GTID:
         return on_gtid(stream);
     default:
-        if (type == EVENT_TRANSACTION_PAYLOAD || event_uncompressed(type) != 0) {
+        if (type == EVENT_TRANSACTION_PAYLOAD || type == EVENT_MARIADB_PARTIAL_ROW_DATA || event_uncompressed(type) != 0) {
             stream->payload_due = true;
             return GO_ON;
         }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stream_parts: what stream.c, stream_events.c, stream_rows.c and stream_payload.c share. Nobody else includes it. */
+/* stream_parts: what stream.c, stream_events.c, stream_rows.c, stream_payload.c and stream_fragments.c share. Nobody else includes it. */
 #ifndef KAKEHI_PRODUCER_BINLOG_STREAM_PARTS_H
 #define KAKEHI_PRODUCER_BINLOG_STREAM_PARTS_H
 
@@ -21,6 +21,15 @@ enum { GROUP_OUTSIDE, GROUP_OPENED, GROUP_INSIDE, GROUP_IMPLICIT };
 
 enum rows_phase { ROWS_NONE, ROWS_HEAD, ROWS_IMAGES };
 
+/* A rows event that comes in fragments; the picture is in stream_fragments.c. */
+struct fragments {
+    enum { FRAGMENTS_CLOSED, FRAGMENTS_FIELDS, FRAGMENTS_DATA, FRAGMENTS_NEXT } phase;
+    uint32_t total;
+    uint32_t number; /* of the one in hand, from 1; 0: none was opened */
+    uint64_t due;    /* bytes of the rows event that are still to come */
+    uint8_t header[EVENT_HEADER_SIZE];
+};
+
 /* What a step came to: an item, or nothing that is seen outside. */
 #define GO_ON (-1)
 
@@ -28,9 +37,10 @@ struct binlog_stream {
     struct binlog_stream_options options;
     struct seals seals;        /* of the large compressed transaction that was met last */
     struct assembly outer;     /* the events that come from outside */
-    struct assembly inner;     /* those inside a compressed one; valid while one is open */
+    struct assembly inner;     /* those inside a compressed one, or in fragments; valid while one is open */
     struct assembly *assembly; /* whose event is in hand */
     struct payload payload;
+    struct fragments fragments;
     struct doubts doubts;
     struct tables *tables;
 
@@ -52,7 +62,7 @@ struct binlog_stream {
 
     /* what the event in hand still has to yield, in this order */
     bool begin_due;
-    bool payload_due; /* it is compressed, and not opened yet */
+    bool payload_due; /* it is compressed, or a fragment, and not opened yet */
     struct buffer query_text; /* of the statement in hand, where it is not UTF-8 by itself */
     struct query query; /* whose emptied or changed tables are yielded one by one */
     size_t emptied;     /* how many are */
@@ -73,6 +83,9 @@ struct binlog_stream {
 int stream_failed(struct binlog_stream *stream, const struct err *err);
 __attribute__((format(printf, 2, 3))) int stream_refuse(struct binlog_stream *stream, const char *format, ...);
 
+/* stream.c: where the event begins and ends. */
+void stream_place_event(struct binlog_stream *stream, const struct event *event);
+
 /* stream_events.c */
 void stream_group_init(struct binlog_stream *stream);
 /* The event in hand, which is whole or of rows. */
@@ -80,14 +93,26 @@ int stream_on_event(struct binlog_stream *stream);
 /* The rows event in hand is behind us. */
 void stream_on_rows_end(struct binlog_stream *stream);
 
-/* stream_payload.c */
+/* stream_payload.c. A payload is open: also one whose bytes are the fragments of a rows event. */
 bool stream_in_payload(const struct binlog_stream *stream);
 int stream_open_payload(struct binlog_stream *stream);
 void stream_close_payload(struct binlog_stream *stream);
 /* The assembly in hand is out of bytes: asks for input, unless a payload has more. */
 int stream_input(struct binlog_stream *stream);
+void stream_open_inner(struct binlog_stream *stream);
+/* More bytes of the outer event, which is open, are needed. */
+int stream_more_payload(struct binlog_stream *stream);
+/* A copy of an event's header, with that type and size, and without a place. */
+void stream_make_header(uint8_t ret_header[EVENT_HEADER_SIZE], const uint8_t *header, uint8_t type, uint32_t size);
 /* May such an event not stand inside a payload? */
 bool stream_belongs_outside(uint8_t event_type);
+
+/* stream_fragments.c */
+bool stream_in_fragments(const struct binlog_stream *stream);
+/* The outer event is a fragment, and not opened yet. */
+int stream_open_fragment(struct binlog_stream *stream);
+/* The rows event in fragments needs more bytes. */
+int stream_feed_fragment(struct binlog_stream *stream);
 
 /* Rows of the transaction in hand that are wanted are prepared, and not committed. */
 int stream_refuse_prepared(struct binlog_stream *stream, const struct table *table);

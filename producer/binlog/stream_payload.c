@@ -42,10 +42,10 @@ void stream_close_payload(struct binlog_stream *stream)
         stream->assembly = &stream->outer;
     }
     stream->payload_due = false;
+    stream->fragments = (struct fragments){0};
 }
 
-/* More of the compressed bytes are needed. */
-static int more(struct binlog_stream *stream)
+int stream_more_payload(struct binlog_stream *stream)
 {
     struct err err = {0};
 
@@ -59,7 +59,7 @@ static int more(struct binlog_stream *stream)
     }
 }
 
-static void open_inner(struct binlog_stream *stream)
+void stream_open_inner(struct binlog_stream *stream)
 {
     assembly_init(&stream->inner, BINLOG_FILE);
     stream->inner.magic_left = 0;
@@ -88,15 +88,20 @@ static void put_u32(uint8_t *bytes, uint32_t number)
     }
 }
 
+void stream_make_header(uint8_t ret_header[EVENT_HEADER_SIZE], const uint8_t *header, uint8_t type, uint32_t size)
+{
+    memcpy(ret_header, header, EVENT_HEADER_SIZE);
+    ret_header[4] = type;
+    put_u32(ret_header + 9, size);
+    put_u32(ret_header + 13, 0);
+}
+
 /* The header and plain head of the event as it is without compression, as the first piece of the payload. */
 static void give_head(struct binlog_stream *stream, uint8_t type, size_t head_size)
 {
     uint8_t *piece = stream->payload.piece;
 
-    memcpy(piece, stream->outer.head, EVENT_HEADER_SIZE);
-    piece[4] = type;
-    put_u32(piece + 9, (uint32_t)(EVENT_HEADER_SIZE + head_size + stream->payload.due));
-    put_u32(piece + 13, 0);
+    stream_make_header(piece, stream->outer.head, type, (uint32_t)(EVENT_HEADER_SIZE + head_size + stream->payload.due));
     memcpy(piece + EVENT_HEADER_SIZE, stream->outer.event.body, head_size);
     packet_give(&stream->inner.packets, piece, EVENT_HEADER_SIZE + head_size);
 }
@@ -122,7 +127,7 @@ static int open_mariadb(struct binlog_stream *stream, uint8_t type)
     head_size = (size_t)(cursor.at - event->body);
     payload_begin_mariadb(&stream->payload, &cursor, left - head_size);
     if (cursor.why == CURSOR_SHORT && !event->complete) {
-        return more(stream);
+        return stream_more_payload(stream);
     }
     if (cursor.why != NULL) {
         return refuse(stream, cursor.why);
@@ -131,7 +136,7 @@ static int open_mariadb(struct binlog_stream *stream, uint8_t type)
         head_size + stream->payload.due > UINT32_MAX - EVENT_HEADER_SIZE) {
         return refuse(stream, "it is larger than an event can be");
     }
-    open_inner(stream);
+    stream_open_inner(stream);
     give_head(stream, type, head_size);
     assembly_take(&stream->outer, event->size - cursor_left(&cursor));
     return GO_ON;
@@ -144,21 +149,24 @@ static int open_mysql(struct binlog_stream *stream)
 
     payload_begin(&stream->payload, &cursor);
     if (cursor.why == CURSOR_SHORT && !event->complete) {
-        return more(stream);
+        return stream_more_payload(stream);
     }
     if (cursor.why != NULL) {
         return refuse(stream, cursor.why);
     }
     assembly_take(&stream->outer, event->size - cursor_left(&cursor));
-    open_inner(stream);
+    stream_open_inner(stream);
     return GO_ON;
 }
 
-/* The event in hand is compressed, and not opened yet. */
+/* The event in hand is compressed, or a fragment, and not opened yet. */
 int stream_open_payload(struct binlog_stream *stream)
 {
     uint8_t type = event_uncompressed(stream->outer.event.header.type);
 
+    if (stream->outer.event.header.type == EVENT_MARIADB_PARTIAL_ROW_DATA) {
+        return stream_open_fragment(stream);
+    }
     return type != 0 ? open_mariadb(stream, type) : open_mysql(stream);
 }
 
@@ -191,11 +199,14 @@ static int feed_inner(struct binlog_stream *stream)
         packet_give(&stream->inner.packets, stream->payload.piece, size);
         return GO_ON;
     }
-    return event->complete ? end_payload(stream) : more(stream);
+    return event->complete ? end_payload(stream) : stream_more_payload(stream);
 }
 
 int stream_input(struct binlog_stream *stream)
 {
+    if (stream_in_fragments(stream)) {
+        return stream_feed_fragment(stream);
+    }
     return stream_in_payload(stream) ? feed_inner(stream) : BINLOG_INPUT;
 }
 
@@ -208,6 +219,7 @@ bool stream_belongs_outside(uint8_t event_type)
     case EVENT_HEARTBEAT:
     case EVENT_HEARTBEAT_V2:
     case EVENT_TRANSACTION_PAYLOAD:
+    case EVENT_MARIADB_PARTIAL_ROW_DATA:
         return true;
     default: /* a GTID finds a transaction open */
         return event_uncompressed(event_type) != 0;

@@ -3,9 +3,13 @@
 #include "tests/unit/binlog_log.h"
 
 #include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 #include <zlib.h>
 
 #include "common/must.h"
@@ -360,4 +364,23 @@ void played_deinit(struct played *played)
 {
     buffer_deinit(&played->lines);
     buffer_deinit(&played->items);
+}
+
+void log_assert_same(const struct buffer *log, const struct buffer *other, const struct play_options *options)
+{
+    struct played wanted = log_play(log, &(struct play_options){.stream = {.framing = BINLOG_FILE}});
+    struct played played = log_play(other, options);
+    const char *items;
+
+    assert_false(wanted.failed);
+    if (played.failed) {
+        fail_msg("%s", played.err.text);
+    }
+    assert_int_equal(played.row_count, wanted.row_count);
+    assert_int_equal(played.lines.size, wanted.lines.size);
+    assert_memory_equal(played.lines.bytes, wanted.lines.bytes, wanted.lines.size);
+    items = (char *)played.items.bytes + (options->stream.framing == BINLOG_PACKETS); /* the ROTATE in front is one */
+    assert_memory_equal(items, wanted.items.bytes, wanted.items.size);                /* and so may be the last */
+    played_deinit(&played);
+    played_deinit(&wanted);
 }

@@ -55,6 +55,8 @@ struct play_options {
 /* Plays the whole log, up to its end or a failure. */
 struct played log_play(const struct buffer *log, const struct play_options *options);
 void played_deinit(struct played *played);
+/* The other log, played like that, gives the rows and borders of the log, which is a file. */
+void log_assert_same(const struct buffer *log, const struct buffer *other, const struct play_options *options);
 
 /* A row of a table as in *.expected: "name\tcell\tcell...". */
 void log_append_cells(struct buffer *out, const struct table *table, const struct cell *cells);

@@ -146,25 +146,6 @@ static struct buffer repack(const struct buffer *log, const struct packing *pack
     return out;
 }
 
-static void assert_same(const struct buffer *log, const struct buffer *packed, const struct play_options *options)
-{
-    struct played wanted = log_play(log, &plain);
-    struct played played = log_play(packed, options);
-    const char *items;
-
-    assert_false(wanted.failed);
-    if (played.failed) {
-        fail_msg("%s", played.err.text);
-    }
-    assert_int_equal(played.row_count, wanted.row_count);
-    assert_int_equal(played.lines.size, wanted.lines.size);
-    assert_memory_equal(played.lines.bytes, wanted.lines.bytes, wanted.lines.size);
-    items = (char *)played.items.bytes + (options->stream.framing == BINLOG_PACKETS); /* the ROTATE in front is one */
-    assert_memory_equal(items, wanted.items.bytes, wanted.items.size);                /* and so may be the last */
-    played_deinit(&played);
-    played_deinit(&wanted);
-}
-
 /* ---- MariaDB: rows and statements */
 
 /* Table id, flags, width, and one bitmap, or two of an update. */
@@ -229,8 +210,8 @@ static void test_payload__of_mariadb_gives_what_the_plain_log_gives(void **state
 
     (void)state;
     for (size_t p = 0; p < sizeof pieces / sizeof pieces[0]; p++) {
-        assert_same(&log, &packed, &(struct play_options){.stream = {.framing = BINLOG_FILE}, .piece_size = pieces[p]});
-        assert_same(&log, &packets, &(struct play_options){.stream = {.framing = BINLOG_PACKETS}, .piece_size = pieces[p]});
+        log_assert_same(&log, &packed, &(struct play_options){.stream = {.framing = BINLOG_FILE}, .piece_size = pieces[p]});
+        log_assert_same(&log, &packets, &(struct play_options){.stream = {.framing = BINLOG_PACKETS}, .piece_size = pieces[p]});
     }
     buffer_deinit(&packets);
     buffer_deinit(&packed);
@@ -271,7 +252,7 @@ static void test_payload__gives_what_the_plain_log_gives(void **state)
         struct buffer packed = repack(&log, &(struct packing){.level = levels[l]});
 
         for (size_t p = 0; p < sizeof pieces / sizeof pieces[0]; p++) {
-            assert_same(&log, &packed, &(struct play_options){.stream = {.framing = BINLOG_FILE}, .piece_size = pieces[p]});
+            log_assert_same(&log, &packed, &(struct play_options){.stream = {.framing = BINLOG_FILE}, .piece_size = pieces[p]});
         }
         buffer_deinit(&packed);
     }
@@ -326,9 +307,9 @@ static void test_payload__larger_than_what_is_kept_is_inflated_while_it_arrives(
         struct buffer packets = log_packets(&packed);
 
         assert_true(packed.size > 2 * CHECKED_WHOLE_MAX);
-        assert_same(&log, &packed, &plain);
-        assert_same(&log, &packed, &(struct play_options){.stream = {.framing = BINLOG_FILE}, .piece_size = 5000});
-        assert_same(&log, &packets, &(struct play_options){.stream = {.framing = BINLOG_PACKETS}, .piece_size = 262144});
+        log_assert_same(&log, &packed, &plain);
+        log_assert_same(&log, &packed, &(struct play_options){.stream = {.framing = BINLOG_FILE}, .piece_size = 5000});
+        log_assert_same(&log, &packets, &(struct play_options){.stream = {.framing = BINLOG_PACKETS}, .piece_size = 262144});
         buffer_deinit(&packets);
         buffer_deinit(&packed);
         buffer_deinit(&log);
