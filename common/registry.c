@@ -1,5 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A question is one request, its URL and body made here and its answer read by registry_wire.c. */
+/*
+ * A question is one request, its URL and body made here and its answer read by registry_wire.c.
+ *
+ * With several URLs there is one that is asked, `current`, until it fails; then the next one in the list is, and stays. A question goes
+ * round once at most. There is no way back to the first but by trouble of the others: servers of one registry are equal, and a registration
+ * and the fetch that proves it are best asked of the same one.
+ *
+ * | what came            | then                                                                                                      |
+ * | no answer, 5xx       | the next URL; after the last, the answer is this trouble. It is for now if that of any URL was            |
+ * | any other status     | the answer: another server of the registry would say the same. So 401 and 404 are no reason to go on       |
+ */
 #include "common/registry.h"
 
 #include <openssl/evp.h>
@@ -7,6 +17,7 @@
 #include <string.h>
 
 #include "common/http.h"
+#include "common/log.h"
 #include "common/must.h"
 #include "common/registry_wire.h"
 
@@ -17,13 +28,19 @@ struct registry {
     const struct settings_registry *settings;
     struct http *http;
     char *authorization; /* the header's value; NULL: none */
+    size_t current;      /* place of the URL that is asked */
     void (*closed)(void *context);
     void *closed_context;
 };
 
 struct asked {
+    struct registry *registry;
     enum registry_verb verb;
+    struct buffer path; /* behind a URL of the registry */
     struct buffer body; /* of the request */
+    size_t at;          /* place of the URL that was asked */
+    size_t failed;      /* so many URLs had trouble */
+    bool passing;       /* that of one of them was for now */
     registry_answered answered;
     void *context;
 };
@@ -57,7 +74,7 @@ int registry_new(uv_loop_t *loop, const struct settings_registry *settings, stru
                                          .calls_max = CALLS_MAX};
     struct registry *registry = calloc(1, sizeof *registry);
 
-    must(registry != NULL && settings->url != NULL);
+    must(registry != NULL && settings->urls.count > 0);
     registry->settings = settings;
     if (http_new(loop, &options, &registry->http, err) != 0) {
         free(registry);
@@ -68,28 +85,33 @@ int registry_new(uv_loop_t *loop, const struct settings_registry *settings, stru
     return 0;
 }
 
-static void make_url(const struct registry *registry, const struct registry_question *question, struct buffer *url)
+static void make_path(const struct registry_question *question, struct buffer *path)
 {
-    size_t size = strlen(registry->settings->url);
-
-    while (size > 0 && registry->settings->url[size - 1] == '/') {
-        size--;
-    }
-    buffer_append(url, registry->settings->url, size);
     switch (question->verb) {
     case REGISTRY_REGISTER:
-        buffer_printf(url, "/subjects/%s/versions", question->subject);
+        buffer_printf(path, "/subjects/%s/versions", question->subject);
         break;
     case REGISTRY_FETCH:
-        buffer_printf(url, "/schemas/ids/%u", question->id);
+        buffer_printf(path, "/schemas/ids/%u", question->id);
         break;
     case REGISTRY_TYPES:
-        buffer_append_text(url, "/schemas/types");
+        buffer_append_text(path, "/schemas/types");
         break;
     case REGISTRY_COMPATIBILITY:
-        buffer_append_text(url, "/config");
+        buffer_append_text(path, "/config");
         break;
     }
+}
+
+static void make_url(const char *base, const struct buffer *path, struct buffer *url)
+{
+    size_t size = strlen(base);
+
+    while (size > 0 && base[size - 1] == '/') {
+        size--;
+    }
+    buffer_append(url, base, size);
+    buffer_append(url, path->bytes, path->size);
 }
 
 static int read_reply(enum registry_verb verb, const struct registry_reply *reply, uint32_t *ret_id, struct buffer *ret_text, struct err *err)
@@ -106,6 +128,54 @@ static int read_reply(enum registry_verb verb, const struct registry_reply *repl
     }
 }
 
+/* ---- one URL after the other */
+
+static void send_question(struct asked *asked);
+
+static bool is_unwell(const struct http_answer *http)
+{
+    return http->err != NULL ? http->err->class == ERR_RETRY || http->err->class == ERR_FATAL : http->status >= 500;
+}
+
+/* False: there is no other one, or each was asked. */
+static bool try_next(struct asked *asked, const struct http_answer *http)
+{
+    struct registry *registry = asked->registry;
+    size_t count = registry->settings->urls.count, next = (asked->at + 1) % count;
+
+    if (!is_unwell(http)) {
+        return false;
+    }
+    asked->failed++;
+    asked->passing = asked->passing || http->err == NULL || http->err->class == ERR_RETRY;
+    if (registry->current == asked->at) { /* else another question has gone on before */
+        registry->current = next;
+    }
+    if (asked->failed == count) {
+        return false;
+    }
+    log_debug("registry_next", "failed=%q status=%d reason=%q next=%q", registry->settings->urls.texts[asked->at], http->status,
+              http->err != NULL ? http->err->text : "", registry->settings->urls.texts[next]);
+    asked->at = next;
+    send_question(asked);
+    return true;
+}
+
+/* ---- the answer */
+
+/* Trouble of the last one, where each had some. */
+static void tell_trouble(const struct asked *asked, const struct http_answer *http, struct err *err)
+{
+    if (http->err != NULL) {
+        *err = *http->err;
+        err->class = err->class == ERR_POISON || asked->passing ? ERR_RETRY : err->class; /* POISON: too long: it says nothing of the schema */
+        (void)err_while(err, "asking the registry");
+    }
+    if (asked->failed > 1) {
+        (void)err_while(err, "none of the %zu URLs of registry.url serves; the last one", asked->failed);
+    }
+}
+
 static void on_reply(void *context, const struct http_answer *http)
 {
     struct asked *asked = context;
@@ -114,12 +184,11 @@ static void on_reply(void *context, const struct http_answer *http)
     struct buffer text = {0};
     struct err err = {0};
 
-    if (http->err != NULL) {
-        err = *http->err;
-        err.class = err.class == ERR_POISON ? ERR_RETRY : err.class; /* too long: it says nothing of the schema */
-        (void)err_while(&err, "asking the registry");
-        answer.err = &err;
-    } else if (read_reply(asked->verb, &reply, &answer.id, &text, &err) != 0) {
+    if (try_next(asked, http)) {
+        return;
+    }
+    if (http->err != NULL || read_reply(asked->verb, &reply, &answer.id, &text, &err) != 0) {
+        tell_trouble(asked, http, &err);
         answer.err = &err;
     } else {
         answer.text = buffer_text(&text);
@@ -127,25 +196,21 @@ static void on_reply(void *context, const struct http_answer *http)
     }
     asked->answered(asked->context, &answer);
     buffer_deinit(&text);
+    buffer_deinit(&asked->path);
     buffer_deinit(&asked->body);
     free(asked);
 }
 
-void registry_ask(struct registry *registry, const struct registry_question *question, registry_answered answered, void *context)
+static void send_question(struct asked *asked)
 {
-    bool registers = question->verb == REGISTRY_REGISTER;
+    const struct registry *registry = asked->registry;
+    bool registers = asked->verb == REGISTRY_REGISTER;
     const struct http_header headers[] = {{"Accept", REGISTRY_CONTENT_TYPE ", application/json"},
                                           {"Content-Type", REGISTRY_CONTENT_TYPE},
                                           {"Authorization", registry->authorization}};
-    struct asked *asked = calloc(1, sizeof *asked);
     struct buffer url = {0};
 
-    must(asked != NULL);
-    *asked = (struct asked){.verb = question->verb, .answered = answered, .context = context};
-    if (registers) {
-        registry_wire_body(&asked->body, question->text);
-    }
-    make_url(registry, question, &url);
+    make_url(registry->settings->urls.texts[asked->at], &asked->path, &url);
     (void)http_send(registry->http,
                     &(struct http_request){.method = registers ? "POST" : "GET",
                                            .url = buffer_text(&url),
@@ -157,6 +222,19 @@ void registry_ask(struct registry *registry, const struct registry_question *que
                                            .answer_bytes_max = ANSWER_BYTES_MAX},
                     on_reply, asked);
     buffer_deinit(&url);
+}
+
+void registry_ask(struct registry *registry, const struct registry_question *question, registry_answered answered, void *context)
+{
+    struct asked *asked = calloc(1, sizeof *asked);
+
+    must(asked != NULL);
+    *asked = (struct asked){.registry = registry, .verb = question->verb, .at = registry->current, .answered = answered, .context = context};
+    make_path(question, &asked->path);
+    if (question->verb == REGISTRY_REGISTER) {
+        registry_wire_body(&asked->body, question->text);
+    }
+    send_question(asked);
 }
 
 static void on_closed(void *context)

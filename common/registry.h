@@ -2,8 +2,8 @@
 /*
  * registry: a client of a schema registry (registry_wire.h says what is spoken), on a libuv loop.
  *
- * Each question is asked once: who asks decides about another try. All of them may be asked again at will: a registration of the same
- * text gives the same id.
+ * A question goes to one of the settings' URLs; to the next one if that can't be reached or answers 5xx, round the list once at most. Who
+ * asks decides about another try. All questions may be asked again at will: a registration of the same text gives the same id.
  */
 #ifndef KAKEHI_COMMON_REGISTRY_H
 #define KAKEHI_COMMON_REGISTRY_H

@@ -179,7 +179,7 @@ static void set_setting(struct load *load, const struct setting *setting, const 
         return;
     }
     *line = line_of(node);
-    if (setting->type == SETTING_TABLES) {
+    if (setting->type == SETTING_TABLES || setting->type == SETTING_TEXTS) {
         set_list(load, setting, node);
     } else {
         set_one(load, setting, node, path, from_file);

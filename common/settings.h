@@ -131,7 +131,7 @@ struct settings_bigquery {
 
 /* A schema registry that speaks Confluent's REST API; without a url there is none, and messages are framed by <prefix>.schemas. */
 struct settings_registry {
-    char *url;              /* http or https, with the base path, without credentials; NULL: no registry */
+    struct text_list urls;  /* http or https, with the base path, without credentials; of one and the same registry. None: no registry */
     char *user;             /* of basic authentication; NULL: none */
     char *password;         /* secret */
     char *ca_file;          /* NULL: the system's */

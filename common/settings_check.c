@@ -93,14 +93,25 @@ static void check_bigquery(const struct settings_bigquery *bigquery, const struc
 
 static bool is_plain_url(const char *url)
 {
-    return (strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0) && strpbrk(url, "@?# \t\r\n") == NULL;
+    return (strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0) && strpbrk(url, "@?#, \t\r\n") == NULL;
+}
+
+static bool are_plain_urls(const struct text_list *urls)
+{
+    size_t plain = 0;
+
+    while (plain < urls->count && is_plain_url(urls->texts[plain])) {
+        plain++;
+    }
+    return plain == urls->count;
 }
 
 static void check_registry(const struct settings_registry *registry, const struct complaints *complaints)
 {
-    expect(complaints, registry->url == NULL || is_plain_url(registry->url), "registry.url",
-           "is no plain URL; give it like https://registry.example:8081, with a base path if there is one, and the user by registry.user");
-    expect(complaints, registry->url != NULL || (registry->user == NULL && registry->ca_file == NULL && registry->certificate_file == NULL),
+    expect(complaints, are_plain_urls(&registry->urls), "registry.url",
+           "is no plain URL; give it like https://registry.example:8081, with a base path if there is one, several as a list, and the user by "
+           "registry.user");
+    expect(complaints, registry->urls.count > 0 || (registry->user == NULL && registry->ca_file == NULL && registry->certificate_file == NULL),
            "registry.url", "is missing, though other settings of the registry are given");
     expect(complaints, (registry->user == NULL) == (registry->password == NULL), "registry.password",
            "and registry.user belong together; give both, or leave both out");

@@ -182,7 +182,7 @@ void settings_print(const struct settings *settings, FILE *out)
 
         if (setting->type == SETTING_KAFKA || setting->type == SETTING_BY_TABLE || setting->type == SETTING_PAIRS) {
             print_pairs(setting, at, out);
-        } else if (setting->type == SETTING_TABLES) {
+        } else if (setting->type == SETTING_TABLES || setting->type == SETTING_TEXTS) {
             print_list(setting, at, out);
         } else {
             print_value(setting, settings, out);

@@ -222,11 +222,12 @@ const struct setting settings_table[] = {
                  "source.unrepresentable. DATETIME stays as it is where no pattern matches."},
 
     {.path = "registry.url",
-     .type = SETTING_TEXT,
-     .offset = PLACE(registry.url),
+     .type = SETTING_TEXTS,
+     .offset = PLACE(registry.urls),
      .sentence = "Of a schema registry that speaks Confluent's REST API, with its base path: messages then begin with a zero byte and its "
                  "4-byte id, and readers of other makers read the topics. Without it messages carry the fingerprint of a schema in "
-                 "<prefix>.schemas. The key's bytes, and so the partition of a key, differ between the two: choose before the first row."},
+                 "<prefix>.schemas. The key's bytes, and so the partition of a key, differ between the two: choose before the first row. "
+                 "Of several URLs of the same registry the next one is asked when one can't be reached or answers 5xx."},
     {.path = "registry.user",
      .type = SETTING_TEXT,
      .offset = PLACE(registry.user),
@@ -640,6 +641,7 @@ void setting_describe_type(const struct setting *setting, char *text, size_t siz
         [SETTING_SIZE] = "size",
         [SETTING_DURATION] = "duration",
         [SETTING_BOOLEAN] = "true or false",
+        [SETTING_TEXTS] = "text, or list of texts",
         [SETTING_TABLES] = "list of patterns",
         [SETTING_PAIRS] = "name: text",
         [SETTING_KAFKA] = "property: value",

@@ -20,6 +20,7 @@ enum setting_type {
     SETTING_DURATION, /* int64_t, milliseconds */
     SETTING_BOOLEAN,  /* bool */
     SETTING_CHOICE,   /* an enum; its values are the places in `choices` */
+    SETTING_TEXTS,    /* struct text_list; one text is a list of one */
     SETTING_TABLES,   /* struct text_list of patterns database.table */
     SETTING_BY_TABLE, /* struct text_pairs: pattern database.table -> a text that reads as `each` */
     SETTING_PAIRS,    /* struct text_pairs: name -> text */

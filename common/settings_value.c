@@ -347,6 +347,9 @@ int settings_value_set(const struct setting *setting, struct settings *settings,
         return read_boolean(text, at, err);
     case SETTING_CHOICE:
         return read_choice(setting, text, at, err);
+    case SETTING_TEXTS:
+        text_list_add(at, text);
+        return 0;
     case SETTING_TABLES:
         if (check_pattern(text, err) != 0) {
             return -1;
@@ -440,6 +443,7 @@ void settings_value_free(const struct setting *setting, struct settings *setting
     case SETTING_ADDRESS:
         free_text(at);
         break;
+    case SETTING_TEXTS:
     case SETTING_TABLES:
         text_list_deinit(at);
         break;

@@ -71,7 +71,7 @@ int writer_new(const struct settings *settings, const struct writer_calls *calls
         return err_while(err, "making the transactional id of prefix and source name");
     }
     writer->registrar = registrar_new(settings);
-    writer->numbers = settings->registry.url != NULL ? schema_numbers_new(&settings->registry) : NULL;
+    writer->numbers = settings->registry.urls.count > 0 ? schema_numbers_new(&settings->registry) : NULL;
     *ret_writer = writer;
     return 0;
 }

@@ -261,7 +261,7 @@ static int open_registry(struct worker *worker, struct err *err)
 {
     const struct settings_registry *settings = &worker->settings->registry;
 
-    return settings->url == NULL ? 0 : schema_registry_new(&worker->loop, settings, worker_on_schemas, worker, &worker->registry, err);
+    return settings->urls.count == 0 ? 0 : schema_registry_new(&worker->loop, settings, worker_on_schemas, worker, &worker->registry, err);
 }
 
 static int open_warehouse(struct worker *worker, struct err *err)

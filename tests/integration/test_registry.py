@@ -254,6 +254,31 @@ def test_a_message_of_somebody_elses_schema_is_a_dead_letter(make_registry_path,
     assert dict(letters[0].headers())["schema"] == str(number).encode()
 
 
+def test_the_next_url_serves_while_the_first_are_down(make_path, broker, registry, make_door, mariadb):
+    """Both programs, from the start and when a server goes away under them; check warns of those that are down."""
+    door = make_door()
+    dead = "http://127.0.0.1:1"
+    path = make_path(mariadb, broker, registry={"url": [dead, door.url, registry.url]})
+    path.registry = registry
+    path.producer()
+    path.worker()
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+    path.wait_arrived()
+    asked = len(door.lines)
+    assert asked > 0  # it was the one
+    door.trouble = 503
+    path.sql("ALTER TABLE t ADD COLUMN away INT", "INSERT INTO t VALUES (2, 2)")
+    path.wait_and_judge()
+    assert len(door.lines) > asked
+    for program in ("producer", "worker"):
+        checked = path.run_command(program, "check")
+        assert checked.popen.returncode == 0, checked.text()
+        levels = {url: next(line.split()[0] for line in checked.text().splitlines() if url in line) for url in (dead, door.url, registry.url)}
+        assert levels == {dead: "warning", door.url: "warning", registry.url: "ok"}
+    alone = path.run_command("worker", "check", registry__url=[dead, door.url])
+    assert alone.popen.returncode == 1 and alone.text().count("error    registry: ") == 2, alone.text()
+
+
 # ---- who may
 
 

@@ -99,7 +99,8 @@ static int set_up(void **state)
     assert_int_equal(uv_sem_init(&world.begun, 0), 0);
     assert_int_equal(uv_thread_create(&world.thread, serve, &world), 0);
     uv_sem_wait(&world.begun);
-    world.settings = (struct settings_registry){.url = world.server.url, .timeout_ms = 20000};
+    world.settings = (struct settings_registry){.timeout_ms = 20000};
+    text_list_add(&world.settings.urls, world.server.url);
     world.numbers = schema_numbers_new(&world.settings);
     *state = &world;
     return 0;
@@ -110,6 +111,7 @@ static int tear_down(void **state)
     struct world *world = *state;
 
     schema_numbers_free(world->numbers);
+    text_list_deinit(&world->settings.urls);
     assert_int_equal(uv_async_send(&world->end), 0);
     assert_int_equal(uv_thread_join(&world->thread), 0);
     assert_int_equal(uv_loop_close(&world->loop), 0);

@@ -82,6 +82,7 @@ static void on_tick(uv_timer_t *timer)
 static int set_up(void **state)
 {
     static struct world world;
+    char url[80];
     struct err err;
 
     world = (struct world){.schema = make_schema("shop", "orders", "id", "id long, n decimal 10 2")};
@@ -90,7 +91,8 @@ static int set_up(void **state)
     assert_int_equal(uv_timer_start(&world.tick, on_tick, 10, 10), 0);
     http_server_start(&world.server, &world.loop, handle, &world);
     world.settings = (struct settings_registry){.user = "key", .password = "secret", .timeout_ms = 20000};
-    assert_true(asprintf(&world.settings.url, "%s/base/", world.server.url) > 0);
+    (void)snprintf(url, sizeof url, "%s/base/", world.server.url);
+    text_list_add(&world.settings.urls, url);
     assert_int_equal(schema_registry_new(&world.loop, &world.settings, on_answer, &world, &world.registry, &err), 0);
     *state = &world;
     return 0;
@@ -113,7 +115,7 @@ static int tear_down(void **state)
     uv_close((uv_handle_t *)&world->tick, NULL);
     (void)uv_run(&world->loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&world->loop), 0);
-    free(world->settings.url);
+    text_list_deinit(&world->settings.urls);
     schema_free(world->schema);
     return 0;
 }

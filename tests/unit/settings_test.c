@@ -434,20 +434,25 @@ static void test_settings__a_certificate_without_tls_is_refused(void **state)
 
 static void test_settings__a_registry_has_a_plain_url_and_a_whole_sign_in(void **state)
 {
-    static const char *const bad[] = {"registry:8081", "ftp://example.com", "https://%u:%p@example.com", "https://example.com?x=1", "http://example.com/#a"};
+    static const char *const bad[] = {"registry:8081", "ftp://example.com", "https://%u:%p@example.com", "https://example.com?x=1", "http://example.com/#a",
+                                      "http://a.example,http://b.example"};
     char text[200];
 
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         (void)snprintf(text, sizeof text, "registry.url: '%s'\n", bad[i]);
         assert_refused(text, "F:9: registry.url: is no plain URL; give it like https://registry.example:8081, with a base path if there is one, "
-                             "and the user by registry.user\n");
+                             "several as a list, and the user by registry.user\n");
     }
+    assert_refused("registry.url: ['http://a.example', 'b.example']\n",
+                   "F:9: registry.url: is no plain URL; give it like https://registry.example:8081, with a base path if there is one, several as a "
+                   "list, and the user by registry.user\n");
     assert_refused("registry: {ca_file: /ca.pem}\n", "F: registry.url: is missing, though other settings of the registry are given\n");
     assert_refused("registry: {url: 'http://example.com', user: u}\n",
                    "F: registry.password: and registry.user belong together; give both, or leave both out\n");
     assert_refused("registry: {url: 'http://example.com', key_file: k}\n", "F: registry.certificate_file: is missing beside registry.key_file\n");
     settings_free(load_more("registry: {url: 'http://example.com:8081/apis/ccompat/v7', certificate_file: c}\n"));
+    settings_free(load_more("registry: {url: ['https://a.example:8081', 'https://b.example:8081']}\n"));
 }
 
 static void test_settings__bigquery_needs_a_project_and_a_view_that_survives_expiry(void **state)
