@@ -268,7 +268,7 @@ static void on_fenced(void *context)
     publisher_read(pipeline->publisher);
 }
 
-static void on_position(void *context, const json_t *record)
+static void on_position(void *context, const json_t *record, const json_t *published)
 {
     struct pipeline *pipeline = context;
     struct err err = {0};
@@ -278,7 +278,7 @@ static void on_position(void *context, const json_t *record)
     pipeline->cut_ms = pipeline_now_ms(pipeline);
     pipeline_letters_begin(pipeline, record);
     move(pipeline, STREAM, record != NULL ? "the position is known" : "a first start");
-    if (pipeline->source->calls->start(pipeline->source, record, &err) != 0) {
+    if (pipeline->source->calls->start(pipeline->source, record, published, &err) != 0) {
         pipeline_trouble(pipeline, &err);
         return;
     }

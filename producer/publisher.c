@@ -41,7 +41,8 @@ struct answer {
     struct answer *next;
     enum saying saying;
     uint64_t round;
-    json_t *record;    /* POSITION: owned */
+    json_t *record;    /* POSITION: owned, as the next */
+    json_t *published;
     uint32_t topic_id; /* PREPARED, as the next */
     struct framing_ids ids;
     int64_t seq, idx;  /* TOO_LARGE */
@@ -210,7 +211,7 @@ static int read_position(struct publisher *publisher, struct err *err)
     if (record == NULL && writer_check_first(publisher->writer, err) != 0) {
         return -1;
     }
-    answer(publisher, &(struct answer){.saying = POSITION, .record = record});
+    answer(publisher, &(struct answer){.saying = POSITION, .record = record, .published = writer_published(publisher->writer)});
     return 0;
 }
 
@@ -339,7 +340,7 @@ static void hear(struct publisher *publisher, const struct answer *what)
         calls->fenced(calls->context);
         break;
     case POSITION:
-        calls->position(calls->context, what->record);
+        calls->position(calls->context, what->record, what->published);
         break;
     case PREPARED:
         calls->prepared(calls->context, what->topic_id, &what->ids);
@@ -395,6 +396,7 @@ static void on_answered(uv_async_t *async)
             hear(publisher, what);
         }
         json_decref(what->record);
+        json_decref(what->published);
         free(what);
     }
 }

@@ -38,8 +38,9 @@ struct publisher_calls {
     void (*opened)(void *context);
     void (*fenced)(void *context); /* we are the only writer now */
     /* The newest committed position of this source, borrowed. NULL if there is none, and then no topic of a selected table
-     * holds anything; else the answer would have been `failed` (rule A8). */
-    void (*position)(void *context, const json_t *record);
+     * holds anything; else the answer would have been `failed` (rule A8). published: the selected tables whose topics hold
+     * something, or did, as source.h has them; borrowed. */
+    void (*position)(void *context, const json_t *record, const json_t *published);
     /* Answers come in the order of the calls. ids: what the table's messages are framed with, borrowed. */
     void (*prepared)(void *context, uint32_t topic_id, const struct framing_ids *ids);
     /* Instead of `prepared`: the table can't have a topic or a schema until a person changes something (ERR_POISON). */

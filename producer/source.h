@@ -59,8 +59,9 @@ struct source;
 
 struct source_calls {
     /* Begins at the state of the record (NULL: the first run; the settings say where). Answers through on_ready or a failing next.
-     * Fails at once only for what no retry mends. */
-    int (*start)(struct source *source, const json_t *record, struct err *err);
+     * Fails at once only for what no retry mends. published: [["database","table"],...], the selected tables that have rows in Kafka
+     * already, for statements that name none of the tables that they empty. Both are borrowed for the time of the call. */
+    int (*start)(struct source *source, const json_t *record, const json_t *published, struct err *err);
     enum source_next (*next)(struct source *source, struct change *ret_change, struct err *err);
     /* May what was yielded be committed now? */
     bool (*cuttable)(const struct source *source);

@@ -243,35 +243,74 @@ int topics_make_data(rd_kafka_t *handle, const struct settings *settings, const 
     return 0;
 }
 
+/* "database.table", as topics.topic names it. A dot of the database's own can't be told from the one behind it. */
+static bool split_name(const char *text, struct buffer *database, struct buffer *table)
+{
+    const char *dot = strchr(text, '.');
+
+    if (dot == NULL) {
+        return false;
+    }
+    buffer_append(database, text, (size_t)(dot - text));
+    buffer_append_text(table, dot + 1);
+    return true;
+}
+
+static bool unmap_name(const char *mapped, struct buffer *database, struct buffer *table)
+{
+    const char *dot = strchr(mapped, '.');
+    char *first = dot != NULL ? strndup(mapped, (size_t)(dot - mapped)) : NULL;
+    struct err ignored;
+    bool is = first != NULL && name_unmap(database, first, &ignored) == 0 && name_unmap(table, dot + 1, &ignored) == 0;
+
+    free(first);
+    return is;
+}
+
+/* Whose rows does a topic of this name hold? Appends the names; false: of no table. */
+static bool table_of(const struct settings *settings, const char *topic, struct buffer *database, struct buffer *table)
+{
+    size_t prefix = strlen(settings->prefix);
+
+    for (size_t i = 0; i < settings->topics.topic.count; i++) {
+        if (strcmp(settings->topics.topic.pairs[i].value, topic) == 0) {
+            return split_name(settings->topics.topic.pairs[i].key, database, table);
+        }
+    }
+    return strncmp(topic, settings->prefix, prefix) == 0 && topic[prefix] == '.' && unmap_name(topic + prefix + 1, database, table);
+}
+
 /* Is this topic, by its name, one of a selected table? */
 static bool is_data_topic(const struct settings *settings, const char *topic)
 {
-    size_t prefix = strlen(settings->prefix);
-    struct buffer table = {0};
-    struct err ignored;
-    const char *text = NULL;
-    bool is = false;
+    struct buffer name = {0}, table = {0};
+    bool is = table_of(settings, topic, &name, &table);
 
-    for (size_t i = 0; i < settings->topics.topic.count && text == NULL; i++) {
-        if (strcmp(settings->topics.topic.pairs[i].value, topic) == 0) {
-            text = settings->topics.topic.pairs[i].key;
-        }
+    if (is) {
+        buffer_printf(&name, ".%s", buffer_text(&table));
+        is = settings_selects(&settings->source, buffer_text(&name));
     }
-    if (text == NULL && strncmp(topic, settings->prefix, prefix) == 0 && topic[prefix] == '.') {
-        const char *dot = strchr(topic + prefix + 1, '.');
-        char *database = dot != NULL ? strndup(topic + prefix + 1, (size_t)(dot - topic) - prefix - 1) : NULL;
-
-        if (database != NULL && name_unmap(&table, database, &ignored) == 0) {
-            buffer_append_byte(&table, '.');
-            text = name_unmap(&table, dot + 1, &ignored) == 0 ? buffer_text(&table) : NULL;
-        }
-        free(database);
-    }
-    if (text != NULL) {
-        is = settings_selects(&settings->source, text);
-    }
+    buffer_deinit(&name);
     buffer_deinit(&table);
     return is;
+}
+
+json_t *topics_tables(const struct settings *settings, const json_t *ends)
+{
+    json_t *tables = json_array();
+    const char *topic;
+    json_t *ignored;
+
+    json_object_foreach((json_t *)(uintptr_t)ends, topic, ignored) {
+        struct buffer database = {0}, table = {0};
+
+        if (table_of(settings, topic, &database, &table)) {
+            must(json_array_append_new(tables, json_pack("[ss]", buffer_text(&database), buffer_text(&table))) == 0);
+        }
+        buffer_deinit(&database);
+        buffer_deinit(&table);
+    }
+    return tables;
 }
 
 static rd_kafka_topic_partition_list_t *data_partitions(const struct settings *settings,

@@ -44,5 +44,7 @@ int topics_make_data(rd_kafka_t *handle, const struct settings *settings, const 
 /* The end offsets of all data topics of selected tables, as {"topic":{"0":offset}}; partitions that never held anything are
  * left out. handle must be read_uncommitted. */
 int topics_data_ends(rd_kafka_t *handle, const struct settings *settings, json_t **ret_ends, struct err *err) MUST_CHECK;
+/* The tables of those topics, as [["database","table"],...]: a new object. */
+json_t *topics_tables(const struct settings *settings, const json_t *ends);
 
 #endif

@@ -352,6 +352,11 @@ int writer_read_position(struct writer *writer, json_t **ret_record, struct err 
     return positions_read(writer->settings, writer->calls.cancelled, writer->calls.context, ret_record, err);
 }
 
+json_t *writer_published(const struct writer *writer)
+{
+    return topics_tables(writer->settings, writer->ends);
+}
+
 int writer_check_first(const struct writer *writer, struct err *err)
 {
     size_t count = json_object_size(writer->ends);

@@ -58,6 +58,8 @@ int writer_open(struct writer *writer, bool positions_may_be_new, struct err *er
 int writer_fence(struct writer *writer, struct err *err) MUST_CHECK;
 /* *ret_record: a new reference; NULL: none. Only after writer_fence. */
 int writer_read_position(struct writer *writer, json_t **ret_record, struct err *err) MUST_CHECK;
+/* The selected tables of which the topics held something when it fenced (topics_tables): a new object. */
+json_t *writer_published(const struct writer *writer);
 /* Rule A8: may a source without a record start here? */
 int writer_check_first(const struct writer *writer, struct err *err) MUST_CHECK;
 /* *ret_ids: what the table's messages are framed with. ERR_POISON: the registry refuses a schema for good. */

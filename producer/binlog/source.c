@@ -130,7 +130,21 @@ static bool selected(void *context, const char *database, const char *table)
     return settings_selects(source->settings, name);
 }
 
-static int source_start(struct source *seam, const json_t *record, struct err *err)
+/* Tables that get their first row later are seen by the stream itself: a stream never outlives what the producer was told of Kafka. */
+static void take_published(struct binlog_source *source, const json_t *published)
+{
+    json_t *table;
+    size_t i;
+
+    json_array_foreach(published, i, table) {
+        const char *database = json_string_value(json_array_get(table, 0)), *name = json_string_value(json_array_get(table, 1));
+
+        must(database != NULL && name != NULL);
+        binlog_stream_know(source->stream, database, name);
+    }
+}
+
+static int source_start(struct source *seam, const json_t *record, const json_t *published, struct err *err)
 {
     struct binlog_source *source = of(seam);
     const struct binlog_stream_options options = {
@@ -150,6 +164,7 @@ static int source_start(struct source *seam, const json_t *record, struct err *e
         return err_while(err, "source %s", source->settings->name);
     }
     source->stream = binlog_stream_new(&options);
+    take_published(source, published);
     source->failures = 0;
     source_connect(source, "start");
     return 0;

@@ -132,30 +132,11 @@ static int begin(struct binlog_source *source, struct err *err)
     return 0;
 }
 
-/* Does a pattern select tables of it? What stands in front of one of its dots may be the database's. */
-static bool may_select(const struct text_list *patterns, const char *database)
+static void note_dropped(const struct binlog_source *source, const struct binlog_transaction *transaction, uint64_t tables)
 {
-    bool may = false;
-
-    for (size_t i = 0; i < patterns->count; i++) {
-        char *pattern = strdup(patterns->texts[i]);
-
-        must(pattern != NULL);
-        for (char *dot = strrchr(pattern, '.'); dot != NULL; dot = strrchr(pattern, '.')) {
-            *dot = '\0';
-            may |= text_matches(pattern, database);
-        }
-        free(pattern);
-    }
-    return may;
-}
-
-static void note_dropped(const struct binlog_source *source, const char *database)
-{
-    if (database[0] != '\0' && may_select(&source->settings->tables, database)) {
-        log_warn("database_dropped", "source=%s database=%q transaction=%s then=%q", source->settings->name, database, source->progress.txid,
-                 "its tables that had a change since this process started are emptied; of others the latest view keeps the rows: create "
-                 "the database again, and DROP TABLE IF EXISTS each of them at the source, which empties it");
+    if (transaction->dropped_database[0] != '\0' && tables > 0) {
+        log_info("database_dropped", "source=%s database=%q tables=%llu transaction=%s then=%q", source->settings->name, transaction->dropped_database,
+                 (unsigned long long)tables, source->progress.txid, "each that has rows in Kafka is truncated");
     }
 }
 
@@ -163,7 +144,7 @@ static int end(struct binlog_source *source, struct err *err)
 {
     uint64_t images = binlog_stream_images(source->stream);
 
-    note_dropped(source, binlog_stream_transaction(source->stream)->dropped_database);
+    note_dropped(source, binlog_stream_transaction(source->stream), images);
     source->figures.row_images += (int64_t)images;
     source->figures.transactions++;
     return progress_end(&source->progress, binlog_stream_transaction(source->stream), images, binlog_stream_file(source->stream),

@@ -59,6 +59,11 @@ void binlog_stream_free(struct binlog_stream *stream)
     free(stream);
 }
 
+void binlog_stream_know(struct binlog_stream *stream, const char *database, const char *table)
+{
+    (void)tables_rewritten(stream->tables, database, table); /* it may have rows that this log does not show */
+}
+
 void binlog_stream_give(struct binlog_stream *stream, const uint8_t *bytes, size_t size)
 {
     packet_give(&stream->outer.packets, bytes, size);

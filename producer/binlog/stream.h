@@ -73,14 +73,14 @@ struct binlog_transaction {
     char file[256]; /* file and position of the transaction's first event */
     uint64_t position;
     int64_t commit_ts_us; /* immediate commit time where the event has it, else the header's second; microseconds, UTC */
-    char dropped_database[260]; /* which it drops, from its statement on; "": none. Of its tables only those that the stream has seen are
-                                   emptied: which others it had no log tells */
+    char dropped_database[260]; /* which it drops, from its statement on; "": none. Emptied are those of its tables that the stream
+                                   knows to have rows: which others it had no log tells */
 };
 
 struct binlog_row {
     const struct binlog_table *table;
     char op; /* c u d, or t for TRUNCATE, DROP and CREATE OR REPLACE TABLE of a selected table, and for all tables that the stream has
-                seen of a database that is dropped; of a table that it has not seen, `table` has no columns and no key */
+                seen of a database that is dropped, or was told of; of a table that it has not seen, `table` has no columns and no key */
     const struct cell *before; /* u, d; else NULL. Both borrowed until the next call. */
     const struct cell *after;  /* c, u */
     unsigned replaced;         /* values that had no place in their type, and were changed as chosen */
@@ -108,6 +108,10 @@ struct binlog_marks;
 
 struct binlog_stream *binlog_stream_new(const struct binlog_stream_options *options);
 void binlog_stream_free(struct binlog_stream *stream); /* takes NULL */
+
+/* There is a table of this name, as far as anybody knows: DROP DATABASE empties it, though no row of it was seen. One that is not selected
+ * is forgotten. Before the first binlog_stream_give. */
+void binlog_stream_know(struct binlog_stream *stream, const char *database, const char *table);
 
 /* Only after BINLOG_INPUT, or before the first next. The bytes are borrowed until the next BINLOG_INPUT. */
 void binlog_stream_give(struct binlog_stream *stream, const uint8_t *bytes, size_t size);

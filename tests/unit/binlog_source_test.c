@@ -227,7 +227,7 @@ static void start(struct world *world, const char *record_text)
     json_t *record = record_text != NULL ? json_loads(record_text, 0, NULL) : NULL;
 
     must((record != NULL) == (record_text != NULL));
-    must(world->source->calls->start(world->source, record, &world->err) == 0);
+    must(world->source->calls->start(world->source, record, NULL, &world->err) == 0);
     json_decref(record);
 }
 
@@ -373,7 +373,7 @@ static void test_source__goes_on_from_its_record_in_mid_transaction(void **state
         record = world->source->calls->state(world->source);
         assert_non_null(record);
         stop(world);
-        assert_int_equal(world->source->calls->start(world->source, record, &world->err), 0);
+        assert_int_equal(world->source->calls->start(world->source, record, NULL, &world->err), 0);
         json_decref(record);
         (void)pull(world, ALL);
         assert_string_equal(world->seen, all_changes);
@@ -577,7 +577,7 @@ static void test_source__refuses_a_record_at_once(void **state)
     json_t *record = json_loads("{\"flavor\":\"mariadb\",\"server\":\"1\",\"gtid\":\"7-1-3\",\"transaction\":{},\"seq\":1,\"ts\":1}", 0, NULL);
 
     play(world, WHOLE, false);
-    assert_int_equal(world->source->calls->start(world->source, record, &world->err), -1);
+    assert_int_equal(world->source->calls->start(world->source, record, NULL, &world->err), -1);
     assert_int_equal(world->err.class, ERR_FATAL);
     assert_int_equal(world->connections, 0);
     json_decref(record);

@@ -208,9 +208,10 @@ static void settle(struct world *world)
 
 /* ---- the fake source */
 
-static int source_start(struct source *source, const json_t *record, struct err *err)
+static int source_start(struct source *source, const json_t *record, const json_t *published, struct err *err)
 {
     (void)source, (void)err;
+    assert_string_equal(json_string_value(json_array_get(json_array_get(published, 0), 1)), "orders");
     tell(record != NULL ? "start(record)" : "start", 0);
     return 0;
 }
@@ -415,8 +416,12 @@ static void own(struct world *world)
 
 static void fence_at(struct world *world, const json_t *record)
 {
+    json_t *published = json_pack("[[ss]]", "shop", "orders");
+
+    assert_non_null(published);
     world->publisher.fenced(world->publisher.context);
-    world->publisher.position(world->publisher.context, record);
+    world->publisher.position(world->publisher.context, record, published);
+    json_decref(published);
     turn(world);
 }
 

@@ -58,10 +58,11 @@ static void on_fenced(void *context)
     tell(context, "fenced");
 }
 
-static void on_position(void *context, const json_t *record)
+static void on_position(void *context, const json_t *record, const json_t *published)
 {
     struct world *world = context;
 
+    assert_true(json_is_array(published));
     json_decref(world->record);
     world->record = record != NULL ? json_deep_copy(record) : NULL;
     tell(world, "position");

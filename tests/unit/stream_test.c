@@ -664,6 +664,44 @@ static void test_stream__empties_the_tables_of_a_dropped_database_that_may_have_
     buffer_deinit(&log);
 }
 
+/* Those that it was told of are emptied, too, but for what was emptied since; and all or none. */
+static void test_stream__empties_the_tables_that_it_was_told_of_all_or_none(void **state)
+{
+    const struct binlog_stream_options options = {.framing = BINLOG_FILE, .selected = not_hidden};
+    struct binlog_stream *stream = binlog_stream_new(&options);
+    struct buffer log = log_begin("mysql-9.7.4.binlog.000008");
+    struct buffer seen = {0};
+    enum binlog_item item = BINLOG_INPUT;
+    struct err err = {0};
+
+    (void)state;
+    binlog_stream_know(stream, "db", "zero");
+    binlog_stream_know(stream, "other", "one");
+    binlog_stream_know(stream, "db", "hidden");
+    binlog_stream_know(stream, "db", "a");
+    binlog_stream_know(stream, "db", "b");
+    log_query_add(&log, "DROP TABLE m, zero");
+    log_query_add(&log, "DROP DATABASE db");
+    log_query_add(&log, "DROP TABLE a");
+    binlog_stream_open(stream, "binlog.000008", 4);
+    binlog_stream_give(stream, log.bytes, log.size);
+    do {
+        item = binlog_stream_next(stream, &err);
+        if (item == BINLOG_ROW) {
+            const struct binlog_row *row = binlog_stream_row(stream);
+
+            assert_int_equal(row->op, 't');
+            buffer_printf(&seen, "%s.%s", row->table->table->database, row->table->table->name);
+        }
+        assert_int_not_equal(item, BINLOG_FAILED);
+        buffer_append_text(&seen, item == BINLOG_COMMIT ? ";" : binlog_stream_cuttable(stream) ? " " : "+");
+    } while (item != BINLOG_INPUT);
+    assert_string_equal(buffer_text(&seen), " db.m db.zero ;+db.b+db.a+; db.a ; ");
+    buffer_deinit(&seen);
+    buffer_deinit(&log);
+    binlog_stream_free(stream);
+}
+
 /* It may have had tables that were never seen. */
 static void test_stream__tells_which_database_was_dropped(void **state)
 {
@@ -1034,6 +1072,7 @@ int main(void)
         cmocka_unit_test(test_stream__yields_truncates_of_selected_tables),
         cmocka_unit_test(test_stream__reads_statements_in_the_clients_character_set),
         cmocka_unit_test(test_stream__empties_the_tables_of_a_dropped_database_that_may_have_rows),
+        cmocka_unit_test(test_stream__empties_the_tables_that_it_was_told_of_all_or_none),
         cmocka_unit_test(test_stream__tells_which_database_was_dropped),
         cmocka_unit_test(test_stream__tells_of_selected_tables_that_a_statement_may_have_changed),
         cmocka_unit_test(test_stream__refuses_what_is_not_read_yet),

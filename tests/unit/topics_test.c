@@ -115,12 +115,31 @@ static void test_topics__what_is_missing_is_named_when_it_may_not_be_made(void *
     assert_non_null(strstr(world->err.text, "p.positions does not exist"));
 }
 
+/* Names are mapped back; settings name the table of a topic of theirs; what is no table's topic is left out. */
+static void test_topics__know_their_tables(void **state)
+{
+    struct world *world = *state;
+    json_t *ends = json_pack("{s{}s{}s{}s{}s{}}", "p.d.a", "p.d_x002E_x.b_x0020_c", "renamed", "p.d", "foreign.d.a");
+    json_t *tables;
+    char *text;
+
+    text_pairs_set(&world->settings.topics.topic, "d.other", "renamed");
+    tables = topics_tables(&world->settings, ends);
+    text = json_dumps(tables, JSON_COMPACT);
+    assert_string_equal(text, "[[\"d\",\"a\"],[\"d.x\",\"b c\"],[\"d\",\"other\"]]");
+    free(text);
+    json_decref(tables);
+    json_decref(ends);
+    text_pairs_deinit(&world->settings.topics.topic);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_topics__deleted_positions_are_no_first_start_A8, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_topics__another_ones_first_start_is_no_lost_position_A8, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_topics__what_is_missing_is_named_when_it_may_not_be_made, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_topics__know_their_tables, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
