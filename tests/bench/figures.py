@@ -14,8 +14,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from lib import processes
-from lib.databases import READER_PASSWORD
+from lib import databases, processes
 from lib.path import build_folder
 
 
@@ -36,6 +35,18 @@ def workshop():
             processes.kill_all()
 
 
+_SERVERS = {"mariadb": databases.MariaDB, "mysql": databases.MySQL}
+
+
+def add_server_option(parser):
+    parser.add_argument("--server", choices=list(_SERVERS), default="mariadb", help="where the log comes from")
+
+
+def start_server(folder, name):
+    """A private one."""
+    return _SERVERS[name](folder / name).start()
+
+
 def cpu_seconds(process):
     fields = (process.proc() / "stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -54,7 +65,7 @@ def machine():
 def run_tool(rows, name, *arguments):
     """One of the programs of this folder: it says itself what its work took, without what came before and after."""
     result = subprocess.run([build_folder() / "bench" / name, *map(str, arguments)], capture_output=True, text=True, check=False,
-                            env={**os.environ, "KAKEHI_TEST_PASSWORD": READER_PASSWORD})
+                            env={**os.environ, "KAKEHI_TEST_PASSWORD": databases.READER_PASSWORD})
     assert result.returncode == 0, f"{name}: {result.stdout}{result.stderr}"
     took = re.search(r"in ([\d.]+) s, ([\d.]+) CPU s", result.stdout)
     return Run(rows, float(took[1]), float(took[2]))

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How fast the producer carries a binlog into Kafka, beside a reader that throws the packets away and librdkafka producing the same bytes.
 
-    tests/bench/run producer [--rows N] [--transactions N] [--rounds N] [--codecs none,lz4,zstd]
+    tests/bench/run producer [--rows N] [--transactions N] [--rounds N] [--codecs none,lz4,zstd] [--server mysql]
 
-Two logs of a private MariaDB: rows by 100 a statement and 1,000 a transaction, and one-row transactions (60 % insert, 30 % update, 10 %
+Two logs of a private server: rows by 100 a statement and 1,000 a transaction, and one-row transactions (60 % insert, 30 % update, 10 %
 delete). The producer is measured from the log line that says it streams until the last row's position is committed.
 """
 import argparse
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from lib import databases, kafka  # noqa: E402
+from lib import kafka  # noqa: E402
 from lib.path import PathUnderTest  # noqa: E402
 from lib.processes import wait_for  # noqa: E402
 import figures  # noqa: E402
@@ -62,7 +62,7 @@ class Log:
 
 
 def compare(log, title, rounds, codecs, goals):
-    print(f"{log.rows} {title}, {rounds} rounds; {figures.machine()}", flush=True)
+    print(f"{log.rows} {title}, {rounds} rounds, {log.path.server.flavor}; {figures.machine()}", flush=True)
     for codec in codecs:
         found = figures.in_turn(rounds, {"ours": lambda codec=codec: log.producer(codec), "theirs": lambda codec=codec: log.librdkafka(codec),
                                          **({"packets": log.packets} if codec == codecs[0] else {})})
@@ -86,9 +86,10 @@ def main():
     parser.add_argument("--transactions", type=int, default=1000000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--codecs", type=lambda text: text.split(","), default=["none", "lz4", "zstd"])
-    wishes = parser.parse_args()
+    figures.add_server_option(parser)
+    wishes = vars(parser.parse_args())
     with figures.workshop() as folder:
-        measure(folder, databases.MariaDB(folder / "mariadb").start(), kafka.Broker(folder / "kafka").start(), **vars(wishes))
+        measure(folder, figures.start_server(folder, wishes.pop("server")), kafka.Broker(folder / "kafka").start(), **wishes)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ def programs():
     assert made.returncode == 0, made.stdout + made.stderr
 
 
-def test_bench_producer(tmp_path, mariadb, broker, capsys):
-    producer.measure(tmp_path, mariadb, broker, rows=5000, transactions=1000, rounds=1, codecs=["lz4"])
+def test_bench_producer(tmp_path, server, broker, capsys):
+    producer.measure(tmp_path, server, broker, rows=5000, transactions=1000, rounds=1, codecs=["lz4"])
     printed = capsys.readouterr().out
     assert re.findall(r"^  (\S+).* rows/s .* CPU s/million rows", printed, re.M) == ["librdkafka,", "kakehi-producer,", "packets"] * 2, printed
 
@@ -33,7 +33,7 @@ def test_bench_into_sqlite(tmp_path, mariadb, broker, capsys):
     assert re.findall(r"^  (\S+).* rows/s .* CPU s/million rows", printed, re.M) == ["librdkafka", "SQLite,", "kakehi-worker"], printed
 
 
-def test_bench_latency(tmp_path, mariadb, broker, capsys):
-    latency.measure(tmp_path, mariadb, broker, rate=200, seconds=0.5, starts=1)
+def test_bench_latency(tmp_path, server, broker, capsys):
+    latency.measure(tmp_path, server, broker, rate=200, seconds=0.5, starts=1)
     printed = capsys.readouterr().out
     assert len(re.findall(r"p50 +[\d.]+ ms  p99 +[\d.]+ ms", printed)) == 4, printed
