@@ -34,7 +34,7 @@ static struct metric_family source_behind METRIC_FAMILY = {
 
 static struct metric_family commit_seconds METRIC_FAMILY = {
     .name = "kakehi_kafka_commit_seconds",
-    .help = "From the cut of a Kafka transaction to its acknowledged commit; what of its rows is still on the way is waited for.",
+    .help = "From the cut of a Kafka transaction until the next may begin; what of its rows is still on the way is waited for.",
     .kind = METRIC_HISTOGRAM,
     .labels = {"source"},
 };

@@ -36,6 +36,9 @@
 #define COMMIT_MS  60000 /* longer than any transaction lives on the broker */
 #define ABORT_MS   2000  /* a courtesy to readers that wait behind the open transaction */
 
+#define MARKERS_US     2000  /* the coordinator's own share in a commit, beside what it writes */
+#define MARKERS_MAX_US 20000 /* librdkafka's pause after a transaction that begins too early */
+
 struct writer {
     const struct settings *settings;
     struct writer_calls calls;
@@ -107,12 +110,17 @@ static bool cancelled(const struct writer *writer)
     return writer->calls.cancelled(writer->calls.context);
 }
 
-static int64_t now_ms(void)
+static int64_t now_us(void)
 {
     struct timespec now;
 
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static int64_t now_ms(void)
+{
+    return now_us() / 1000;
 }
 
 /* ---- open */
@@ -259,6 +267,7 @@ static int new_handle(struct writer *writer, struct err *err)
     const struct handle_property defaults[] = {
         {"client.id", "kakehi-producer"},
         {"linger.ms", "5"},
+        {"socket.nagle.disable", "true"}, /* else the small request behind another waits for the first one's answer */
         {"transaction.timeout.ms", KAFKA_TRANSACTION_TIMEOUT_MS},
         {0},
     };
@@ -649,6 +658,34 @@ static int settle_all(struct writer *writer, struct err *err)
     return 0;
 }
 
+/*
+ * Lets the coordinator finish. It answers a commit when it is decided; then it writes a marker into each partition, and at last into its own
+ * log that they stand. A transaction that begins before is told CONCURRENT_TRANSACTIONS, and librdkafka asks again after 20 ms, whatever
+ * its settings. Nobody says when the markers stand; but these two writes, one behind the other, are of the kind that the commit waited for.
+ * Where this is too short, those 20 ms are lost and nothing else; rows that come meanwhile are in the next transaction.
+ */
+static void await_markers(struct writer *writer, int64_t commit_us)
+{
+    int64_t expected_us = MARKERS_US + 2 * commit_us;
+    int64_t end_us = now_us() + (expected_us < MARKERS_MAX_US ? expected_us : MARKERS_MAX_US);
+
+    for (int64_t left_us = end_us - now_us(); left_us > 0 && !cancelled(writer); left_us = end_us - now_us()) {
+        (void)rd_kafka_poll(writer->handle, (int)(left_us + 999) / 1000);
+    }
+}
+
+static int commit(struct writer *writer, struct err *err)
+{
+    int64_t begin_us = now_us();
+
+    if (repeat(writer, rd_kafka_commit_transaction, COMMIT_MS, "committing", err) != 0) {
+        return -1;
+    }
+    writer->open = false;
+    await_markers(writer, now_us() - begin_us);
+    return 0;
+}
+
 int writer_cut(struct writer *writer, json_t *state, struct err *err)
 {
     int status = begin(writer, err);
@@ -657,13 +694,9 @@ int writer_cut(struct writer *writer, json_t *state, struct err *err)
         json_decref(state);
         return -1;
     }
-    if (send_position(writer, state, err) != 0 || settle_all(writer, err) != 0) {
+    if (send_position(writer, state, err) != 0 || settle_all(writer, err) != 0 || commit(writer, err) != 0) {
         return -1;
     }
-    if (repeat(writer, rd_kafka_commit_transaction, COMMIT_MS, "committing", err) != 0) {
-        return -1;
-    }
-    writer->open = false;
     json_decref(writer->ends);
     writer->ends = destinations_take_ends(&writer->destinations);
     return 0;
