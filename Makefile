@@ -156,6 +156,10 @@ $(out)/test/%: $(out)/tests/programs/%.o $(out)/libworkers.a $(out)/libschemas.a
 	@mkdir -p $(@D)
 	$(link) -o $@ $^ $(pkg_libs)
 
+$(out)/test/%.so: tests/programs/%.c
+	@mkdir -p $(@D)
+	$(compile) -fPIC -shared -o $@ $<
+
 $(out)/bench/append_sink: $(out)/tests/unit/h2_server.o $(out)/tests/unit/certificate.o
 $(out)/bench/%: $(out)/tests/bench/%.o $(out)/libproducer.a $(out)/libworkers.a $(out)/libschemas.a $(out)/libcommon.a
 	@mkdir -p $(@D)

@@ -85,6 +85,15 @@ static void judge_retention(const struct topic_facts *topic, const char *value, 
     }
 }
 
+static void judge_clock(const struct topic_facts *topic, const char *value, struct findings *findings)
+{
+    if (strcmp(value, "CreateTime") == 0) {
+        finding(findings, FINDING_WARNING, topic->subject, "set message.timestamp.type=LogAppendTime",
+                "message.timestamp.type is CreateTime: with a producer's clock that is an hour ahead nothing is taken, with one that is behind "
+                "by the retention rows are deleted unread");
+    }
+}
+
 static void judge_property(const struct topic_facts *topic, const char *name, const char *value, struct findings *findings)
 {
     static const struct {
@@ -95,6 +104,7 @@ static void judge_property(const struct topic_facts *topic, const char *name, co
         {"min.insync.replicas", judge_insync},
         {"unclean.leader.election.enable", judge_unclean},
         {"retention.ms", judge_retention},
+        {"message.timestamp.type", judge_clock},
     };
 
     for (size_t i = 0; i < sizeof judges / sizeof judges[0]; i++) {

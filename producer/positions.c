@@ -16,6 +16,7 @@
 #include "producer/topics.h"
 
 #define ASK_MS  10000
+#define TELL_MS 10000
 #define POLL_MS 1000
 
 char *positions_text(json_t *state, const char *source, json_t *ends)
@@ -86,16 +87,24 @@ struct reading {
     int64_t at;     /* the next offset to come */
     bool there;     /* all below end was read */
     json_t *record; /* the newest so far */
-    time_t told;    /* when the log last heard that we wait */
+    int64_t told_ms; /* when the log last heard that we wait */
 };
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
 
 /* librdkafka does not report an end that is the last stable offset (2.0.2): that nothing comes is all there is to see. */
 static void tell_waiting(struct reading *reading)
 {
-    time_t now = time(NULL);
+    int64_t now = now_ms();
 
-    if (now - reading->told >= 10) {
-        reading->told = now;
+    if (now - reading->told_ms >= TELL_MS) {
+        reading->told_ms = now;
         log_info("position_waits", "offset=%lld end=%lld note=%q", (long long)reading->at, (long long)reading->end,
                  "another source's open transaction holds the topic of positions back; reading on when it ends");
     }
@@ -165,7 +174,7 @@ int positions_read(const struct settings *settings, bool (*cancelled)(void *cont
                    struct err *err)
 {
     char topic[TOPIC_NAME_SIZE];
-    struct reading reading = {.settings = settings, .told = time(NULL)};
+    struct reading reading = {.settings = settings, .told_ms = now_ms()};
     rd_kafka_t *reader;
     int status;
 

@@ -13,9 +13,11 @@
 #include "schemas/name.h"
 
 #define ASK_MS         10000
-#define PROPERTIES_MAX 4
+#define PROPERTIES_MAX 5
 
 /* A topic as it should be. */
+#define BROKERS_CLOCK  {"message.timestamp.type", "LogAppendTime"}
+
 struct wish {
     const char *name;
     int partitions;
@@ -194,9 +196,9 @@ int topics_make_state(rd_kafka_t *handle, const struct settings *settings, bool 
 {
     char names[3][TOPIC_NAME_SIZE];
     const struct wish wishes[] = {
-        {names[0], 1, {{"cleanup.policy", "compact"}, {"segment.bytes", "8388608"}, {"min.cleanable.dirty.ratio", "0.1"}}},
-        {names[1], 1, {{"cleanup.policy", "compact"}}},
-        {names[2], 1, {{"cleanup.policy", "delete"}, {"retention.ms", "-1"}, {"retention.bytes", "-1"}}},
+        {names[0], 1, {{"cleanup.policy", "compact"}, {"segment.bytes", "8388608"}, {"min.cleanable.dirty.ratio", "0.1"}, BROKERS_CLOCK}},
+        {names[1], 1, {{"cleanup.policy", "compact"}, BROKERS_CLOCK}},
+        {names[2], 1, {{"cleanup.policy", "delete"}, {"retention.ms", "-1"}, {"retention.bytes", "-1"}, BROKERS_CLOCK}},
     };
     const struct rd_kafka_metadata *metadata;
     int status = 0;
@@ -227,7 +229,7 @@ int topics_make_data(rd_kafka_t *handle, const struct settings *settings, const 
 {
     char retention[24];
     int there, wanted = settings_partitions(settings, table);
-    const struct wish wish = {topic, wanted, {{"cleanup.policy", "delete"}, {"retention.ms", retention}}};
+    const struct wish wish = {topic, wanted, {{"cleanup.policy", "delete"}, {"retention.ms", retention}, BROKERS_CLOCK}};
 
     if (topics_find(handle, topic, &there, err) != 0) {
         return -1;

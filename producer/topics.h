@@ -9,6 +9,9 @@
  *   <prefix>.dead        1 partition, kept for ever: the only copy
  *   data topics          partitions by table, deleted after the retention, never compacted (rule O7)
  *
+ * All of them by the broker's clock: by ours, a broker would refuse what comes from a clock that is an hour ahead, and delete at once what
+ * comes from one that is behind by the retention.
+ *
  * An existing topic is never altered: its partition count decides which partition a key goes to (O7). Where it differs from the
  * settings, that is said once. Existence is asked by listing all topics: asking for one by name makes it on brokers with
  * auto.create.topics.enable.

@@ -33,6 +33,7 @@ def test_topics_are_made_as_configured(make_path, mariadb, broker):
         assert config["cleanup.policy"] == "delete" and config["retention.ms"] == str(36 * 3600 * 1000)
     for state in ("positions", "schemas"):
         assert broker.topic_config(f"{path.prefix}.{state}")["cleanup.policy"] == "compact"
+    assert {broker.topic_config(topic)["message.timestamp.type"] for topic in topics} == {"LogAppendTime"}
     dead = broker.topic_config(f"{path.prefix}.dead")
     assert dead["cleanup.policy"] == "delete" and dead["retention.ms"] == "-1"
 

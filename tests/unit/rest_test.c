@@ -470,6 +470,18 @@ static void test_rest__retry_after_is_waited_for(void **state)
     assert_true(uv_hrtime() / 1000000 - began_ms >= 900); /* never earlier; later is no failure */
 }
 
+/* Whatever the time is here. */
+static void test_rest__retry_after_is_by_the_clock_of_who_says_it(void **state)
+{
+    struct world *world = *state;
+    uint64_t began_ms = uv_hrtime() / 1000000;
+
+    reply(world, 503, "Date: Sun, 22 Nov 2020 09:59:59 GMT\r\nRetry-After: Sun, 22 Nov 2020 10:00:00 GMT\r\n", "");
+    reply(world, 200, NULL, "{}");
+    assert_true(ask(world, get)->well);
+    assert_true(uv_hrtime() / 1000000 - began_ms >= 900);
+}
+
 static void test_rest__retry_after_behind_the_deadline_ends_the_call_now(void **state)
 {
     struct world *world = *state;
@@ -632,6 +644,7 @@ int main(void)
         TEST(test_rest__refused_connection_is_tried_even_for_a_post),
         TEST(test_rest__the_deadline_ends_the_tries),
         TEST(test_rest__retry_after_is_waited_for),
+        TEST(test_rest__retry_after_is_by_the_clock_of_who_says_it),
         TEST(test_rest__retry_after_behind_the_deadline_ends_the_call_now),
         TEST(test_rest__trouble_is_told_while_it_lasts),
         TEST(test_rest__refused_token_is_replaced_once),

@@ -836,6 +836,18 @@ static void test_token__acting_refused_says_which_role(void **state)
     assert_non_null(strstr(waiter->error, "roles/iam.serviceAccountTokenCreator"));
 }
 
+/* This machine's may be hours ahead. */
+static void test_token__acting_token_lives_by_the_clock_of_who_gave_it(void **state)
+{
+    struct world *world = *state;
+
+    open_source(world, USER, "other@p.iam.gserviceaccount.com");
+    reply(world, 200, NULL, TOKEN_1);
+    reply(world, 200, "Date: Sun, 22 Nov 2020 10:00:00 GMT\r\n",
+          "{\"accessToken\":\"s3cr3t-acting\",\"expireTime\":\"2020-11-22T11:00:00Z\"}");
+    assert_string_equal(get(world)->token, "s3cr3t-acting");
+}
+
 static void test_token__expired_acting_token_is_refused(void **state)
 {
     struct world *world = *state;
@@ -1235,6 +1247,7 @@ int main(void)
         TEST(test_token__file_acts_and_then_the_setting),
         TEST(test_token__acting_refused_says_which_role),
         TEST(test_token__expired_acting_token_is_refused),
+        TEST(test_token__acting_token_lives_by_the_clock_of_who_gave_it),
         TEST(test_token__none_signs_nothing),
         TEST(test_token__however_many_wait_one_is_fetched),
         TEST(test_token__renewed_before_it_expires_and_given_meanwhile),

@@ -2,7 +2,6 @@
 /* One table and one stream for all steps. */
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 #include <uv.h>
 
 #include "common/must.h"
@@ -15,6 +14,7 @@
 #define REQUEST_BYTES       (1 << 20)
 #define NEW_COLUMN_S        900 /* rows of a new column may have to wait for minutes */
 #define NEW_COLUMN_PAUSE_MS 1000
+#define NS_A_SECOND         UINT64_C(1000000000)
 
 struct appends {
     struct proof *proof;
@@ -214,7 +214,7 @@ static void prove_row_errors(struct appends *appends)
 
 static void prove_new_column(struct appends *appends)
 {
-    time_t began = time(NULL);
+    uint64_t began_s = uv_hrtime() / NS_A_SECOND;
     struct append_found found;
     char text[STORAGE_STATUS_TEXT_MAX + 128];
 
@@ -226,9 +226,9 @@ static void prove_new_column(struct appends *appends)
             hang_up(appends);
             uv_sleep(NEW_COLUMN_PAUSE_MS);
         }
-    } while (!found.accepted && time(NULL) - began < NEW_COLUMN_S);
+    } while (!found.accepted && uv_hrtime() / NS_A_SECOND - began_s < NEW_COLUMN_S);
     appends->rows += found.accepted ? 1 : 0;
-    (void)snprintf(text, sizeof text, "after %lld s: %s", (long long)(time(NULL) - began), found.text);
+    (void)snprintf(text, sizeof text, "after %llu s: %s", (unsigned long long)(uv_hrtime() / NS_A_SECOND - began_s), found.text);
     said(appends, found.accepted, "a writer with the added column is taken, in the end", "rows of a new column wait for it",
          text);
 }

@@ -95,6 +95,8 @@ void rest_close(struct rest *rest, void (*closed)(void *context), void *context)
 
 /* Reads an answer that is no 2xx, or a failed call, into an error. Pure. `doing`: "PUT of bytes 0-262143": begins the text. */
 void rest_error_read(const struct http_answer *answer, const char *doing, struct rest_error *error);
+/* What time it was by the clock of who answered, seconds since 1970; by ours where it says none. What it says of times is by its clock. */
+int64_t rest_time_s(const struct http_answer *answer);
 /* Seconds or an HTTP date; 0: none, or unreadable. At most REST_RETRY_AFTER_MS_MAX. */
 uint64_t rest_retry_after_ms(const struct http_answer *answer);
 #define REST_RETRY_AFTER_MS_MAX 300000

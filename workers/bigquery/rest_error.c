@@ -170,11 +170,27 @@ void rest_error_read(const struct http_answer *answer, const char *doing, struct
     }
 }
 
+static bool read_date(const char *text, int64_t *ret_s)
+{
+    struct tm when = {0};
+    const char *end = text != NULL ? strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &when) : NULL;
+
+    *ret_s = end != NULL ? (int64_t)timegm(&when) : 0;
+    return end != NULL && *end == '\0';
+}
+
+int64_t rest_time_s(const struct http_answer *answer)
+{
+    int64_t time_s;
+
+    return read_date(http_answer_header(answer, "Date"), &time_s) ? time_s : (int64_t)time(NULL);
+}
+
 uint64_t rest_retry_after_ms(const struct http_answer *answer)
 {
     const char *text = http_answer_header(answer, "Retry-After");
-    struct tm when = {0};
     char *end = NULL;
+    int64_t when_s;
     long long wait_s;
 
     if (text == NULL || text[0] == '\0') {
@@ -182,8 +198,7 @@ uint64_t rest_retry_after_ms(const struct http_answer *answer)
     }
     wait_s = strtoll(text, &end, 10);
     if (*end != '\0') {
-        end = strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &when);
-        wait_s = end != NULL && *end == '\0' ? (long long)(timegm(&when) - time(NULL)) : 0;
+        wait_s = read_date(text, &when_s) ? when_s - rest_time_s(answer) : 0;
     }
     if (wait_s <= 0) {
         return 0;

@@ -267,12 +267,12 @@ const char *sign_in_scopes(const struct sign_in *sign_in)
     return acts_still(sign_in) ? IMPERSONATOR : sign_in->options.scopes;
 }
 
-/* "2026-11-21T14:00:00Z", perhaps with a fraction: how long from now. 0: unreadable, or over. */
-static uint64_t life_of(const char *expires, int lifetime_s)
+/* "2026-11-21T14:00:00Z", perhaps with a fraction: how long from `now_s` on. 0: unreadable, or over. */
+static uint64_t life_of(const char *expires, int64_t now_s, int lifetime_s)
 {
     struct tm tm = {0};
     const char *end = expires != NULL ? strptime(expires, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
-    int64_t lives_s = end != NULL && (*end == 'Z' || *end == '.') ? (int64_t)timegm(&tm) - (int64_t)time(NULL) : 0;
+    int64_t lives_s = end != NULL && (*end == 'Z' || *end == '.') ? (int64_t)timegm(&tm) - now_s : 0;
 
     return lives_s <= 0 ? 0 : (uint64_t)(lives_s < lifetime_s ? lives_s : lifetime_s) * 1000;
 }
@@ -296,7 +296,7 @@ static void on_acting_token(struct sign_in *sign_in, const struct http_answer *a
     }
     root = secret_json_load(answer->body, answer->body_size);
     text = secret_json_text(root, "accessToken");
-    lives_ms = life_of(secret_json_text(root, "expireTime"), sign_in->options.credentials->lifetime_s);
+    lives_ms = life_of(secret_json_text(root, "expireTime"), rest_time_s(answer), sign_in->options.credentials->lifetime_s);
     token = text != NULL && sign_in_plain(text, SIGN_IN_TOKEN_MAX) && lives_ms > 0 ? sign_in_copy(text) : NULL;
     secret_json_free(root);
     if (token == NULL) {
