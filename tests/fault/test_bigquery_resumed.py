@@ -74,6 +74,34 @@ def test_C4_resumed_under_another_window(path, method, first_window, second_wind
         assert set(_times(path, table).values()) == ({1, 2} if window == NONE else {1})
 
 
+@pytest.mark.parametrize("method", ["append"])
+def test_C4_resumed_with_another_filter(path):
+    """The nearest to a filter that a worker has: one owner's settings refuse rows of another type, the next one's don't."""
+    tables = {"done": "after", "lost": "before"}
+    for table in tables:
+        path.sql(f"CREATE TABLE {table} (id INT PRIMARY KEY, v INT)", f"INSERT INTO {table} VALUES (1, 1)")
+    worker = path.worker("worker0")
+    for table in tables:
+        wait_for(lambda t=table: path.fake.count(_history(path, t)) == 1, f"the history of {table}", 90)
+    wait_for(lambda: path.lag() == 0, "the commits behind them", 60)
+    worker.must_stop()
+    for table, when in tables.items():
+        path.sql(f"INSERT INTO {table} VALUES (2, 2)", f"ALTER TABLE {table} MODIFY v VARCHAR(20)", f"INSERT INTO {table} VALUES (3, 'drei')")
+        _wait_messages(path, table, 3)
+        path.fake.fault("AppendRows", {"hold": table}, table=_history(path, table), when=when)
+    worker = path.worker("worker1", bigquery__on_type_change="dead_letter")
+    for table in tables:
+        path.fake.wait_at(table, deadline_s=90)
+    worker.kill()
+    path.worker("worker2", bigquery__on_type_change="column")
+    path.sql("INSERT INTO done VALUES (4, 'vier')", "INSERT INTO lost VALUES (4, 'vier')")
+    for table, wanted in (("done", {1: 1, 2: 1, 4: 1}), ("lost", {1: 1, 2: 1, 3: 1, 4: 1})):
+        wait_for(lambda t=table, w=wanted: _times(path, t) == w, lambda t=table, w=wanted: f"{t} as one owner sees it, {w}: {_times(path, t)}", 90, 0.2)
+        path.fake.open(table)
+    dead = {message.key().decode().rsplit("/", 2)[0] for message in path.broker.messages(f"{path.prefix}.dead")}
+    assert path.topic("done") in dead, "what is not in the history is in the dead letters"
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("method", ["load"])
 @pytest.mark.parametrize("first", ["comes too late", "was there"])

@@ -18,8 +18,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/must.h"
+#include "tests/unit/capture.h"
 #include "workers/bigquery/load.h"
 #include "workers/bigquery/upload.h"
 
@@ -74,6 +76,7 @@ static struct {
     unsigned ids;
     uint64_t random;
     int trouble;                    /* of a hundred answers so many are not the plain one */
+    uint64_t alarm_ms;              /* loads_options */
     bool foreign;                   /* jobs of other tables */
     int64_t miscount;               /* added to the rows that a job reports */
     size_t put_max;                 /* the largest put */
@@ -375,6 +378,7 @@ static struct loads *loads_make(void)
                                              .retry_ms = 1000,
                                              .file_bytes = 1 << 20,
                                              .memory_bytes = 1,
+                                             .alarm_ms = world.alarm_ms,
                                              .uncompressed = true});
 }
 
@@ -902,6 +906,35 @@ static void test_load__names_the_job_that_it_waits_for(void **state)
     fixture_deinit(&fixture);
 }
 
+/* Its rows carry a day that may be closed by the time that they are visible: a person must know. It is waited for all the same. */
+static void test_load__a_job_that_is_not_done_for_long_is_an_alarm(void **state) /* FT-F3 */
+{
+    struct fixture fixture;
+    struct load_intent intent = orphan(5);
+    uint64_t began_ms;
+    const char *told;
+
+    (void)state;
+    world.alarm_ms = 1;
+    fixture_init(&fixture);
+    load_recover(fixture.load, &intent, on_answer, &fixture.answers);
+    began_ms = uv_now(&world.loop);
+    capture_start(STDERR_FILENO);
+    while (uv_now(&world.loop) < began_ms + 2) {
+        (void)uv_run(&world.loop, UV_RUN_ONCE);
+    }
+    told = capture_end(STDERR_FILENO);
+    assert_non_null(strstr(told, " error load_waits partition=kakehi.shop.orders/3 job=kakehi_orphan "));
+    assert_int_equal(fixture.answers.count, 0);
+    answered(&fixture.answers, LOAD_REBUILD);
+    assert_false(load_waits_for(fixture.load, (char[256]){0}, 256));
+    capture_start(STDERR_FILENO);
+    (void)uv_run(&world.loop, UV_RUN_NOWAIT); /* no alarm is left: nothing keeps the loop alive */
+    assert_string_equal(capture_end(STDERR_FILENO), "");
+    assert_false(uv_loop_alive(&world.loop));
+    fixture_deinit(&fixture);
+}
+
 static void use_up(struct fixture *fixture, const struct load_intent *intent)
 {
     recover(fixture, intent, LOAD_BY_APPEND);
@@ -1062,6 +1095,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_load__an_unknown_job_is_built_again_under_its_id_and_to_its_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_load__a_job_of_the_earlier_owner_that_came_first_is_the_one, setup, teardown),
         cmocka_unit_test_setup_teardown(test_load__names_the_job_that_it_waits_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_load__a_job_that_is_not_done_for_long_is_an_alarm, setup, teardown),
         cmocka_unit_test_setup_teardown(test_load__an_intent_over_two_schema_versions_is_used_up, setup, teardown),
         cmocka_unit_test_setup_teardown(test_load__an_intent_without_a_row_left_is_used_up, setup, teardown),
         cmocka_unit_test_setup_teardown(test_load__an_intent_that_load_jobs_do_not_take_is_used_up, setup, teardown),

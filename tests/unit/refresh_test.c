@@ -277,6 +277,29 @@ static void test_refresh__what_was_changed_by_hand_is_put_back(void **state)
     assert_non_null(strstr(query_of(world), "orders_history"));
 }
 
+/* The base's view names its days anyhow; the function reads all of them, and must say so once the history asks for it. */
+static void test_refresh__the_as_of_function_is_made_again_when_its_text_would_differ(void **state)
+{
+    struct world *world = *state;
+    const char *function;
+
+    want_base(world);
+    ensure(world, "id", "id long");
+    round_of(world);
+    round_of(world);
+    assert_int_equal(json_array_size(world->rest.routines), 1);
+    must(json_object_set_new(rest_world_table(&world->rest, HISTORY), "requirePartitionFilter", json_true()) == 0);
+    round_of(world);
+    assert_did(world, REFRESH_CHANGED);
+    assert_int_equal(json_array_size(world->rest.routines), 2);
+    function = json_string_value(json_array_get(world->rest.routines, 1));
+    assert_non_null(strstr(function, "CREATE OR REPLACE TABLE FUNCTION `p.shop.orders_as_of`"));
+    assert_non_null(strstr(function, "__ingest_day >= DATE '0001-01-01'"));
+    round_of(world);
+    assert_did(world, REFRESH_NOTHING);
+    assert_int_equal(json_array_size(world->rest.routines), 2);
+}
+
 static void test_refresh__a_table_without_a_key_has_no_view(void **state)
 {
     struct world *world = *state;
@@ -581,6 +604,7 @@ int main(void)
         TEST(test_refresh__a_view_is_made_once),
         TEST(test_refresh__a_view_follows_its_columns),
         TEST(test_refresh__what_was_changed_by_hand_is_put_back),
+        TEST(test_refresh__the_as_of_function_is_made_again_when_its_text_would_differ),
         TEST(test_refresh__a_table_without_a_key_has_no_view),
         TEST(test_refresh__no_history_no_view),
         TEST(test_refresh__a_table_of_that_name_that_is_not_ours_is_left_alone),

@@ -51,6 +51,7 @@
 #include "common/must.h"
 #include "workers/bigquery/load_parts.h"
 
+#define ALARM_MS 86400000 /* F3 */
 #define MEMORY_BYTES    (32 << 20)
 #define PIECE_UNITS_MIN 2
 #define PIECE_UNITS_MAX 16
@@ -90,6 +91,7 @@ struct loads *loads_new(const struct loads_options *options)
     loads->options.project = copy(options->project);
     loads->options.quota_project = copy(options->quota_project);
     loads->options.job_prefix = copy(options->job_prefix);
+    loads->options.alarm_ms = options->alarm_ms != 0 ? options->alarm_ms : ALARM_MS;
     loads->options.memory_bytes = options->memory_bytes != 0 ? options->memory_bytes : MEMORY_BYTES;
     loads->coder = avro_coder_new(options->uncompressed ? AVRO_FILE_NULL : AVRO_FILE_ZSTD);
     return loads;

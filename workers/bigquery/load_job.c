@@ -21,7 +21,6 @@
 
 #define POLL_FIRST_MS 1000
 #define POLL_MAX_MS   30000
-#define ALARM_MS      86400000 /* F3 */
 
 /* No Avro file begins so. */
 static const uint8_t doomed[] = {'v', 'o', 'i', 'd'};
@@ -57,7 +56,7 @@ static void watch_job(struct load *load)
                                                               .first_ms = POLL_FIRST_MS,
                                                               .max_ms = POLL_MAX_MS},
                                   on_watched, load);
-    (void)uv_timer_start(&load->alarm, on_alarm, ALARM_MS, ALARM_MS);
+    (void)uv_timer_start(&load->alarm, on_alarm, options->alarm_ms, options->alarm_ms);
 }
 
 void load_watch(struct load *load)
