@@ -38,6 +38,7 @@ enum bigquery_type_change { BIGQUERY_TYPE_CHANGE_COLUMN, BIGQUERY_TYPE_CHANGE_DE
 struct settings_log {
     enum log_format format;
     enum log_level level;
+    int64_t heartbeat_ms; /* between two lines that say where the program stands */
 };
 
 struct settings_topics {

@@ -60,6 +60,13 @@ const struct setting settings_table[] = {
      .sentence =
          "Less important lines are left out; debug traces every state machine and librdkafka's own log, and may name row "
          "contents."},
+    {.path = "log.heartbeat",
+     .type = SETTING_DURATION,
+     .offset = PLACE(log.heartbeat_ms),
+     .standard = "1m",
+     .min = SECOND,
+     .max = DAY,
+     .sentence = "How often a line of the log says where the program stands: lag, rate, what is under way."},
     {.path = "kafka",
      .type = SETTING_KAFKA,
      .offset = PLACE(kafka),

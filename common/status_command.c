@@ -11,23 +11,25 @@
 #include "common/cli.h"
 #include "common/http.h"
 #include "common/must.h"
+#include "common/text_width.h"
 
 #define TIMEOUT_MS  5000
 #define COLUMNS_MAX 64
+#define PATH_WIDTH  24
 
 /* ---- values */
 
 static void append_value(struct buffer *out, const json_t *value)
 {
     if (json_is_string(value)) {
-        buffer_append_text(out, json_string_value(value));
+        text_printable(out, json_string_value(value));
     } else if (value == NULL || json_is_null(value)) {
         buffer_append_byte(out, '-');
     } else {
         char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6));
 
         must(text != NULL);
-        buffer_append_text(out, text);
+        text_printable(out, text);
         free(text);
     }
 }
@@ -38,9 +40,18 @@ static int width_of(const json_t *value)
     int width;
 
     append_value(&text, value);
-    width = (int)text.size;
+    width = text_width(buffer_text(&text));
     buffer_deinit(&text);
     return width;
+}
+
+/* width: in columns; below 0: the text stands to the left. */
+static void print_padded(FILE *out, const char *text, int width)
+{
+    int blanks = abs(width) - text_width(text);
+
+    blanks = blanks > 0 ? blanks : 0;
+    (void)fprintf(out, "%*s%s%*s", width > 0 ? blanks : 0, "", text, width > 0 ? 0 : blanks, "");
 }
 
 static void print_value(FILE *out, const json_t *value, int width)
@@ -48,8 +59,29 @@ static void print_value(FILE *out, const json_t *value, int width)
     struct buffer text = {0};
 
     append_value(&text, value);
-    (void)fprintf(out, "  %*s", width, buffer_text(&text));
+    (void)fputs("  ", out);
+    print_padded(out, buffer_text(&text), width);
     buffer_deinit(&text);
+}
+
+static void print_name(FILE *out, const char *name, int width)
+{
+    struct buffer text = {0};
+
+    text_printable(&text, name);
+    print_padded(out, buffer_text(&text), width);
+    buffer_deinit(&text);
+}
+
+static int name_width(const char *name)
+{
+    struct buffer text = {0};
+    int width;
+
+    text_printable(&text, name);
+    width = text_width(buffer_text(&text));
+    buffer_deinit(&text);
+    return width;
 }
 
 /* ---- tables */
@@ -74,7 +106,7 @@ static void widen(struct columns *columns, const char *name, const json_t *value
     }
     if (place == columns->count) {
         columns->names[place] = name;
-        columns->widths[place] = (int)strlen(name);
+        columns->widths[place] = name_width(name);
         columns->count++;
     }
     text = json_is_string(value) || columns->widths[place] < 0;
@@ -94,16 +126,18 @@ static void find_columns(const json_t *row, struct columns *columns)
 
 static void print_head(const struct columns *columns, const char *key, int key_width, FILE *out)
 {
-    (void)fprintf(out, "\n%-*s", key_width, key);
+    (void)fputc('\n', out);
+    print_name(out, key, -key_width);
     for (size_t i = 0; i < columns->count; i++) {
-        (void)fprintf(out, "  %*s", columns->widths[i], columns->names[i]);
+        (void)fputs("  ", out);
+        print_name(out, columns->names[i], columns->widths[i]);
     }
     (void)fputc('\n', out);
 }
 
 static void print_row(const struct columns *columns, const char *key, int key_width, const json_t *row, FILE *out)
 {
-    (void)fprintf(out, "%-*s", key_width, key);
+    print_name(out, key, -key_width);
     for (size_t i = 0; i < columns->count; i++) {
         print_value(out, json_object_get(row, columns->names[i]), columns->widths[i]);
     }
@@ -134,7 +168,7 @@ static void print_object(const char *name, const json_t *rows, FILE *out)
 
     json_object_foreach((json_t *)rows, key, row) {
         find_columns(row, &columns);
-        key_width = (int)strlen(key) > key_width ? (int)strlen(key) : key_width;
+        key_width = name_width(key) > key_width ? name_width(key) : key_width;
     }
     print_head(&columns, name, key_width, out);
     json_object_foreach((json_t *)rows, key, row) {
@@ -169,7 +203,7 @@ static void print_list_lines(const char *before, const json_t *list, FILE *out)
 
 static void print_line(const char *path, const json_t *value, FILE *out)
 {
-    (void)fprintf(out, "%-24s", path);
+    print_name(out, path, -PATH_WIDTH);
     print_value(out, value, 0);
     (void)fputc('\n', out);
 }
@@ -238,7 +272,7 @@ static void print_answer(struct question *question, const struct http_answer *an
     json_t *status = json_loadb(answer->body, answer->body_size, 0, &error);
 
     if (status == NULL) {
-        (void)fprintf(stderr, "status: the answer is no JSON: %s\n", error.text);
+        (void)fprintf(stderr, "status: the answer is no JSON (%s): is this the admin port?\n", error.text);
     } else if (question->form == STATUS_JSON) {
         (void)printf("%.*s\n", (int)answer->body_size, answer->body);
     } else {
@@ -254,12 +288,12 @@ static void on_answer(void *context, const struct http_answer *answer)
 
     question->code = CLI_FAILED;
     if (answer->err != NULL) {
-        (void)fprintf(stderr, "status: %s; does it run, and is this its settings file?\n", answer->err->text);
+        (void)fprintf(stderr, "status: %s; does it run, and is this its settings file? --at asks at another address\n", answer->err->text);
     } else if (question->form == STATUS_HEALTH) {
         (void)printf("%.*s", (int)answer->body_size, answer->body);
         question->code = answer->status == 200 ? CLI_OK : CLI_FAILED;
     } else if (answer->status != 200) {
-        (void)fprintf(stderr, "status: HTTP %d\n", answer->status);
+        (void)fprintf(stderr, "status: HTTP %d: is this the admin port?\n", answer->status);
     } else {
         print_answer(question, answer);
     }
@@ -271,19 +305,33 @@ enum status_form status_form_of(bool json, bool health)
     return health ? STATUS_HEALTH : json ? STATUS_JSON : STATUS_TABLES;
 }
 
-int status_command(const char *listen, enum status_form form)
+/* An address that means all is asked by the loopback of its kind. False: it has no port that anybody could know. */
+static bool make_url(const char *listen, enum status_form form, struct buffer *url)
 {
-    const char *port = strrchr(listen, ':');
-    bool all = strncmp(listen, "0.0.0.0:", 8) == 0 || strncmp(listen, "[::]:", 5) == 0;
+    const char *colon = strrchr(listen, ':');
+    bool brackets = colon != NULL && listen[0] == '[' && colon > listen + 1 && colon[-1] == ']';
+    size_t size = colon == NULL ? 0 : (size_t)(colon - listen) - (brackets ? 2 : 0);
+    char host[256];
+    const char *at;
+
+    if (size == 0 || size >= sizeof host || strtol(colon + 1, NULL, 10) == 0) {
+        return false;
+    }
+    memcpy(host, listen + (brackets ? 1 : 0), size);
+    host[size] = '\0';
+    at = strcmp(host, "0.0.0.0") == 0 ? "127.0.0.1" : strcmp(host, "::") == 0 ? "::1" : host;
+    buffer_printf(url, strchr(at, ':') != NULL ? "http://[%s]%s%s" : "http://%s%s%s", at, colon, form == STATUS_HEALTH ? "/healthz" : "/status");
+    return true;
+}
+
+static int ask(const char *url, enum status_form form)
+{
+    const struct http_request request = {.method = "GET", .url = url, .timeout_ms = TIMEOUT_MS, .direct = true};
     struct question question = {.form = form, .code = CLI_FAILED};
-    struct buffer url = {0};
-    struct http_request request = {.method = "GET", .timeout_ms = TIMEOUT_MS, .direct = true};
     struct err err;
     uv_loop_t loop;
 
     must(uv_loop_init(&loop) == 0);
-    buffer_printf(&url, "http://%s%s%s", all ? "127.0.0.1" : listen, all && port != NULL ? port : "", form == STATUS_HEALTH ? "/healthz" : "/status");
-    request.url = buffer_text(&url);
     if (http_new(&loop, &(struct http_options){0}, &question.http, &err) != 0) {
         (void)fprintf(stderr, "status: %s\n", err.text);
     } else {
@@ -291,6 +339,20 @@ int status_command(const char *listen, enum status_form form)
         must(uv_run(&loop, UV_RUN_DEFAULT) == 0);
     }
     must(uv_loop_close(&loop) == 0);
-    buffer_deinit(&url);
     return question.code;
+}
+
+int status_command(const char *listen, enum status_form form)
+{
+    struct buffer url = {0};
+    int code = CLI_FAILED;
+
+    if (make_url(listen, form, &url)) {
+        code = ask(buffer_text(&url), form);
+    } else {
+        (void)fprintf(stderr, "status: %s names no port to ask at. If it is any free one (0), the program's log says which it took (admin listen=...): "
+                              "ask there, --at ADDRESS:PORT\n", listen);
+    }
+    buffer_deinit(&url);
+    return code;
 }

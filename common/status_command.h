@@ -16,8 +16,8 @@ enum status_form {
     STATUS_HEALTH, /* one line, of /healthz: for the health check of a container, which holds no other client; CLI_FAILED if all is not well */
 };
 
-/* Asks http://<listen>/status (or /healthz) and prints it to stdout. listen: "address:port" of the program's settings (an address that
- * means all is asked as 127.0.0.1). Returns the exit code. */
+/* Asks http://<listen>/status (or /healthz) and prints it to stdout. listen: "address:port" of the program's settings, or what --at says (an
+ * address that means all is asked as 127.0.0.1 or [::1]; port 0 can't be asked). Returns the exit code. */
 int status_command(const char *listen, enum status_form form);
 /* What the options --json and --health ask for. */
 enum status_form status_form_of(bool json, bool health);

@@ -19,7 +19,7 @@
 #include "producer/position.h"
 #include "producer/run.h"
 
-enum { CONFIG, JSON, HEALTH };
+enum { CONFIG, JSON, HEALTH, AT };
 
 static const struct cli_option run_options[] = {
     [CONFIG] = {"config", 'c', "FILE", "the settings file (kakehi.yaml)"},
@@ -57,14 +57,16 @@ static const struct cli_option status_options[] = {
     [CONFIG] = {"config", 'c', "FILE", "the settings file (kakehi.yaml)"},
     [JSON] = {"json", 0, NULL, "as the admin port says it"},
     [HEALTH] = {"health", 0, NULL, "only whether all is well, by the exit code too: for a container's health check"},
+    [AT] = {"at", 0, "ADDRESS:PORT", "ask there, and not at producer.listen: another replica, or a free port; needs no settings file"},
     {0},
 };
 
 static int status(const struct cli_arguments *arguments)
 {
-    struct settings *settings = load(arguments);
+    const char *at = arguments->values[AT];
+    struct settings *settings = at == NULL ? load(arguments) : NULL;
     enum status_form form = status_form_of(arguments->values[JSON] != NULL, arguments->values[HEALTH] != NULL);
-    int exit_code = settings != NULL ? status_command(settings->producer.listen, form) : CLI_SETTINGS;
+    int exit_code = at == NULL && settings == NULL ? CLI_SETTINGS : status_command(at != NULL ? at : settings->producer.listen, form);
 
     settings_free(settings);
     return exit_code;
@@ -90,7 +92,7 @@ static const struct cli_command commands[] = {
     {"run", "[-c FILE]", "read the source and publish its changes, until stopped", run_options, run},
     {"check", "[-c FILE] [--json]", "connect to everything that the settings name; one line a finding, with its remedy",
      check_options, check},
-    {"status", "[-c FILE] [--json | --health]", "what the running producer says of itself", status_options, status},
+    {"status", "[-c FILE | --at ADDRESS:PORT] [--json | --health]", "what the running producer says of itself", status_options, status},
     {"position", "[-c FILE] [--json | --set POSITION | --reset]", "show where the source stands in Kafka, or set it",
      position_options, position_run},
     {"decode", DECODE_USAGE, DECODE_SUMMARY, decode_options, decode_run},

@@ -109,6 +109,6 @@ void pipeline_made(struct pipeline *pipeline, struct tally *tally);
 
 /* pipeline_status.c */
 void pipeline_figures_init(struct pipeline *pipeline);
-void pipeline_figures_renew(struct pipeline *pipeline); /* about once a second; says a heartbeat once a minute */
+void pipeline_figures_renew(struct pipeline *pipeline); /* about once a second; says a heartbeat when one is due */
 
 #endif

@@ -16,7 +16,6 @@
 #include "schemas/value_text.h"
 
 #define STALL_MS     60000 /* without progress for this long: not healthy */
-#define HEARTBEAT_MS 60000
 
 static struct metric_family kafka_transactions METRIC_FAMILY = {
     .name = "kakehi_kafka_transactions_total",
@@ -88,7 +87,7 @@ static void heartbeat(struct pipeline *pipeline)
     uint64_t now = pipeline_now_ms(pipeline), changes = routes_total(&pipeline->routes);
     struct source_figures figures = {0};
 
-    if (now - pipeline->heartbeat_ms < HEARTBEAT_MS) {
+    if (now - pipeline->heartbeat_ms < (uint64_t)pipeline->settings->log.heartbeat_ms) {
         return;
     }
     pipeline->source->calls->figures(pipeline->source, &figures);

@@ -14,7 +14,7 @@
 #include "workers/check.h"
 #include "workers/worker.h"
 
-enum { OPTION_CONFIG, OPTION_JSON, OPTION_COST, OPTION_PROVE, OPTION_HEALTH = OPTION_COST };
+enum { OPTION_CONFIG, OPTION_JSON, OPTION_COST, OPTION_PROVE, OPTION_HEALTH = OPTION_COST, OPTION_AT = OPTION_PROVE };
 
 static const struct cli_option run_options[] = {
     [OPTION_CONFIG] = {"config", 'c', "FILE", "settings (YAML); default kakehi.yaml"},
@@ -54,14 +54,16 @@ static const struct cli_option status_options[] = {
     [OPTION_CONFIG] = {"config", 'c', "FILE", "settings (YAML); default kakehi.yaml"},
     [OPTION_JSON] = {"json", 0, NULL, "as the admin port says it"},
     [OPTION_HEALTH] = {"health", 0, NULL, "only whether all is well, by the exit code too: for a container's health check"},
+    [OPTION_AT] = {"at", 0, "ADDRESS:PORT", "ask there, and not at worker.listen: another replica, or a free port; needs no settings file"},
     {0},
 };
 
 static int status(const struct cli_arguments *arguments)
 {
-    struct settings *settings = load(arguments);
+    const char *at = arguments->values[OPTION_AT];
+    struct settings *settings = at == NULL ? load(arguments) : NULL;
     enum status_form form = status_form_of(arguments->values[OPTION_JSON] != NULL, arguments->values[OPTION_HEALTH] != NULL);
-    int code = settings != NULL ? status_command(settings->worker.listen, form) : CLI_SETTINGS;
+    int code = at == NULL && settings == NULL ? CLI_SETTINGS : status_command(at != NULL ? at : settings->worker.listen, form);
 
     settings_free(settings);
     return code;
@@ -98,7 +100,7 @@ int main(int argc, char **argv)
 {
     static const struct cli_command commands[] = {
         {"run", "[-c FILE]", "Take row changes from Kafka into the warehouse, as a member of the worker group.", run_options, run},
-        {"status", "[-c FILE] [--json | --health]", "What the running worker says of itself.", status_options, status},
+        {"status", "[-c FILE | --at ADDRESS:PORT] [--json | --health]", "What the running worker says of itself.", status_options, status},
         {"check", "[-c FILE] [--json] [--cost] [--prove]", "Connect to everything that the settings name; one line a finding, with its remedy.", check_options, check},
         {"views", "[-c FILE]", "BigQuery: make and refresh the latest views of all histories, once; a line a table.", run_options, views},
         {0},

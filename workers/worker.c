@@ -29,7 +29,6 @@
 #define FETCH_BYTES     (16 << 20) /* librdkafka's queue, by common/kafka.c's budget */
 #define BUDGET_BYTES_MIN (4 << 20)
 #define PRIME_BYTES_MAX (4 << 20)
-#define HEARTBEAT_TICKS 60
 #define LARGE_BYTES     (256 << 10)
 
 /* ---- turns of the loop */
@@ -106,9 +105,7 @@ static void on_tick(uv_timer_t *tick)
     if (worker->consumer != NULL) {
         consumer_tick(worker->consumer);
         worker_watch(worker);
-        if (++worker->ticks % HEARTBEAT_TICKS == 0) {
-            worker_heartbeat(worker);
-        }
+        worker_heartbeat(worker);
     }
 }
 

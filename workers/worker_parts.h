@@ -44,7 +44,6 @@ struct worker {
     struct dedupe_pool dedupe_pool;
     struct partition_shared shared;
     struct member *members;
-    uint64_t ticks;
     uint64_t heartbeat_ms;   /* of the last one */
     uint64_t heartbeat_rows; /* settled by then */
     uint64_t stop_ms; /* 0: not stopping */
@@ -74,7 +73,7 @@ bool worker_is_healthy(void *context, char *text, size_t size);
 json_t *worker_status(void *context);
 /* Once a tick: lag, and whether there is progress. */
 void worker_watch(struct worker *worker);
-/* The line of each minute. */
+/* Once a tick: a line that says where the worker stands, when one is due (log.heartbeat). */
 void worker_heartbeat(struct worker *worker);
 
 #endif

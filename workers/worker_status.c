@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the worker says of itself: readiness, health, status, lag, and the line of each minute.
+ * What the worker says of itself: readiness, health, status, lag, and the heartbeat.
  *
  * Readiness: a member of the group. Health is for alarms: the machine of a partition that a person must look at, Kafka that does not
  * answer for worker.stall, lag without progress for worker.stall, and what the warehouse says of itself. Lag comes from what the last
@@ -164,11 +164,15 @@ void worker_watch(struct worker *worker)
 
 void worker_heartbeat(struct worker *worker)
 {
-    struct accounting_sums sums = accounting_sums(worker->accounting);
-    double seconds = (double)(now_ms(worker) - worker->heartbeat_ms) / 1000;
+    uint64_t since_ms = now_ms(worker) - worker->heartbeat_ms;
+    struct accounting_sums sums;
     int64_t lag = 0;
     int count = 0;
 
+    if (since_ms < (uint64_t)worker->settings->log.heartbeat_ms) {
+        return;
+    }
+    sums = accounting_sums(worker->accounting);
     for (const struct member *member = worker->members; member != NULL; member = member->next) {
         int64_t own = lag_of(member);
 
@@ -176,7 +180,7 @@ void worker_heartbeat(struct worker *worker)
         lag += own > 0 ? own : 0;
     }
     log_info("heartbeat", "partitions=%d lag=%lld rows=%llu rows_per_s=%.1f in_flight=%llu dead_lettered=%llu held_bytes=%zu", count, (long long)lag,
-             (unsigned long long)sums.settled, seconds > 0 ? (double)(sums.settled - worker->heartbeat_rows) / seconds : 0.0,
+             (unsigned long long)sums.settled, (double)(sums.settled - worker->heartbeat_rows) * 1000 / (double)since_ms,
              (unsigned long long)sums.in_flight, (unsigned long long)sums.dead_lettered, budget_used(&worker->budget));
     worker->heartbeat_ms = now_ms(worker);
     worker->heartbeat_rows = sums.settled;

@@ -133,14 +133,24 @@ def test_what_can_not_be_reached_is_an_error_beside_the_rest(mariadb_path, tmp_p
 
 
 def test_status_says_what_the_admin_port_says(mariadb_path):
+    """In a pipe a line a figure, on a terminal a table; where there is no program it says what to do."""
     path = mariadb_path
-    path.sql("CREATE TABLE orders (id INT PRIMARY KEY)")
-    for name, program in (("producer", path.producer()), ("worker", path.worker())):
-        listen = {f"{name}__listen": program.admin().removeprefix("http://")}
-        asked = path.run_command(name, "status", "--json", **listen)
+    wide = "größe_鱼瞬"
+    path.sql(f"CREATE TABLE `{wide}` (id INT PRIMARY KEY)", f"INSERT INTO `{wide}` VALUES (1)")
+    programs = {"producer": path.producer(source__start="earliest"), "worker": path.worker()}
+    path.wait_arrived()
+    for name, program in programs.items():
+        at = program.admin().removeprefix("http://")
+        asked = path.run_command(name, "status", "--json", **{f"{name}__listen": at})
         assert asked.popen.returncode == 0 and json.loads(asked.text())["program"] == f"kakehi-{name}"
-        wait_for(lambda n=name, at=listen: path.run_command(n, "status", "--health", **at).popen.returncode == 0, f"{name} to be well")
-        assert f"program                   kakehi-{name}" in path.run_command(name, "status", **listen).text()
-    gone = path.run_command("worker", "status", worker__listen="127.0.0.1:1")
+        wait_for(lambda n=name, a=at: path.run_command(n, "status", "--health", "--at", a).popen.returncode == 0, f"{name} to be well")
+        assert f"program                   kakehi-{name}" in path.run_command(name, "status", "--at", at).text()
+        assert f"tables.{path.database}.{wide}." in path.run_command(name, "status", "--at", at).text()
+        shown = path.run_on_terminal(name, "status", "--at", at).splitlines()
+        head, row = next((line, shown[i + 1]) for i, line in enumerate(shown) if line.startswith("tables "))
+        assert row.startswith(f"{path.database}.{wide} ") and len(head) == len(row) + 2, shown  # two of its letters take two columns
+        unknown = path.run_command(name, "status")  # its port is any free one
+        assert unknown.popen.returncode == 1 and "--at ADDRESS:PORT" in unknown.text()
+    gone = path.run_command("worker", "status", "--at", "127.0.0.1:1")
     assert gone.popen.returncode == 1 and "does it run" in gone.text()
     assert path.run_command("worker", "status", "--health", worker__listen="127.0.0.1:1").popen.returncode == 1

@@ -47,6 +47,15 @@ def test_the_settings_with_a_registry_differ_by_it_alone():
     assert registry == {**plain, "registry": {"url": "http://registry:8080/apis/ccompat/v7"}}
 
 
+def test_the_registrys_health_check_tells_a_registry_from_none(registry):
+    """As it stands in the file, but for the port."""
+    command, bash, option, words = _compose()["services"]["registry"]["healthcheck"]["test"]
+    assert (command, bash, option) == ("CMD", "bash", "-c") and "/8080 " in words
+    assert _run(bash, option, words.replace("/8080 ", f"/{registry.port} ")).returncode == 0
+    assert _run(bash, option, words.replace("/8080 ", "/1 ")).returncode != 0
+    assert _run(bash, option, words.replace("/8080 ", f"/{registry.port} ").replace("/health/ready", "/nothing")).returncode != 0
+
+
 def test_our_containers_may_do_no_more_than_they_need():
     services = _compose()["services"]
     for name in [*OURS, "look"]:
@@ -58,7 +67,7 @@ def test_our_containers_may_do_no_more_than_they_need():
     for name, service in services.items():
         assert all(line.startswith("127.0.0.1:") for line in service.get("ports", [])), f"{name} listens to the world"
         assert "build" in service or re.fullmatch(r"[a-z/.-]+:\d+(\.\d+)+(\.Final)?", service["image"]), f"{name}: an image that is not pinned"
-        assert "build" in service or "healthcheck" in service or "profiles" in service, f"{name}: nothing says when it is ready"
+        assert "build" in service or "healthcheck" in service, f"{name}: nothing says when it is ready"  # ours: by their images
 
 
 def test_the_images_are_pinned_and_run_as_nobody():

@@ -91,6 +91,21 @@ def test_figures_of_a_table_are_told_by_partition(mariadb_path):
     assert all(0 <= metrics[f'kakehi_freshness_seconds{{{table},partition="{p}"}}'] < 600 for p in ends)
 
 
+def test_heartbeats_say_where_the_programs_stand(mariadb_path):
+    """One line an interval (log.heartbeat, a minute by default) with lag, rate, and what is under way."""
+    path = mariadb_path
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY)")
+    programs = {"producer": path.producer(log__heartbeat="1s"), "worker": path.worker(log__heartbeat="1s")}
+    path.sql("INSERT INTO t VALUES (1), (2), (3)")
+    path.wait_arrived()
+    words = {"producer": "source=test state=STREAM changes=3 changes_per_s=", "worker": "rows=3 rows_per_s="}
+    figures = {"producer": {"source", "state", "changes", "changes_per_s", "kafka_transactions", "behind_s", "open", "position"},
+               "worker": {"partitions", "lag", "rows", "rows_per_s", "in_flight", "dead_lettered", "held_bytes"}}
+    for name, program in programs.items():
+        wait_for(lambda n=name, p=program: any(words[n] in line for line in p.logged("heartbeat")), lambda p=program: f"a heartbeat with the rows: {p.text()}")
+        assert all({word.partition("=")[0] for word in line.split()[3:]} == figures[name] for line in program.logged("heartbeat"))
+
+
 def test_trouble_that_goes_on_is_one_line_and_a_count(mariadb_path):
     """A source that can't be reached is tried again and again; the log says so once in an interval, the metrics count each time."""
     producer = mariadb_path.start_producer(source__port=1)

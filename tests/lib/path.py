@@ -6,7 +6,9 @@ Programs are asked through what an operator has: the admin port, the log, exit c
 import itertools
 import json
 import os
+import pty
 import re
+import subprocess
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -164,6 +166,22 @@ class PathUnderTest:
         self.programs.append(ended)
         ended.wait(60)
         return ended
+
+    def run_on_terminal(self, program, command, *arguments):
+        """What a command that ends by itself writes to a terminal."""
+        master, slave = pty.openpty()
+        argv = [build_folder() / f"kakehi-{program}", command, *arguments]
+        ended = subprocess.Popen(argv, stdout=slave, stdin=slave, stderr=subprocess.STDOUT, env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
+        os.close(slave)
+        written = b""
+        try:
+            while part := os.read(master, 65536):
+                written += part
+        except OSError:  # the other side of the terminal is closed
+            pass
+        os.close(master)
+        assert ended.wait(60) == 0, written
+        return written.decode().replace("\r\n", "\n")
 
     def run_producer(self, command, *arguments, **changes):
         return self.run_command("producer", command, *arguments, **changes)

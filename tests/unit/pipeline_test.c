@@ -13,12 +13,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/buffer.h"
 #include "common/log.h"
 #include "producer/election.h"
 #include "producer/pipeline.h"
 #include "producer/publisher.h"
+#include "tests/unit/capture.h"
 #include "tests/unit/make_table.h"
 
 #define PARCELS     2
@@ -480,6 +482,7 @@ static int set_up(void **state)
     log_setup(LOG_ERROR, LOG_LOGFMT);
     the_world = world;
     world->settings.source.name = (char *)(uintptr_t) "shop";
+    world->settings.log.heartbeat_ms = 60000;
     world->settings.producer = (struct settings_producer){
         .transaction_bytes = 1000, .transaction_age_ms = AGE_MS, .position_interval_ms = INTERVAL_MS};
     world->pipeline_world =
@@ -1226,6 +1229,36 @@ static void test_pipeline__more_too_large_changes_than_it_remembers_end_it(void 
     assert_int_equal(world->exit_code, 1);
 }
 
+/* Lines of the log while so much time passes. */
+static const char *log_of(struct world *world, uint64_t time_ms)
+{
+    log_setup(LOG_INFO, LOG_LOGFMT);
+    capture_start(STDERR_FILENO);
+    pass(world, time_ms);
+    return capture_end(STDERR_FILENO);
+}
+
+static void test_pipeline__says_where_it_stands_once_in_an_interval(void **state)
+{
+    struct world *world = *state;
+    const char *line;
+
+    stream(world);
+    read_script(world, "aaaaaa.");
+    prepared(world);
+    committed(world);
+    assert_null(strstr(log_of(world, 59000), "heartbeat"));
+    line = strstr(log_of(world, 2000), " info heartbeat ");
+    assert_non_null(line);
+    assert_non_null(strstr(line, "source=shop state=STREAM changes=6 changes_per_s=0.1 kafka_transactions=1 behind_s=0.0 open=0 "));
+    assert_null(strstr(line + strlen(" info heartbeat"), "heartbeat"));
+    assert_null(strstr(log_of(world, 57000), "heartbeat"));
+    line = strstr(log_of(world, 2000), " info heartbeat "); /* the rate is that of the interval */
+    assert_non_null(line);
+    assert_non_null(strstr(line, " changes=6 changes_per_s=0.0 "));
+    log_setup(LOG_ERROR, LOG_LOGFMT);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_pipeline__##name, set_up, tear_down)
 
 int main(void)
@@ -1275,6 +1308,7 @@ int main(void)
         TEST(what_was_too_large_is_a_reference_when_it_comes_again),
         TEST(a_reference_that_is_too_large_ends_it),
         TEST(more_too_large_changes_than_it_remembers_end_it),
+        TEST(says_where_it_stands_once_in_an_interval),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,11 +4,13 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "common/cli.h"
 #include "common/status_command.h"
+#include "tests/unit/capture.h"
 
 static char *print_as(bool tables, const char *json)
 {
@@ -76,11 +78,62 @@ static void test_status__in_a_pipe_is_a_line_a_figure(void **state)
     free(text);
 }
 
-static void test_status__of_a_program_that_does_not_run_fails(void **state)
+/* What stands below each other stands so on the screen: a wide character takes two columns, one that combines takes none. */
+static void test_status__columns_stand_whatever_the_names_are(void **state)
+{
+    char *text = print("{\"tables\": {\"shop.größe\": {\"read\": 1, \"why\": \"鱼\"}, \"shop.\u9c7c\u77ac\": {\"read\": 2, \"why\": \"e\u0301\"},"
+                       " \"a\": {\"read\": 3, \"why\": \"wide\"}}}");
+
+    (void)state;
+    assert_string_equal(text, "\n"
+                              "tables      read  why \n"
+                              "shop.größe     1  鱼  \n"
+                              "shop.鱼瞬      2  e\u0301   \n"
+                              "a              3  wide\n");
+    free(text);
+}
+
+static void test_status__a_name_can_not_speak_to_the_terminal(void **state)
+{
+    char *table = print("{\"tables\": {\"a\\u001b[2J\": {\"why\": \"b\\u009b\\r\\n\"}}}");
+    char *line = print("{\"x\\u0007\": [\"\\u007f\"]}");
+
+    (void)state;
+    assert_string_equal(table, "\ntables  why \na?[2J   b???\n");
+    assert_string_equal(line, "x?                        [\"?\"]\n");
+    free(table);
+    free(line);
+}
+
+/* What status_command says on stderr when it fails. */
+static const char *complaint(const char *listen)
+{
+    capture_start(STDERR_FILENO);
+    assert_int_equal(status_command(listen, STATUS_TABLES), CLI_FAILED);
+    return capture_end(STDERR_FILENO);
+}
+
+static void test_status__of_a_program_that_does_not_run_fails_and_says_what_to_do(void **state)
 {
     (void)state;
-    assert_int_equal(status_command("127.0.0.1:1", STATUS_TABLES), CLI_FAILED);
     assert_int_equal(status_command("127.0.0.1:1", STATUS_HEALTH), CLI_FAILED);
+    assert_non_null(strstr(complaint("127.0.0.1:1"), "127.0.0.1 port 1"));
+    assert_non_null(strstr(complaint("127.0.0.1:1"), "does it run"));
+}
+
+static void test_status__asks_all_addresses_by_the_loopback_of_their_kind(void **state)
+{
+    (void)state;
+    assert_non_null(strstr(complaint("0.0.0.0:1"), "127.0.0.1 port 1"));
+    assert_non_null(strstr(complaint("[::]:1"), "::1 port 1"));
+    assert_non_null(strstr(complaint("::1:1"), "::1 port 1"));
+}
+
+static void test_status__of_any_free_port_says_where_it_is_written(void **state)
+{
+    (void)state;
+    assert_non_null(strstr(complaint("127.0.0.1:0"), "--at ADDRESS:PORT"));
+    assert_non_null(strstr(complaint("nonsense"), "names no port"));
 }
 
 int main(void)
@@ -90,7 +143,11 @@ int main(void)
         cmocka_unit_test(test_status__shows_what_repeats_as_a_table),
         cmocka_unit_test(test_status__shows_lists_inside_of_objects_too),
         cmocka_unit_test(test_status__in_a_pipe_is_a_line_a_figure),
-        cmocka_unit_test(test_status__of_a_program_that_does_not_run_fails),
+        cmocka_unit_test(test_status__columns_stand_whatever_the_names_are),
+        cmocka_unit_test(test_status__a_name_can_not_speak_to_the_terminal),
+        cmocka_unit_test(test_status__of_a_program_that_does_not_run_fails_and_says_what_to_do),
+        cmocka_unit_test(test_status__asks_all_addresses_by_the_loopback_of_their_kind),
+        cmocka_unit_test(test_status__of_any_free_port_says_where_it_is_written),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
