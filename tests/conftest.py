@@ -21,9 +21,13 @@ def pytest_addoption(parser):
     parser.addoption("--seed", type=int, default=1, help="storm: the seed of all that is random")
     parser.addoption("--warehouse", default="sqlite", choices=["sqlite", "bigquery"], help="storm: where the rows end")
     parser.addoption("--database", default="mariadb", choices=["mariadb", "mysql"], help="storm: the source's server")
+    for server in (databases.MariaDB, databases.MySQL):
+        parser.addoption(f"--{server.flavor}", default="", choices=server.versions, help=f"the version of {server.__name__} to test against, where it is not the usual one")
 
 
 def pytest_configure(config):
+    databases.MariaDB.default_version = config.getoption("--mariadb")
+    databases.MySQL.default_version = config.getoption("--mysql")
     config.addinivalue_line("markers", "thorough: long, or one of several of its rule; runs with THOROUGH=1 only")
 
 

@@ -8,8 +8,8 @@ import datetime
 
 import pytest
 
+from lib import column_types
 from lib.bigquery_judge import BigQueryWarehouse, mapped_name
-from lib.column_types import COMMON, JSON_TEXTS, MYSQL_JSON
 from lib.processes import wait_for
 from test_types import KEYS
 
@@ -45,8 +45,7 @@ def _both_equal(path, name):
 def test_every_type_by_both_methods(bigquery_path, server, warehouse):
     """Insert, update and delete of every edge value, and a row of nulls, by append and by load: equal to each other and to SELECT at the source."""
     path = bigquery_path(server, warehouse)
-    columns = {kind: literals for kind, literals in COMMON.items() if warehouse == "fake" or kind not in _TOO_WIDE_FOR_THE_EMULATOR}
-    columns["json"] = MYSQL_JSON if server.flavor == "mysql" else JSON_TEXTS
+    columns = {kind: literals for kind, literals in column_types.of(server).items() if warehouse == "fake" or kind not in _TOO_WIDE_FOR_THE_EMULATOR}
     rows = max(len(literals) for literals in columns.values())
     shape = "(id INT PRIMARY KEY, " + ", ".join(f"c{i} {kind}" for i, kind in enumerate(columns)) + ") ROW_FORMAT=DYNAMIC"
     path.sql(*[f"CREATE TABLE types_{method} {shape}" for method in ("append", "load")])

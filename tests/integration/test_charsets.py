@@ -31,7 +31,7 @@ def _codes(server, charset, longest):
 def _unicode_codes(charset):
     """Every scalar value; of ucs2 and utf8mb3 those below 65536."""
     encodings = {"ucs2": "utf-16-be", "utf16": "utf-16-be", "utf16le": "utf-16-le", "utf32": "utf-32-be"}
-    last = 0xFFFF if charset in ("ucs2", "utf8mb3") else 0x10FFFF
+    last = 0xFFFF if charset in ("ucs2", "utf8", "utf8mb3") else 0x10FFFF  # utf8 is the older name of utf8mb3
     return [chr(number).encode(encodings.get(charset, "utf-8")).hex() for number in range(1, last + 1) if not 0xD800 <= number < 0xE000]
 
 

@@ -86,6 +86,7 @@ def test_start_at_a_gtid_set(path):
 def test_tagged_gtids(make_path, session_folder, broker):
     """MySQL from 8.3: a set with tags is kept, asked for at a restart, and covered or not covered like any other."""
     server = MySQL(session_folder / "mysql-tagged").start()
+    server.since(8, 3, 0)
     path = make_path(server, broker)
     _table(path)
     producer = path.producer()
@@ -175,7 +176,7 @@ def test_server_that_lost_our_transactions_stops_us(make_path, session_folder, b
     path.sql("INSERT INTO t (v) VALUES (1)", "INSERT INTO t (v) VALUES (2)")
     path.wait_arrived()
     producer.must_stop()
-    server.sql("RESET MASTER" if kind is MariaDB else "RESET BINARY LOGS AND GTIDS")
+    server.forget_log()
     again = path.start_producer("producer-again")
     assert again.wait(60) == FAILED, again.text()
     server.stop()

@@ -94,6 +94,7 @@ def test_a_compressed_transaction_of_100_mb_within_the_ceiling(make_path, mysql,
     """P6: one event of the log, read twice and then committed in pieces (seals.h); and after a kill in its middle every row is there once (A5)."""
     path = make_path(mysql, broker)
     rows = 100_000
+    mysql.since(8, 0, 20)
     path.sql("CREATE TABLE big (id INT PRIMARY KEY, text VARCHAR(1100) CHARACTER SET latin1)")
     producer = path.producer()
     path.worker(worker__batch__age="1s")
@@ -138,6 +139,7 @@ def test_a_row_of_64_mib(make_path, mariadb, broker):
 def test_a_transaction_of_1_gib_within_the_ceiling(make_path, mysql, broker, compressed):
     path = make_path(mysql, broker)
     rows = 1 << 20
+    mysql.since(8, 0, 20)
     path.sql("CREATE TABLE big (id INT PRIMARY KEY, text VARCHAR(1100) CHARACTER SET latin1)")
     producer = path.producer()
     path.sql(f"SET SESSION binlog_transaction_compression = {compressed}, cte_max_recursion_depth = 2000000",

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What MariaDB's log does not tell of its columns: UUID, INET4, INET6, JSON. The server is asked, and never too early or too late (P4)."""
+import pytest
+
 from lib.processes import wait_for
 
 FAILED = 1
@@ -11,6 +13,11 @@ INET6S = ["::", "::1", "1::", "2001:db8::", "2001:db8::1:0:0:1", "::ffff:192.0.2
           "1:0:0:2:0:0:0:3", "::ffff:0:0", "::1:0", "0:1:2:3:4:5:6:7", "1:2:3:4:5:6:7:0", "2001:0:0:1::", "::ffff:ffff:0:1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
           "::fffe:1.2.3.4", "0:0:0:0:1::"]
 INET4S = ["0.0.0.0", "10.0.0.0", "192.0.2.1", "255.255.255.255", "0.0.0.1"]
+
+
+@pytest.fixture(autouse=True)
+def all_types_are_there(mariadb):
+    mariadb.since(10, 10, 0)
 
 
 def test_values(mariadb_path):

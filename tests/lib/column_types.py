@@ -70,6 +70,18 @@ MYSQL_JSON = JSON_TEXTS + [
 ]
 
 
+_VECTORS = {
+    "vector(1)": ["[0]", "[-0]", "[3.4028234e38]", "[-3.4028234e38]", "[1e-45]", "[1.1754944e-38]", "[16777217]", "[0.1]"],
+    "vector(3)": ["[1,-2.5e-30,0.1]", "[0,0,0]", "[0.3333333,1e10,-1e-10]"],
+    "vector(2000)": ["[" + ",".join(f"{(i * 37 % 1000 - 500) / 7:.6g}" for i in range(2000)) + "]"],
+}
+
+
+def vectors(server):
+    """{column type: literals} of the vectors that the server has."""
+    return {kind: [f"{server.vector_of_text}('{text}')" for text in texts] for kind, texts in _VECTORS.items()} if server.has_vectors else {}
+
+
 def of(server):
-    """{column type: literals} for that server."""
-    return {**COMMON, "json": MYSQL_JSON if server.flavor == "mysql" else JSON_TEXTS}
+    """{column type: literals} for that server. MySQL's vectors are left out: mysqlbinlog prints no row that has one."""
+    return {**COMMON, "json": MYSQL_JSON if server.flavor == "mysql" else JSON_TEXTS, **(vectors(server) if server.flavor == "mariadb" else {})}

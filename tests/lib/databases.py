@@ -4,7 +4,6 @@
 Both offer the same things: start, stop, kill, connect, and the server's own reader of its log (the oracle's independent witness).
 """
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -28,11 +27,17 @@ def servers_folder():
 class Database:
     """What both servers have in common.
 
+    version: None is the one that the tests run against unless they say otherwise (`--mariadb`, `--mysql`: tests/conftest.py); "" is the usual one.
+
     Each has a folder of its own for temporary tables: a MariaDB that starts, also to make its data, deletes all that look like such in that folder.
     In a shared /tmp these are the ones of others, which crash by it (signal 11, "lost connection").
     """
 
-    def __init__(self, folder, options=()):
+    default_version = ""
+
+    def __init__(self, folder, options=(), version=None):
+        self.version = type(self).default_version if version is None else version
+        self.home = self._find_home()
         self.folder = Path(folder)
         self.temporary = self.folder / "tmp"
         self.temporary.mkdir(parents=True)
@@ -65,6 +70,18 @@ class Database:
         with self.connect() as connection, connection.cursor() as cursor:
             cursor.execute(f"CREATE USER IF NOT EXISTS '{READER}'@'%' IDENTIFIED BY '{READER_PASSWORD}'")
             cursor.execute(f"GRANT REPLICATION SLAVE, REPLICATION CLIENT, SELECT ON *.* TO '{READER}'@'%'")
+
+    def number(self):
+        return tuple(int(part) for part in self.sql("SELECT VERSION()")[0][0].split("-")[0].split("."))
+
+    def since(self, *version):
+        """Skips the test where the server is older than the version that has what it is about."""
+        if self.number() < version:
+            pytest.skip(f"{self.flavor} {self.version} has no such thing")
+
+    def forget_log(self):
+        """Its log and what it executed, as if it were new."""
+        self.sql("RESET BINARY LOGS AND GTIDS" if self.flavor == "mysql" and self.number() >= (8, 4, 0) else "RESET MASTER")
 
     def stop(self):
         self.process.terminate(60)
@@ -105,35 +122,66 @@ class Database:
                 assert reader.wait() == 0, errors
 
 
+def _brought(name):
+    """The folder of a server that tests/servers/need brings."""
+    home = servers_folder() / name
+    if not (home / "version").exists():
+        pytest.skip(f"SKIPPED: {name} is not here (tests/servers/need brings it)")
+    return home
+
+
+def _as_root():
+    return ["--user=root"] if os.getuid() == 0 else []
+
+
 class MariaDB(Database):
+    """The usual one is the machine's own; the others ("11.8", "10.5") lie in a folder."""
+
     flavor = "mariadb"
+    versions = ("11.8", "10.5")
     tls = {"tls": "off"}
+    vector_of_text = "VEC_FromText"
+
+    @property
+    def has_vectors(self):
+        return self.version == "11.8"
+
+    def _find_home(self):
+        return _brought(f"mariadb-{self.version}") / "usr" if self.version else Path("/usr")
+
+    def _program(self, name):
+        return next((path for path in (self.home / "sbin" / name, self.home / "bin" / name) if path.exists()), name)
 
     def _argv(self):
-        user = ["--user=root"] if os.getuid() == 0 else []
-        return [shutil.which("mariadbd", path="/usr/sbin:/usr/bin"), "--no-defaults", "--gtid-strict-mode=1"] + user + _SMALL
+        return [self._program("mariadbd"), "--no-defaults", f"--basedir={self.home}", "--gtid-strict-mode=1"] + _as_root() + _SMALL
 
     def _install(self):
-        user = ["--user=root"] if os.getuid() == 0 else []
-        result = subprocess.run(["mariadb-install-db", "--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db",
-                                 f"--datadir={self.data}", f"--tmpdir={self.temporary}"] + user, capture_output=True, text=True, check=False)
+        result = subprocess.run([self._program("mariadb-install-db"), "--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db",
+                                 f"--basedir={self.home}", f"--datadir={self.data}", f"--tmpdir={self.temporary}"] + _as_root(),
+                                capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stdout + result.stderr
 
     def _log_reader(self):
-        return ["mariadb-binlog", "--no-defaults", "-vv", "--base64-output=DECODE-ROWS"]
+        return [self._program("mariadb-binlog"), "--no-defaults", "-vv", "--base64-output=DECODE-ROWS"]
 
     def gtid_position(self):
         return self.sql("SELECT @@gtid_binlog_pos")[0][0]
 
 
 class MySQL(Database):
-    flavor = "mysql"
+    """The usual one is the newest; "8.0" is the oldest."""
 
-    def __init__(self, folder, options=()):
-        self.home = servers_folder() / "mysql"
-        if not (self.home / "mysqld").exists():
-            pytest.skip("SKIPPED: MySQL is not here (tests/servers/need brings it)")
-        super().__init__(folder, options)
+    flavor = "mysql"
+    versions = ("8.0",)
+    vector_of_text = "STRING_TO_VECTOR"
+
+    @property
+    def has_vectors(self):
+        return self.version == ""
+
+    def _find_home(self):
+        self.reader_home = _brought("mysql")  # newer readers read older logs
+        return _brought(f"mysql-{self.version}") if self.version else self.reader_home
 
     @property
     def tls(self):
@@ -141,7 +189,7 @@ class MySQL(Database):
         return {"tls": "verify_ca", "tls_ca": str(self.data / "ca.pem")}
 
     def _argv(self):
-        small = [word.replace("innodb-log-file-size", "innodb-redo-log-capacity") for word in _SMALL]
+        small = _SMALL if self.version == "8.0" else [word.replace("innodb-log-file-size", "innodb-redo-log-capacity") for word in _SMALL]
         return [self.home / "mysqld", "--gtid-mode=ON", "--enforce-gtid-consistency=ON", "--performance-schema=OFF"] + small
 
     def _install(self):
@@ -150,7 +198,7 @@ class MySQL(Database):
         assert result.returncode == 0, result.stderr
 
     def _log_reader(self):
-        return [str(self.home / "mysqlbinlog"), "--no-defaults", "-vv", "--base64-output=DECODE-ROWS"]
+        return [self.reader_home / "mysqlbinlog", "--no-defaults", "-vv", "--base64-output=DECODE-ROWS"]
 
     def gtid_position(self):
         return self.sql("SELECT @@global.gtid_executed")[0][0].replace("\n", "")

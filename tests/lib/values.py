@@ -72,8 +72,8 @@ class SourceTable:
                 self.kinds = {name: (data_type, column_type) for name, data_type, column_type in columns}
                 self.meanings = {name: {"json": json_value, "vector": vector_value}[data_type] for name, data_type, _ in columns
                                  if data_type in ("json", "vector")}
-                # The text protocol prints a FLOAT with six digits; as a double it comes whole. The client takes a VECTOR for text.
-                forms = {"float": "CAST(`{}` AS DOUBLE)", "vector": "HEX(`{}`)"}
+                # The text protocol prints a FLOAT with six digits; as a double (old servers have no CAST to it) it comes whole. The client takes a VECTOR for text.
+                forms = {"float": "`{}` * 1e0", "vector": "HEX(`{}`)"}
                 wanted = ", ".join(forms.get(data_type, "`{}`").format(name) for name, data_type, _ in columns)
                 cursor.execute(f"SELECT {wanted} FROM `{table}`")
                 converters = [_converter(data_type, column_type) for _, data_type, column_type in columns]
