@@ -3,8 +3,8 @@
  * Loads against a BigQuery in memory: uploads, jobs and a history that counts each row. What must not happen: a job before its
  * intent is committed (D1), a row lost or twice whatever happens to whom at which moment (D2), also when a job fails (D4).
  *
- * The fake stands in for upload.h and jobs.h: their answers wait in a list until the schedule picks one, in any order of
- * owners, and some are lost or say less than was done. A small consumer plays the worker: commits carry a generation, which a
+ * The fake stands in for upload.h, jobs.h and libuv's threads: answers and the parts of a work wait in a list until the schedule picks
+ * one, in any order of owners, and some answers are lost or say less than was done. A small consumer plays the worker: commits carry a generation, which a
  * replaced owner no longer has; what it sent before goes on.
  */
 #include <setjmp.h>
@@ -122,6 +122,50 @@ static void happen(void)
         world.events[which] = world.events[--world.event_count];
         event.happen(event.what);
     }
+    (void)uv_run(&world.loop, UV_RUN_NOWAIT);
+}
+
+/* ---- libuv's threads: a work runs at some moment, and its end is told at some other */
+
+static void work_ends(void *what)
+{
+    uv_work_t *work = what;
+
+    work->after_work_cb(work, 0);
+}
+
+static void work_runs(void *what)
+{
+    uv_work_t *work = what;
+
+    work->work_cb(work);
+    event_add(work_ends, work);
+}
+
+int uv_queue_work(uv_loop_t *loop, uv_work_t *work, uv_work_cb work_cb, uv_after_work_cb after_work_cb)
+{
+    work->loop = loop;
+    work->work_cb = work_cb;
+    work->after_work_cb = after_work_cb;
+    event_add(work_runs, work);
+    return 0;
+}
+
+/* Nobody can take a work back: all that are under way come to their ends. */
+static void works_end(void)
+{
+    for (size_t i = 0; i < world.event_count;) {
+        struct event event = world.events[i];
+
+        if (event.happen == work_runs || event.happen == work_ends) {
+            world.events[i] = world.events[--world.event_count];
+            event.happen(event.what);
+            i = 0;
+        } else {
+            i++;
+        }
+    }
+    (void)uv_run(&world.loop, UV_RUN_NOWAIT);
     (void)uv_run(&world.loop, UV_RUN_NOWAIT);
 }
 
@@ -407,8 +451,7 @@ static void owner_kill(struct owner *owner)
 {
     owner->step = ENDS;
     load_close(owner->load, on_owner_closed, owner);
-    (void)uv_run(&world.loop, UV_RUN_NOWAIT);
-    (void)uv_run(&world.loop, UV_RUN_NOWAIT);
+    works_end();
 }
 
 /* Refused for a replaced one (C2). */
@@ -716,8 +759,7 @@ static void on_fixture_closed(void *context)
 static void fixture_deinit(struct fixture *fixture)
 {
     load_close(fixture->load, on_fixture_closed, &fixture->closed);
-    (void)uv_run(&world.loop, UV_RUN_NOWAIT);
-    (void)uv_run(&world.loop, UV_RUN_NOWAIT);
+    works_end();
     assert_true(fixture->closed);
     loads_free(fixture->loads);
 }

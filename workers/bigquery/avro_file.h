@@ -42,7 +42,8 @@ enum avro_file_codec { AVRO_FILE_NULL, AVRO_FILE_ZSTD };
 int avro_file_schema(const struct table *table, const struct bigquery_layout *layout, const size_t *targets, struct buffer *out,
                      struct err *err) MUST_CHECK;
 
-/* What compresses; one serves all files of a thread, since each block is compressed at once. */
+/* What compresses. One serves all files, on any number of threads at once: each block is compressed at once, by a compressor that is
+ * lent for it, so there are as many as there were blocks at the same moment. */
 struct avro_coder;
 struct avro_coder *avro_coder_new(enum avro_file_codec codec);
 void avro_coder_free(struct avro_coder *coder); /* takes NULL */

@@ -19,7 +19,7 @@
 #include "workers/bigquery/avro_file.h"
 #include "workers/bigquery/lane_parts.h"
 
-#define LOAD_BATCH_ROWS 1000
+#define LOAD_BATCH_ROWS 3000
 
 /* Ready for use. */
 static void open_load(struct lane *lane)
@@ -123,8 +123,8 @@ static uint64_t append_age_ms(const struct lane *lane, uint64_t age_ms)
     return wanted_ms < BATCH_AGE_MAX_MS ? wanted_ms : BATCH_AGE_MAX_MS;
 }
 
-/* Load: nobody is asked for a batch, and one that is in the file is out of memory, so small ones cost less: they are still in a near
- * cache when the file takes them. */
+/* Load: nobody is asked for a batch, and one that is in the file is out of memory, so it need only be large enough that the thread which
+ * takes it into the file keeps ahead of the next one. */
 void lane_limit(struct lane *lane, struct batch_limits *limits)
 {
     if (lane->load != NULL && load_under_way(lane->load)) {

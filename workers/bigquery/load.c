@@ -31,6 +31,10 @@
  *
  * L4  A file built again for an intent has its id and its location, and ends at its end.
  *
+ * L5  Rows are taken into the file on a thread of libuv's, a batch or a piece at a time, since to copy and compress them costs as much
+ *     as all else that is done for them. It is one work a load, under an absorb that is not yet answered; whatever happens meanwhile
+ *     (a piece refused, the close) waits for its end.
+ *
  * load_file.c has the file and its pieces, load_job.c the intent and its job; tests/model/load.py searches the protocol. What
  * is never done here: to judge by an upload's answer whether rows are in. jobs.get alone says that, so each way out of SENDING
  * leads over it.
@@ -189,9 +193,8 @@ struct load *load_new(struct loads *loads, const struct load_options *options)
     return load;
 }
 
-static void on_handle_closed(uv_handle_t *handle)
+void load_end_handle(struct load *load)
 {
-    struct load *load = handle->data;
     void (*closed)(void *context) = load->closed;
     void *context = load->closed_context;
 
@@ -206,9 +209,19 @@ static void on_handle_closed(uv_handle_t *handle)
     closed(context);
 }
 
+static void on_handle_closed(uv_handle_t *handle)
+{
+    load_end_handle(handle->data);
+}
+
 void load_close(struct load *load, void (*closed)(void *context), void *context)
 {
-    load_forget_file(load);
+    if (load->absorbing) {
+        load_forget_upload(load);
+        load->open_handles++;
+    } else {
+        load_forget_file(load);
+    }
     job_watch_cancel(load->watch);
     load->watch = NULL;
     if (load->answer != NULL && !load->given) {
@@ -252,10 +265,8 @@ bool load_waits_for(const struct load *load, char *text, size_t size)
 json_t *load_status(const struct load *load)
 {
     bool has_job = load->upload != NULL || load->named;
-    uint64_t bytes = load->file_bytes + load->filling.size;
-    json_t *status =
-        json_pack("{s:s, s:I, s:I, s:s?}", "state", sm_name(&load->sm), "file_rows", (json_int_t)load->file.row_count,
-                  "file_bytes", (json_int_t)bytes, "job", has_job ? load->intent.job.id : NULL);
+    json_t *status = json_pack("{s:s, s:I, s:I, s:s?}", "state", sm_name(&load->sm), "file_rows", (json_int_t)load->file_rows, "file_bytes",
+                               (json_int_t)load->file_bytes, "job", has_job ? load->intent.job.id : NULL);
 
     must(status != NULL);
     return status;

@@ -17,16 +17,22 @@
 #define RETRY_FIRST_MS  500
 #define ROOM_BYTES      (64 << 10) /* a block more than its rows: header, counts, what zstd can't compress */
 
-void load_forget_file(struct load *load)
+void load_forget_upload(struct load *load)
 {
     upload_free(load->upload);
     load->upload = NULL;
+    buffer_deinit(&load->sending);
+    load->putting = false;
+}
+
+void load_forget_file(struct load *load)
+{
+    load_forget_upload(load);
     avro_file_deinit(&load->file);
     buffer_deinit(&load->filling);
-    buffer_deinit(&load->sending);
-    load->putting = load->sent = load->own = load->early = false;
+    load->sent = load->own = load->early = false;
     load->failure = load->stall = (struct err){0};
-    load->file_bytes = 0;
+    load->pieces_bytes = load->file_bytes = load->file_rows = 0;
     load->next_offset = INT64_MIN;
 }
 
@@ -73,7 +79,7 @@ static void turn(struct load *load)
     reserve(load, &load->filling);
     buffer_append(&load->filling, piece.bytes + size, piece.size - size);
     load->sending.size = size;
-    load->file_bytes += size;
+    load->pieces_bytes += size;
 }
 
 static void fill(struct load *load);
@@ -87,7 +93,7 @@ static void on_refused(struct load *load, enum upload_answer answer, const struc
         if (state(load) == SENDING) {
             sm_move(&load->sm, SEALED, err->text);
         }
-        if (load->answer != NULL && !load->given) {
+        if (load->answer != NULL && !load->given && !load->absorbing) {
             load_give(load, LOAD_PAUSE, err);
         }
         return;
@@ -96,7 +102,7 @@ static void on_refused(struct load *load, enum upload_answer answer, const struc
     load->early = answer == UPLOAD_EARLY;
     if (state(load) == SENDING) {
         load_watch(load);
-    } else if (load->answer != NULL && !load->given) {
+    } else if (load->answer != NULL && !load->given && !load->absorbing) {
         load_give(load, load->early ? LOAD_FAILED : LOAD_SURPRISE, &reason);
     }
 }
@@ -111,6 +117,9 @@ static void on_piece(void *context, enum upload_answer answer, const struct err 
         return;
     }
     buffer_deinit(&load->sending);
+    if (load->absorbing) {
+        return;
+    }
     if (state(load) == FILLING && load->answer != NULL && !load->given) {
         fill(load);
     } else {
@@ -176,27 +185,71 @@ static void begin_file(struct load *load, const struct load_batch *batch)
     sm_move(&load->sm, FILLING, load->adopted ? "an intent is built again" : "a file begins");
 }
 
-/* The rest of the batch, until both pieces are full; on_piece goes on. */
-static void fill(struct load *load)
+static void look_at_file(struct load *load)
 {
+    load->file_bytes = load->pieces_bytes + load->filling.size;
+    load->file_rows = load->file.row_count;
+}
+
+void load_flush(struct load *load)
+{
+    avro_file_flush(&load->file, &load->filling);
+    look_at_file(load);
+}
+
+/* On its thread (L5). */
+static void absorb(uv_work_t *work)
+{
+    struct load *load = work->data;
     const struct load_batch *batch = &load->batch;
 
-    for (; load->batch_next < batch->row_count; load->batch_next++) {
+    for (; load->batch_next < batch->row_count && load->filling.size <= load->work_bytes; load->batch_next++) {
         const struct warehouse_row *row = &batch->rows[load->batch_next];
 
-        if (full(load)) {
-            load_pump(load);
-        }
-        if (full(load)) {
-            return;
-        }
         if (row->offset >= load->next_offset) { /* L2 */
             avro_file_add(&load->file, row->value, row->value_size, batch->ingest_day, &load->filling);
             load->next_offset = row->offset + 1;
         }
     }
-    load_pump(load);
-    load_give(load, LOAD_DONE, NULL);
+}
+
+static void on_absorbed(uv_work_t *work, int status)
+{
+    struct load *load = work->data;
+
+    must(status == 0); /* nobody cancels it */
+    load->absorbing = false;
+    if (state(load) == CLOSING) {
+        load_forget_file(load);
+        load_end_handle(load);
+        return;
+    }
+    look_at_file(load);
+    if (load->failure.class != ERR_NONE) {
+        load_give(load, load->early ? LOAD_FAILED : LOAD_SURPRISE, &load->failure);
+    } else if (load->stall.class != ERR_NONE) {
+        load_give(load, LOAD_PAUSE, &load->stall);
+    } else if (load->batch_next < load->batch.row_count) {
+        fill(load);
+    } else {
+        load_pump(load);
+        load_give(load, LOAD_DONE, NULL);
+    }
+}
+
+/* The rest of the batch, until both pieces are full; on_piece goes on. */
+static void fill(struct load *load)
+{
+    if (full(load)) {
+        load_pump(load);
+    }
+    if (full(load)) {
+        return;
+    }
+    load->absorbing = true;
+    load->work.data = load;
+    load->work_bytes = load->loads->piece_bytes;
+    must(uv_queue_work(load->loads->options.loop, &load->work, absorb, on_absorbed) == 0);
 }
 
 bool load_fits(const struct load *load, uint64_t schema_id)
@@ -236,8 +289,7 @@ void load_absorb(struct load *load, const struct load_batch *batch, load_answere
 
 uint64_t load_due_ms(const struct load *load)
 {
-    uint64_t file_bytes = load->file_bytes + load->filling.size;
-    uint64_t due_ms = file_bytes >= load->loads->options.file_bytes ? 0 : load->began_ms + load->age_ms;
+    uint64_t due_ms = load->file_bytes >= load->loads->options.file_bytes ? 0 : load->began_ms + load->age_ms;
     uint64_t gap_end_ms = load->sealed_ms != 0 ? load->sealed_ms + load->gap_ms : 0;
 
     if (state(load) != FILLING || load->adopted) {

@@ -72,15 +72,14 @@ void load_seal(struct load *load, int64_t end)
 {
     must(state(load) == FILLING || (state(load) == IDLE && load->adopted));
     must(load->answer == NULL && (!load->adopted || end == load->intent.end)); /* L4 */
-    avro_file_flush(&load->file, &load->filling);
+    load_flush(load);
     load->intent.end = end;
     load->named = true;
     load->sealed_ms = now(load);
     load->loads->counts.files++;
     sm_move(&load->sm, SEALED, "seal");
     log_info("load_sealed", "partition=%s job=%s end=%lld rows=%llu bytes=%llu", load->options.id, load->intent.job.id,
-             (long long)end, (unsigned long long)load->file.row_count,
-             (unsigned long long)(load->file_bytes + load->filling.size));
+             (long long)end, (unsigned long long)load->file_rows, (unsigned long long)load->file_bytes);
 }
 
 const struct load_intent *load_intent(const struct load *load)
@@ -129,7 +128,7 @@ static void on_loaded(struct load *load, const struct job_state *job)
 {
     struct err err = {0};
     struct loads_counts *counts = &load->loads->counts;
-    uint64_t rows = load->file.row_count;
+    uint64_t rows = load->file_rows;
 
     if (load->own && job->rows >= 0 && (uint64_t)job->rows != rows) {
         (void)err_set(&err, ERR_FATAL,
@@ -140,7 +139,7 @@ static void on_loaded(struct load *load, const struct job_state *job)
         return;
     }
     counts->rows += rows;
-    counts->bytes += load->file_bytes + load->filling.size;
+    counts->bytes += load->file_bytes;
     log_info("load_done", "partition=%s job=%s end=%lld rows=%llu", load->options.id, load->intent.job.id,
              (long long)load->intent.end, (unsigned long long)rows);
     load_forget_file(load);

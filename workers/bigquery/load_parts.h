@@ -33,7 +33,9 @@ struct load {
     uint64_t schema_id;
     uint64_t began_ms;
     int64_t next_offset; /* rows below are in the file (L2) */
-    uint64_t file_bytes; /* of pieces that were filled, without the one that fills */
+    uint64_t pieces_bytes; /* of pieces that were filled, without the one that fills */
+    uint64_t file_bytes;   /* and with it; this and the next as the loop knows them, while `absorbing` goes on */
+    uint64_t file_rows;
     struct upload *upload;
     struct buffer filling; /* never empty while there is a file: the last put has bytes */
     struct buffer sending; /* lent to the upload, or refused by it and to be put again; else empty */
@@ -62,6 +64,9 @@ struct load {
     void *context;
     struct load_batch batch; /* absorb's */
     size_t batch_next;       /* its first row that is not in the file */
+    uv_work_t work;          /* takes rows of the batch into the file */
+    bool absorbing;          /* it runs: batch_next, file, next_offset and filling are its thread's (L5) */
+    size_t work_bytes;       /* it stops when what fills is larger */
     bool given;              /* the answer is known, and on its way */
     enum load_answer given_answer;
     struct err given_err; /* class NONE: none */
@@ -84,10 +89,16 @@ static inline int state(const struct load *load)
 /* A call begins; give ends it, once. err may be NULL. */
 void load_begin_call(struct load *load, load_answered answer, void *context);
 void load_give(struct load *load, enum load_answer answer, const struct err *err);
+/* A handle is closed, or the last work ended: the last of all of them frees the load. */
+void load_end_handle(struct load *load);
 
 /* load_file.c */
 /* Frees the file and its upload, whatever became of it. The state is the caller's. */
 void load_forget_file(struct load *load);
+/* The upload alone: no piece is answered any more. */
+void load_forget_upload(struct load *load);
+/* The rest of what was absorbed into what fills. */
+void load_flush(struct load *load);
 struct upload *load_new_upload(const struct load *load);
 /* Whatever there is to put is put. */
 void load_pump(struct load *load);
