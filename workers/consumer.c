@@ -66,6 +66,14 @@ rd_kafka_topic_partition_list_t *owned_list(const char *topic, int32_t partition
     return list;
 }
 
+void owned_mark(struct consumer *consumer, struct owned *owned, bool held, bool paused)
+{
+    consumer->holders -= owned->held && !owned->paused;
+    owned->held = held;
+    owned->paused = paused;
+    consumer->holders += owned->held && !owned->paused;
+}
+
 void owned_set_paused(struct consumer *consumer, struct owned *owned, bool paused)
 {
     rd_kafka_topic_partition_list_t *list;
@@ -76,13 +84,17 @@ void owned_set_paused(struct consumer *consumer, struct owned *owned, bool pause
     list = owned_list(owned->topic, owned->partition, RD_KAFKA_OFFSET_INVALID);
     (void)(paused ? rd_kafka_pause_partitions(consumer->handle, list) : rd_kafka_resume_partitions(consumer->handle, list));
     rd_kafka_topic_partition_list_destroy(list);
-    owned->paused = paused;
+    owned_mark(consumer, owned, owned->held, paused);
+    if (!paused) {
+        consumer_take_kept(consumer);
+    }
 }
 
 void owned_lead_messages(struct consumer *consumer, const struct owned *owned)
 {
     rd_kafka_queue_t *queue = rd_kafka_queue_get_partition(consumer->handle, owned->topic, owned->partition);
 
+    consumer_forget_fetched(consumer, owned->topic, owned->partition);
     if (queue != NULL) {
         rd_kafka_queue_forward(queue, consumer->messages);
         rd_kafka_queue_destroy(queue);
@@ -225,6 +237,7 @@ static void on_flush_closed(uv_handle_t *handle)
     rd_kafka_queue_destroy(consumer->messages);
     rd_kafka_queue_destroy(consumer->answers);
     rd_kafka_destroy_flags(consumer->handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    free(consumer->fetched);
     free(consumer->group);
     free(consumer);
     closed(context);
@@ -236,6 +249,7 @@ void consumer_finish_if_left(struct consumer *consumer)
         return;
     }
     if (!consumer->leaving) {
+        consumer_forget_fetched(consumer, NULL, 0);
         consumer->leaving = true;
         wake_detach(consumer->messages);
         wake_detach(consumer->answers);

@@ -30,7 +30,8 @@ struct consumer_calls {
     void *(*assigned)(void *context, const char *topic, int32_t partition, uint64_t assignment);
     /* To be given back: answer with consumer_release, soon. lost: it is another member's already. */
     void (*revoked)(void *owner, bool lost);
-    void (*message)(void *owner, const struct message *message);
+    /* more: another message of the same partition follows at once, unless this one makes the owner say hold. */
+    void (*message)(void *owner, const struct message *message, bool more);
     void (*end)(void *owner, int64_t offset);
     void (*failed)(void *owner, const struct err *err);
     void (*located)(void *owner, int64_t offset, const char *mark, const struct err *err);

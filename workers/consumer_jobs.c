@@ -238,7 +238,7 @@ static void answer_job(struct consumer *consumer, const struct job *job)
             (void)kafka_err_set(&err, job->code, "seeking");
             err.class = ERR_RETRY; /* not fetching yet, or no leader at the moment */
         } else {
-            owned->held = false;
+            owned_mark(consumer, owned, false, owned->paused);
             owned_lead_messages(consumer, owned);
             owned_set_paused(consumer, owned, false);
             consumer_start_job(consumer, JOB_NUDGE, owned, 0);

@@ -15,7 +15,7 @@ struct owned {
     uint64_t assignment;
     void *owner;
     bool going;  /* told to drain; consumer_release follows */
-    bool paused; /* at librdkafka */
+    bool paused; /* at librdkafka; this and the next change by owned_mark */
     bool held;
     uint64_t held_since_ms;
     bool wants_commit;
@@ -50,6 +50,13 @@ struct consumer {
     bool probing;
     bool counting;
     uint64_t count_due_ms; /* when the group's partitions are counted next */
+    size_t holders;               /* partitions that are held and not paused: each closes the tap for all */
+    rd_kafka_message_t **fetched; /* out of `messages` and not yet delivered: below fetched_kept, of paused ones; from fetched_next on */
+    size_t fetched_capacity;
+    size_t fetched_kept;
+    size_t fetched_next;
+    size_t fetched_count;
+    size_t message_bytes;         /* of the last array, on average */
     bool nudging;          /* for all partitions */
     size_t unnudged_bytes; /* of messages taken since the last of these nudges */
     size_t jobs;
@@ -63,6 +70,8 @@ struct consumer {
 struct owned *owned_by_assignment(const struct consumer *consumer, uint64_t assignment);
 bool owned_is(const struct owned *owned, const char *topic, int32_t partition);
 struct owned *owned_by_place(struct consumer *consumer, const char *topic, int32_t partition);
+void owned_mark(struct consumer *consumer, struct owned *owned, bool held, bool paused);
+/* librdkafka is told, if that changes anything. */
 void owned_set_paused(struct consumer *consumer, struct owned *owned, bool paused);
 /* Its messages come to `messages`: at the assignment, and anew after each seek. */
 void owned_lead_messages(struct consumer *consumer, const struct owned *owned);
@@ -86,6 +95,10 @@ void consumer_flush(struct consumer *consumer);
 void consumer_on_answer(struct consumer *consumer, rd_kafka_event_t *event);
 
 /* consumer_messages.c */
+/* What was fetched of a partition (topic NULL: of all) and not delivered belongs to the course before: it is dropped. */
+void consumer_forget_fetched(struct consumer *consumer, const char *topic, int32_t partition);
+/* One that was paused is no more: what was kept of it comes first. */
+void consumer_take_kept(struct consumer *consumer);
 /* Who has been held for long is paused, and the tap opens for the others. */
 void consumer_pause_held(struct consumer *consumer);
 

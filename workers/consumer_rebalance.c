@@ -47,6 +47,7 @@ static void disown(struct consumer *consumer, struct owned *owned)
         link = &(*link)->next;
     }
     *link = owned->next;
+    owned_mark(consumer, owned, false, owned->paused);
     consumer->last_found = NULL;
     free(owned->commit_mark);
     free(owned->topic);

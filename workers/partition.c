@@ -176,7 +176,7 @@ static void step_prime(struct partition *partition)
     }
 }
 
-static bool wants_messages(const struct partition *partition)
+bool partition_wants_messages(const struct partition *partition)
 {
     const struct partition_shared *shared = partition->shared;
     bool full = partition->filling != NULL && batch_full(partition->filling);
@@ -220,7 +220,7 @@ static void step_run(struct partition *partition)
     if (flight_idle(&partition->flight)) {
         begin_flight(partition);
     }
-    if (state(partition) == RUN && wants_messages(partition) != partition->reading) {
+    if (state(partition) == RUN && partition_wants_messages(partition) != partition->reading) {
         partition->reading = !partition->reading;
         shared->calls->hold(shared->context, partition, partition->reading ? HOLD_NOT : HOLD_BRIEFLY);
     }
@@ -266,8 +266,17 @@ static void step_drain(struct partition *partition)
     }
 }
 
+static void tell_read(struct partition *partition)
+{
+    if (partition->run_rows > 0) {
+        account_read(partition->account, partition->run_rows, partition->run_bytes);
+        partition->run_rows = partition->run_bytes = 0;
+    }
+}
+
 void partition_step(struct partition *partition)
 {
+    tell_read(partition);
     flight_step(&partition->flight);
     switch (state(partition)) {
     case REST:

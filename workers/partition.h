@@ -89,7 +89,8 @@ void partition_on_located(struct partition *partition, int64_t offset, const cha
 void partition_on_topic_commits(struct partition *partition, bool any, const struct err *err);
 void partition_on_range(struct partition *partition, int64_t low, int64_t high, int32_t topic_partitions, const struct err *err);
 void partition_on_reading(struct partition *partition, const struct err *err);
-void partition_on_message(struct partition *partition, const struct message *message);
+/* more: another one follows at once, if this one does not lead to `hold`: what a step looks at then waits for the last one. */
+void partition_on_message(struct partition *partition, const struct message *message, bool more);
 void partition_on_end(struct partition *partition, int64_t offset); /* everything below it has been delivered */
 void partition_on_failed(struct partition *partition, const struct err *err); /* Kafka can't go on reading: ERR_FATAL */
 void partition_on_committed(struct partition *partition, enum commit_answer answer, const struct err *err);

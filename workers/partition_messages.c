@@ -128,7 +128,8 @@ static void take_first_seen(struct partition *partition, const struct message *m
     if (!partition->account_named && open_message(partition, message, &row, &err) == ENVELOPE_OPEN) {
         name_account(partition, row.schema->table);
     }
-    account_read(partition->account, 1, message->key_size + message->value_size);
+    partition->run_rows++;
+    partition->run_bytes += message->key_size + message->value_size;
     take(partition, message, true);
 }
 
@@ -147,7 +148,7 @@ static void read_message(struct partition *partition, const struct message *mess
     }
 }
 
-void partition_on_message(struct partition *partition, const struct message *message)
+void partition_on_message(struct partition *partition, const struct message *message, bool more)
 {
     struct err err = {0};
 
@@ -163,7 +164,9 @@ void partition_on_message(struct partition *partition, const struct message *mes
         }
         read_message(partition, message);
     }
-    partition_step(partition);
+    if (!more || state(partition) != RUN || !partition_wants_messages(partition)) {
+        partition_step(partition);
+    }
 }
 
 void partition_on_end(struct partition *partition, int64_t offset)

@@ -46,6 +46,8 @@ struct partition {
     int64_t position;   /* the next message has this offset, or a higher one */
     int64_t settled;    /* I2; -1: not known */
     bool reading;       /* the calls were told not to hold */
+    uint64_t run_rows;  /* of messages in a row, not yet told to the account (each figure of it is an atomic write) */
+    uint64_t run_bytes;
     int64_t primed_bytes;
     uint64_t prime_end_ms;
 
@@ -94,6 +96,8 @@ static inline int state(const struct partition *partition)
 void partition_hold_back(struct partition *partition, enum partition_hold how);
 /* Stops reading and drops what fills; the flight ends with its answer. */
 void partition_leave(struct partition *partition);
+/* Has it room, and does it wait for nothing? */
+bool partition_wants_messages(const struct partition *partition);
 /* A person must act. */
 void partition_stop(struct partition *partition, const struct err *err);
 /* A surprise: everything anew after a pause that grows. */

@@ -208,9 +208,9 @@ static void on_revoked(void *owner, bool lost)
     partition_close(owner, lost);
 }
 
-static void on_message(void *owner, const struct message *message)
+static void on_message(void *owner, const struct message *message, bool more)
 {
-    partition_on_message(owner, message);
+    partition_on_message(owner, message, more);
 }
 
 static void on_end(void *owner, int64_t offset)

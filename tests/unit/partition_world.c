@@ -640,7 +640,7 @@ static void deliver_message(struct world *world, int64_t offset)
     }
     message.value = value.bytes;
     message.value_size = value.size;
-    partition_on_message(world->partition, &message);
+    partition_on_message(world->partition, &message, false);
     buffer_deinit(&value);
 }
 
