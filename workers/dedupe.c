@@ -225,14 +225,17 @@ static bool overtaken(const struct dedupe *dedupe, const struct entry *entry)
 
 bool dedupe_seen(struct dedupe *dedupe, const struct record_meta *meta, const uint8_t *key, size_t key_size, int64_t offset)
 {
-    struct entry entry = {.identity = identity_of(dedupe, meta), .offset = offset, .seq = meta->seq, .idx = meta->idx};
+    struct entry entry = {.offset = offset, .seq = meta->seq, .idx = meta->idx};
     bool drop;
 
     if (dedupe->window == 0) {
         return false;
     }
+    entry.identity = identity_of(dedupe, meta);
+    __builtin_prefetch(identity_bucket(dedupe, &entry.identity), 1); /* it is far away; the next hash fills the time */
     if (key != NULL) {
         entry.key = hash_bytes(&dedupe->secret, key, key_size);
+        __builtin_prefetch(key_bucket(dedupe, &entry.key), 1);
     }
     while (dedupe->count > 0 && oldest(dedupe)->offset < offset - dedupe->window) {
         dedupe->count--;
