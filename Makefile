@@ -29,7 +29,7 @@ WARN   := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototype
 CFLAGS ?= -g
 version = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
-libraries := rdkafka libmariadb libuv sqlite3 jansson yaml-0.1 libmicrohttpd libcrypto libssl libcurl libnghttp2 libzstd zlib
+libraries := rdkafka libmariadb libuv sqlite3 jansson yaml-0.1 libmicrohttpd libcrypto libssl libcurl libnghttp2 libzstd zlib libdeflate
 # Lazy: on a new machine pkg-config comes only with `need build`.
 pkg_cflags = $(eval pkg_cflags := $$(shell pkg-config --cflags $(libraries)))$(pkg_cflags)
 pkg_libs   = $(eval pkg_libs := $$(shell pkg-config --libs $(libraries)))$(pkg_libs)

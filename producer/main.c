@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kakehi-producer: row changes of a MySQL or MariaDB server to Kafka. */
 #include <jansson.h>
+#include <libdeflate.h>
 #include <librdkafka/rdkafka.h>
 #include <microhttpd.h>
 #include <mysql.h>
@@ -85,7 +86,7 @@ static void print_versions(void)
 {
     printf("librdkafka %s\nlibmariadb %s\nlibuv %s\n", rd_kafka_version_str(), mysql_get_client_info(), uv_version_string());
     printf("jansson %s\n%s\nzlib %s\n", jansson_version_str(), OpenSSL_version(OPENSSL_VERSION), zlibVersion());
-    printf("libmicrohttpd %s\nlibyaml %s\n", MHD_get_version(), yaml_get_version_string());
+    printf("libmicrohttpd %s\nlibyaml %s\nlibdeflate %s\n", MHD_get_version(), yaml_get_version_string(), LIBDEFLATE_VERSION_STRING);
 }
 
 static const struct cli_command commands[] = {
