@@ -266,7 +266,7 @@ static int new_handle(struct writer *writer, struct err *err)
 {
     const struct handle_property defaults[] = {
         {"client.id", "kakehi-producer"},
-        {"linger.ms", "5"},
+        {"linger.ms", "50"}, /* of a batch that is not full; the commit sends at once what is left, so no row waits for it */
         {"socket.nagle.disable", "true"}, /* else the small request behind another waits for the first one's answer */
         {"transaction.timeout.ms", KAFKA_TRANSACTION_TIMEOUT_MS},
         {0},
