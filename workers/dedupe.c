@@ -6,6 +6,9 @@
  * Entries are numbered as they come, and an entry's number says its slot. A link of a chain is a number, and chains are newest first:
  * so a chain ends at the first number that is no longer in the ring, and forgetting an entry touches no link. That a number comes again
  * after 2^32 entries does no harm: what is found by it is compared as a whole, and from there the chain goes down like any other.
+ *
+ * An identity is the hash of its transaction and the index in it. Rows of one transaction follow each other, so the hash is made once for
+ * all of them, and their buckets lie side by side: near in the cache, where hashed ones would each be a way to memory.
  */
 #include "workers/dedupe.h"
 
@@ -21,8 +24,8 @@
 #define IDENTITY_BUCKETS 4 /* an entry: most identities are new, and an empty bucket says so without a look at an entry */
 
 struct entry {
-    struct hash identity;
-    struct hash key; /* {0, 0}: none */
+    struct hash transaction; /* source and id; with idx the identity */
+    struct hash key;         /* {0, 0}: none */
     int64_t offset;
     int64_t seq;
     int64_t idx;
@@ -36,7 +39,8 @@ struct dedupe {
     struct dedupe_pool *pool;
     int64_t window;
     struct hash secret; /* of the hash: identities come from outside */
-    struct buffer scratch;
+    struct buffer named; /* the transaction hashed last */
+    struct hash transaction;
     size_t capacity; /* of the ring; a power of two */
     uint32_t next;   /* the number of the next entry */
     uint32_t count;  /* entries next - count to next - 1 are remembered */
@@ -82,7 +86,7 @@ void dedupe_free(struct dedupe *dedupe)
     if (dedupe != NULL) {
         dedupe->pool->_count--;
         release(dedupe);
-        buffer_deinit(&dedupe->scratch);
+        buffer_deinit(&dedupe->named);
         free(dedupe);
     }
 }
@@ -108,9 +112,9 @@ static bool remembered(const struct dedupe *dedupe, uint32_t number)
     return dedupe->next - number - 1 < dedupe->count;
 }
 
-static uint32_t *identity_bucket(const struct dedupe *dedupe, const struct hash *identity)
+static uint32_t *identity_bucket(const struct dedupe *dedupe, const struct entry *entry)
 {
-    return &dedupe->by_identity[identity->low & (IDENTITY_BUCKETS * dedupe->capacity - 1)];
+    return &dedupe->by_identity[(entry->transaction.low + (uint64_t)entry->idx) & (IDENTITY_BUCKETS * dedupe->capacity - 1)];
 }
 
 static uint32_t *key_bucket(const struct dedupe *dedupe, const struct hash *key)
@@ -126,6 +130,11 @@ static bool has_key(const struct entry *entry)
 static bool same(const struct hash *one, const struct hash *other)
 {
     return one->low == other->low && one->high == other->high;
+}
+
+static bool same_identity(const struct entry *one, const struct entry *other)
+{
+    return one->idx == other->idx && same(&one->transaction, &other->transaction);
 }
 
 /* Puts the number in front of a chain; returns what was there. */
@@ -144,7 +153,7 @@ static void append(struct dedupe *dedupe, const struct entry *entry)
     struct entry *own = entry_at(dedupe, number);
 
     *own = *entry;
-    own->next_identity = lead(identity_bucket(dedupe, &own->identity), number);
+    own->next_identity = lead(identity_bucket(dedupe, own), number);
     if (has_key(own)) {
         own->next_key = lead(key_bucket(dedupe, &own->key), number);
     }
@@ -184,28 +193,36 @@ static void make_room(struct dedupe *dedupe)
     }
 }
 
-static void append_number(struct buffer *out, uint64_t number)
+static bool named_last(const struct dedupe *dedupe, const struct record_meta *meta)
 {
-    buffer_append(out, &number, sizeof number);
+    const struct buffer *named = &dedupe->named;
+    uint64_t source_size = meta->source_size;
+
+    return named->size == sizeof source_size + meta->source_size + meta->txid_size && memcmp(named->bytes, &source_size, sizeof source_size) == 0 &&
+           memcmp(named->bytes + sizeof source_size, meta->source, meta->source_size) == 0 &&
+           memcmp(named->bytes + sizeof source_size + meta->source_size, meta->txid, meta->txid_size) == 0;
 }
 
-static struct hash identity_of(struct dedupe *dedupe, const struct record_meta *meta)
+static const struct hash *transaction_of(struct dedupe *dedupe, const struct record_meta *meta)
 {
-    struct buffer *scratch = &dedupe->scratch;
+    struct buffer *named = &dedupe->named;
+    uint64_t source_size = meta->source_size; /* so that "a","bc" is not "ab","c" */
 
-    buffer_clear(scratch);
-    append_number(scratch, (uint64_t)meta->idx);
-    append_number(scratch, meta->source_size); /* so that "a","bc" is not "ab","c" */
-    buffer_append(scratch, meta->source, meta->source_size);
-    buffer_append(scratch, meta->txid, meta->txid_size);
-    return hash_bytes(&dedupe->secret, scratch->bytes, scratch->size);
+    if (!named_last(dedupe, meta)) {
+        buffer_clear(named);
+        buffer_append(named, &source_size, sizeof source_size);
+        buffer_append(named, meta->source, meta->source_size);
+        buffer_append(named, meta->txid, meta->txid_size);
+        dedupe->transaction = hash_bytes(&dedupe->secret, named->bytes, named->size);
+    }
+    return &dedupe->transaction;
 }
 
 static bool known(const struct dedupe *dedupe, const struct entry *entry)
 {
-    uint32_t at = *identity_bucket(dedupe, &entry->identity);
+    uint32_t at = *identity_bucket(dedupe, entry);
 
-    while (remembered(dedupe, at) && !same(&entry_at(dedupe, at)->identity, &entry->identity)) {
+    while (remembered(dedupe, at) && !same_identity(entry_at(dedupe, at), entry)) {
         at = entry_at(dedupe, at)->next_identity;
     }
     return remembered(dedupe, at);
@@ -231,8 +248,8 @@ bool dedupe_seen(struct dedupe *dedupe, const struct record_meta *meta, const ui
     if (dedupe->window == 0) {
         return false;
     }
-    entry.identity = identity_of(dedupe, meta);
-    __builtin_prefetch(identity_bucket(dedupe, &entry.identity), 1); /* it is far away; the next hash fills the time */
+    entry.transaction = *transaction_of(dedupe, meta);
+    __builtin_prefetch(identity_bucket(dedupe, &entry), 1); /* it may be far away; the next hash fills the time */
     if (key != NULL) {
         entry.key = hash_bytes(&dedupe->secret, key, key_size);
         __builtin_prefetch(key_bucket(dedupe, &entry.key), 1);
