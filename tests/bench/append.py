@@ -1,72 +1,68 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""How fast a worker carries a backlog from Kafka into the Storage Write API, beside librdkafka's own consume rate on the same topic.
+"""How fast a worker appends a backlog from Kafka by the Storage Write API, beside librdkafka's own consume rate on the same topic.
 
-    make bench-programs && tests/bench/append.py [ROWS] [PARTITIONS]      (1000000 and 24 when not given)
+    make bench-programs && tests/bench/append.py [--rows N] [--partitions N] [--rounds N]
 
-The rows come from a private MariaDB through the producer, one topic. The other end is tests/bench/append_sink: TLS, counts rows, throws
-them away; REST is the fake of tests/servers. Measured is the time of the first nine tenths: the last batches are not full, and wait for
-their age. Once with `compression: none`, once with gzip. Prints rates, CPU seconds per million rows,
-peak memory of the worker, and its rate as a share of the consume rate. All of it shares the machine, the sink too (its CPU seconds
-are printed): read the ratios.
+The rows come from a private MariaDB through the producer, one topic. The other end of the appends is tests/bench/append_sink.c: gRPC over
+TLS, counts rows, throws them away; of the REST interface, the tests' stand-in. Measured is the time of the first nine tenths: the last
+batches are not full, and wait for their age. Prints rates, CPU seconds per million rows, peak memory
+of the worker, and its rate as a share of the consume rate, by compression. All of it shares the machine, the sink too (its CPU seconds are
+printed): read the ratios.
 """
+import argparse
 import json
-import os
 import re
 import sys
-import tempfile
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from lib import databases, kafka, processes  # noqa: E402
+from lib import databases, kafka  # noqa: E402
 from lib.bigquery_judge import BigQueryWarehouse  # noqa: E402
 from lib.fake_bigquery import FakeBigQuery  # noqa: E402
-from lib.path import PathUnderTest, build_folder  # noqa: E402
+from lib.path import build_folder  # noqa: E402
 from lib.processes import Process, wait_for  # noqa: E402
-from backlog import consume, cpu_seconds, fill, loop_thread, peak_mib, report  # noqa: E402
+import figures  # noqa: E402
+from backlog import Backlog, Used  # noqa: E402
 
 
-def append(path, rows, compression, consumed_rate):
-    ca_file = path.folder / f"ca-{compression}.pem"
-    sink = Process("sink", [build_folder() / "bench" / "append_sink", ca_file, rows * 9 // 10], path.folder / f"sink-{compression}.log")
+def append(work, compression):
+    folder = work.folder(f"sink-{compression}")
+    ca_file = folder / "ca.pem"
+    sink = Process("sink", [build_folder() / "bench" / "append_sink", ca_file, work.rows * 9 // 10], folder / "log")
     port = wait_for(lambda: re.search(r"ready (\d+)", sink.text()), "the sink", 30)[1]
-    fake = FakeBigQuery(path.folder / f"fake-{compression}").start()
+    fake = FakeBigQuery(folder / "fake").start()
     warehouse = BigQueryWarehouse(fake, storage_endpoint=f"https://localhost:{port}", ca_file=str(ca_file), method={"*.*": "append"}, compression=compression)
-    worker = path.start_worker(f"worker-{compression}", worker__group=compression, worker__batch__age="1s", **warehouse.settings)
+    worker = work.start_worker(worker__batch__age="1s", **warehouse.settings)
+    before = Used(worker, sink)
 
     def done():
         assert worker.running() and sink.running(), worker.text()[-3000:] + sink.text()
         return re.search(r"^\{.*\}$", sink.text(), re.M)
-    answer = json.loads(wait_for(done, lambda: f"{rows} rows at the sink:\n{worker.text()[-3000:]}", 900, 0.01)[0])
-    rows, wall = answer["rows"], answer["seconds"]
-    ran, waited = loop_thread(worker)
-    note = (f"peak RSS {peak_mib(worker):.0f} MiB, {answer['requests']} requests, {answer['bytes'] / answer['rows']:.0f} bytes a row, "
-            f"loop ran {ran:.1f} s of {wall:.1f}, without a CPU {waited:.1f} s, sink {cpu_seconds(sink) / rows * 1e6:.2f} CPU s/million rows")
-    report(f"kakehi-worker, {compression}", rows, wall, cpu_seconds(worker), note)
-    print(f"  {'':34} {100 * rows / wall / consumed_rate:12.0f} % of the consume rate (goal: 40)", flush=True)
+    answer = json.loads(wait_for(done, lambda: f"{work.rows} rows at the sink:\n{worker.text()[-3000:]}", 900, 0.01)[0])
+    after = Used(worker, sink)
+    run = figures.Run(answer["rows"], answer["seconds"], after.cpu - before.cpu, figures.peak_mib(worker))
+    print(f"    {compression}: {answer['requests']} requests, {answer['bytes'] / answer['rows']:.0f} bytes a row; {after.note(before, run)}", flush=True)
     worker.must_stop(30)
     sink.kill()
     fake.close()
+    return run
 
 
 def main():
-    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1000000
-    partitions = int(sys.argv[2]) if len(sys.argv) > 2 else 24
-    with tempfile.TemporaryDirectory(prefix="kakehi-bench.") as name:
-        try:
-            folder = Path(name)
-            server = databases.MariaDB(folder / "mariadb").start()
-            broker = kafka.Broker(folder / "kafka").start()
-            path = PathUnderTest(folder / "path", "append", server, broker)
-            path.start_at = server.gtid_position()
-            fill(path, rows, partitions)
-            print(f"{rows} rows in {partitions} partitions; load of the machine {os.getloadavg()[0]:.1f}", flush=True)
-            rate = consume(path, rows)
-            append(path, rows, "none", rate)
-            append(path, rows, "gzip", rate)
-        finally:
-            processes.kill_all()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rows", type=int, default=4000000)
+    parser.add_argument("--partitions", type=int, default=24)
+    parser.add_argument("--rounds", type=int, default=3)
+    wishes = parser.parse_args()
+    with figures.workshop() as folder:
+        work = Backlog(folder, databases.MariaDB(folder / "mariadb").start(), kafka.Broker(folder / "kafka").start(), wishes.rows, wishes.partitions)
+        print(f"{wishes.rows} rows from {wishes.partitions} partitions by appends, {wishes.rounds} rounds; {figures.machine()}", flush=True)
+        found = figures.in_turn(wishes.rounds, {"consume": work.consume, "none": lambda: append(work, "none"), "gzip": lambda: append(work, "gzip")})
+    figures.show("librdkafka consuming", found["consume"])
+    for compression in ("none", "gzip"):
+        share = figures.share(found[compression], found["consume"])
+        figures.show(f"kakehi-worker, {compression}", found[compression], f"{share:.0%} of consuming{' (goal: 40 %, 128 MiB)' if compression == 'none' else ''}")
 
 
 main()

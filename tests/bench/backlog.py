@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the benchmarks of a worker share: a topic with a long backlog, what a process has used, and librdkafka's own rate on the same topic."""
-import os
-import re
-
-from lib.path import build_folder
-from lib.processes import Process, wait_for
-from figures import cpu_seconds, peak_mib  # pylint: disable=unused-import  # for those who take all from here
+"""What the benchmarks of a worker share: a topic with a long backlog, librdkafka's own rate on the same topic, and what a worker does with it."""
+import figures
+from figures import cpu_seconds
+from lib.path import PathUnderTest
+from lib.processes import wait_for
 from rows import fill_bulk
+
 
 def fill(path, rows, partitions):
     """The topic holds all rows when this returns."""
@@ -17,6 +16,29 @@ def fill(path, rows, partitions):
     producer.must_stop()
 
 
+class Backlog:
+    """`rows` of a topic's backlog; workers take it one after the other, each as a group of its own."""
+
+    def __init__(self, folder, server, broker, rows, partitions):
+        self.path = PathUnderTest(folder / "path", "backlog", server, broker)
+        self.path.start_at = server.gtid_position()
+        self.rows, self.count = rows, 0
+        fill(self.path, rows, partitions)
+
+    def consume(self):
+        return figures.run_tool(self.rows, "consume", self.path.broker.address, self.path.topic("rows"), self.rows)
+
+    def start_worker(self, **changes):
+        self.count += 1
+        return self.path.start_worker(f"worker{self.count}", worker__group=f"group{self.count}", **changes)
+
+    def folder(self, name):
+        """A new one, for one run."""
+        made = self.path.folder / f"{name}{self.count + 1}"
+        made.mkdir()
+        return made
+
+
 def loop_thread(worker):
     """Seconds that the worker's loop ran, and that it was ready but had no CPU."""
     folder = worker.proc()
@@ -24,18 +46,13 @@ def loop_thread(worker):
     return int(ran) / 1e9, int(waited) / 1e9
 
 
-def report(what, rows, wall, cpu, note=""):
-    print(f"  {what:34} {rows / wall:12,.0f} rows/s {cpu / rows * 1e6:8.2f} CPU s/million rows  {note}", flush=True)
+class Used:
+    """What worker and sink have used up to now; the difference of two is what a stretch of work took."""
 
+    def __init__(self, worker, sink):
+        self.cpu, self.sink_cpu = cpu_seconds(worker), cpu_seconds(sink)
+        self.ran, self.waited = loop_thread(worker)
 
-def consume(path, rows):
-    """librdkafka alone; its rate."""
-    started = os.times()
-    tool = Process("consume", [build_folder() / "bench" / "consume", path.broker.address, path.topic("rows"), rows], path.folder / "consume.log")
-    tool.wait(900)
-    ended = os.times()
-    found = re.search(r"consumed in ([\d.]+) s", tool.text())
-    assert found, tool.text()
-    wall = float(found[1])
-    report("librdkafka alone", rows, wall, ended.children_user + ended.children_system - started.children_user - started.children_system, tool.text().strip())
-    return rows / wall
+    def note(self, before, run):
+        return (f"loop ran {self.ran - before.ran:.1f} s of {run.wall:.1f}, without a CPU {self.waited - before.waited:.1f} s, "
+                f"sink {(self.sink_cpu - before.sink_cpu) / run.rows * 1e6:.2f} CPU s/million rows")

@@ -13,10 +13,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from lib import databases, kafka  # noqa: E402
-from lib.path import PathUnderTest  # noqa: E402
 from lib.processes import wait_for  # noqa: E402
-import backlog  # noqa: E402
 import figures  # noqa: E402
+from backlog import Backlog  # noqa: E402
 
 HISTORY = "rows_history"
 
@@ -35,22 +34,13 @@ def count(file):
         connection.close()
 
 
-class Backlog:
-    def __init__(self, folder, server, broker, rows, partitions):
-        self.path = PathUnderTest(Path(folder) / "sqlite", "sqlite", server, broker)
-        self.path.start_at = server.gtid_position()
-        self.rows, self.number = rows, 0
-        self.file = None
-        backlog.fill(self.path, rows, partitions)
-
-    def consume(self):
-        return figures.run_tool(self.rows, "consume", self.path.broker.address, self.path.topic("rows"), self.rows)
+class IntoSqlite(Backlog):
+    file = None  # the last worker's
 
     def worker(self):
         self.forget()
-        self.number += 1
-        self.file = self.path.folder / f"warehouse{self.number}.db"
-        program = self.path.start_worker(f"worker{self.number}", worker__group=f"group{self.number}", sqlite__file=str(self.file), worker__batch__age="1s")
+        self.file = self.folder("warehouse") / "warehouse.db"
+        program = self.start_worker(sqlite__file=str(self.file), worker__batch__age="1s")
         first = wait_for(lambda: count(self.file), lambda: f"the first rows in SQLite:\n{program.text()[-3000:]}", 90, 0.005)
         watch = figures.Watch(program)
         wait_for(lambda: count(self.file) >= self.rows, lambda: f"{self.rows} rows in SQLite:\n{program.text()[-3000:]}", 600, 0.02)
@@ -76,7 +66,7 @@ def remove(file):
 
 
 def measure(folder, server, broker, rows=1000000, partitions=24, rounds=3):
-    work = Backlog(folder, server, broker, rows, partitions)
+    work = IntoSqlite(folder, server, broker, rows, partitions)
     print(f"{rows} rows from {partitions} partitions into SQLite, {rounds} rounds; {figures.machine()}", flush=True)
     found = figures.in_turn(rounds, {"consume": work.consume, "worker": work.worker, "insert": work.insert})
     figures.show("librdkafka consuming", found["consume"])
