@@ -1,17 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Topics are judged by the settings in force at the broker (DescribeConfigs), not by what we asked for when they were made: people change
- * them. Rule R4: acks=all helps only with min.insync.replicas >= 2 and without unclean elections; O7: data topics are never compacted.
+ * Topics are judged (topic_rules.h) by the settings in force at the broker (DescribeConfigs), not by what we asked for when they were made:
+ * people change them. Ours are those below the prefix, and those that topics.topic names.
  */
 #include "common/kafka_check.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/kafka.h"
 #include "common/must.h"
+#include "common/topic_rules.h"
 
-#define ASK_MS 10000
+#define ASK_MS  10000
+#define HOPE_MS 2000 /* before it is asked whether anybody can answer at all */
+
+/* What librdkafka says while it is asked. */
+struct heard {
+    bool all_down;
+    char last[400]; /* why not, of the broker tried last; "": nothing yet */
+};
 
 struct asking {
     rd_kafka_t *handle;
@@ -20,98 +28,32 @@ struct asking {
     struct findings *findings;
 };
 
-struct topic_facts {
-    const char *name;
-    const char *subject; /* of its findings */
-    bool state;          /* positions, schemas, dead: not of rows */
-    bool compacted;
-    int partitions;
-    int copies;
-};
-
-static bool is_ours(const struct settings *settings, const char *topic)
+/* What stands behind the prefix; NULL: it is not below it. */
+static const char *behind_prefix(const struct settings *settings, const char *topic)
 {
     size_t size = strlen(settings->prefix);
 
-    return strncmp(topic, settings->prefix, size) == 0 && topic[size] == '.';
+    return strncmp(topic, settings->prefix, size) == 0 && topic[size] == '.' ? topic + size + 1 : NULL;
 }
 
-static bool is_state(const struct settings *settings, const char *topic)
+static bool is_ours(const struct settings *settings, const char *topic)
 {
-    const char *rest = topic + strlen(settings->prefix) + 1;
+    bool named = false;
 
-    return strcmp(rest, "positions") == 0 || strcmp(rest, "schemas") == 0 || strcmp(rest, "dead") == 0;
-}
-
-/* ---- one property of one topic */
-
-static void judge_policy(const struct topic_facts *topic, const char *value, struct findings *findings)
-{
-    bool compact = strstr(value, "compact") != NULL;
-    bool dead = topic->state && strcmp(topic->name + strlen(topic->name) - 5, ".dead") == 0;
-
-    if (topic->state && !dead && !compact) {
-        finding(findings, FINDING_ERROR, topic->subject, "set cleanup.policy=compact", "cleanup.policy is %s: the records that recovery needs will expire", value);
-    } else if ((!topic->state || dead) && compact) {
-        finding(findings, FINDING_ERROR, topic->subject, "set cleanup.policy=delete", "cleanup.policy is %s: rows vanish before they are read", value);
+    for (size_t i = 0; i < settings->topics.topic.count; i++) {
+        named = named || strcmp(settings->topics.topic.pairs[i].value, topic) == 0;
     }
+    return named || behind_prefix(settings, topic) != NULL;
 }
 
-static void judge_insync(const struct topic_facts *topic, const char *value, struct findings *findings)
+static enum topic_use use_of(const struct settings *settings, const char *topic)
 {
-    if (topic->copies > 1 && strtol(value, NULL, 10) < 2) {
-        finding(findings, FINDING_WARNING, topic->subject, "set min.insync.replicas=2",
-                "min.insync.replicas is %s: a row that one broker has acknowledged is lost with that broker", value);
+    const char *rest = behind_prefix(settings, topic);
+
+    if (rest != NULL && strcmp(rest, "dead") == 0) {
+        return TOPIC_OF_DEAD_LETTERS;
     }
-}
-
-static void judge_unclean(const struct topic_facts *topic, const char *value, struct findings *findings)
-{
-    if (strcmp(value, "true") == 0) {
-        finding(findings, FINDING_ERROR, topic->subject, "set unclean.leader.election.enable=false",
-                "unclean.leader.election.enable is true: acknowledged rows are lost when a broker that lags behind becomes leader");
-    }
-}
-
-static void judge_retention(const struct topic_facts *topic, const char *value, struct findings *findings)
-{
-    int64_t ms = strtoll(value, NULL, 10);
-
-    if (topic->state && ms >= 0 && !topic->compacted) {
-        finding(findings, FINDING_ERROR, topic->subject, "set retention.ms=-1", "retention.ms is %s: dead letters are the only copy of their rows", value);
-    } else if (!topic->state && ms >= 0 && ms < 24 * 3600 * 1000) {
-        finding(findings, FINDING_WARNING, topic->subject, "raise retention.ms, and topics.retention with it",
-                "retention.ms is %s: workers that stand still for less than a day lose rows", value);
-    }
-}
-
-static void judge_clock(const struct topic_facts *topic, const char *value, struct findings *findings)
-{
-    if (strcmp(value, "CreateTime") == 0) {
-        finding(findings, FINDING_WARNING, topic->subject, "set message.timestamp.type=LogAppendTime",
-                "message.timestamp.type is CreateTime: with a producer's clock that is an hour ahead nothing is taken, with one that is behind "
-                "by the retention rows are deleted unread");
-    }
-}
-
-static void judge_property(const struct topic_facts *topic, const char *name, const char *value, struct findings *findings)
-{
-    static const struct {
-        const char *name;
-        void (*judge)(const struct topic_facts *topic, const char *value, struct findings *findings);
-    } judges[] = {
-        {"cleanup.policy", judge_policy},
-        {"min.insync.replicas", judge_insync},
-        {"unclean.leader.election.enable", judge_unclean},
-        {"retention.ms", judge_retention},
-        {"message.timestamp.type", judge_clock},
-    };
-
-    for (size_t i = 0; i < sizeof judges / sizeof judges[0]; i++) {
-        if (strcmp(judges[i].name, name) == 0 && value != NULL) {
-            judges[i].judge(topic, value, findings);
-        }
-    }
+    return rest != NULL && (strcmp(rest, "positions") == 0 || strcmp(rest, "schemas") == 0) ? TOPIC_OF_RECORDS : TOPIC_OF_ROWS;
 }
 
 /* ---- a topic */
@@ -135,7 +77,11 @@ static void judge_configuration(struct topic_facts *topic, const rd_kafka_Config
 
     topic->compacted = policy != NULL && strstr(policy, "compact") != NULL;
     for (size_t i = 0; i < count; i++) {
-        judge_property(topic, rd_kafka_ConfigEntry_name(entries[i]), rd_kafka_ConfigEntry_value(entries[i]), findings);
+        const char *value = rd_kafka_ConfigEntry_value(entries[i]);
+
+        if (value != NULL) {
+            topic_rules_judge(topic, rd_kafka_ConfigEntry_name(entries[i]), value, findings);
+        }
     }
     if (topic->copies == 1) {
         finding(findings, FINDING_WARNING, topic->subject, "make it with replication 3 (topics.replication), or reassign it",
@@ -145,9 +91,9 @@ static void judge_configuration(struct topic_facts *topic, const rd_kafka_Config
     }
 }
 
-static void check_configuration(rd_kafka_t *handle, struct topic_facts *topic, struct findings *findings)
+static void check_configuration(rd_kafka_t *handle, const char *name, struct topic_facts *topic, struct findings *findings)
 {
-    rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic->name);
+    rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(handle);
     const rd_kafka_ConfigResource_t **answers = NULL;
     rd_kafka_event_t *event;
@@ -171,24 +117,11 @@ static void check_configuration(rd_kafka_t *handle, struct topic_facts *topic, s
     rd_kafka_ConfigResource_destroy(resource);
 }
 
-/* O7. Kafka has no memory of how many there were, so the settings are asked what the topic was made with. */
-static void judge_partitions(const struct topic_facts *topic, int wanted, struct findings *findings)
-{
-    if (wanted > 0 && topic->partitions > wanted) {
-        finding(findings, FINDING_WARNING, topic->subject,
-                "if some were added, give the table a new topic (topics.topic) and read it again; if it was made so, say it in topics.partitions_by_table",
-                "it has %d partitions, and the settings say %d: added ones give keys another place, and their order is lost", topic->partitions, wanted);
-    } else if (wanted > topic->partitions) {
-        finding(findings, FINDING_NOTE, topic->subject, NULL, "it keeps its %d partitions, though the settings say %d now", topic->partitions, wanted);
-    }
-}
-
 static void check_topic(const struct asking *asking, const struct rd_kafka_metadata_topic *metadata)
 {
     struct findings *findings = asking->findings;
     char subject[300];
-    struct topic_facts topic = {
-        .name = metadata->topic, .subject = subject, .state = is_state(asking->settings, metadata->topic), .partitions = metadata->partition_cnt};
+    struct topic_facts topic = {.subject = subject, .use = use_of(asking->settings, metadata->topic), .partitions = metadata->partition_cnt};
 
     (void)snprintf(subject, sizeof subject, "topic %s", metadata->topic);
     topic.copies = metadata->partition_cnt > 0 ? metadata->partitions[0].replica_cnt : 0;
@@ -197,18 +130,30 @@ static void check_topic(const struct asking *asking, const struct rd_kafka_metad
             finding(findings, FINDING_ERROR, subject, "bring its brokers back", "partition %d has no leader", i);
         }
     }
-    if (topic.state && topic.partitions != 1) {
+    if (topic.use != TOPIC_OF_ROWS && topic.partitions != 1) {
         finding(findings, FINDING_ERROR, subject, "make it anew with one partition, from a backup of its records", "it has %d partitions, and needs to have one", topic.partitions);
     }
     if (asking->topics != NULL) {
-        judge_partitions(&topic, asking->topics->partitions(asking->topics->context, metadata->topic), findings);
+        topic_rules_judge_partitions(&topic, asking->topics->partitions(asking->topics->context, metadata->topic), findings);
     }
-    check_configuration(asking->handle, &topic, findings);
+    check_configuration(asking->handle, metadata->topic, &topic, findings);
 }
 
 /* ---- all */
 
-static rd_kafka_t *open_handle(const struct settings *settings, const struct text_pairs *own, struct err *err)
+static void on_error(rd_kafka_t *handle, int code, const char *reason, void *opaque)
+{
+    struct heard *heard = opaque;
+
+    (void)handle;
+    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+        heard->all_down = true;
+    } else {
+        (void)snprintf(heard->last, sizeof heard->last, "%s", reason);
+    }
+}
+
+static rd_kafka_t *open_handle(const struct settings *settings, const struct text_pairs *own, struct heard *heard, struct err *err)
 {
     const struct text_pairs *const lists[] = {&kafka_producer_budget, &settings->kafka, own, NULL};
     rd_kafka_conf_t *conf;
@@ -218,6 +163,8 @@ static rd_kafka_t *open_handle(const struct settings *settings, const struct tex
     if (kafka_conf_new(lists, &conf, err) != 0) {
         return NULL;
     }
+    rd_kafka_conf_set_opaque(conf, heard);
+    rd_kafka_conf_set_error_cb(conf, on_error);
     handle = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
     if (handle == NULL) {
         rd_kafka_conf_destroy(conf);
@@ -244,18 +191,32 @@ static void check_topics(const struct asking *asking, const struct rd_kafka_meta
     }
 }
 
+/* A call of librdkafka's waits for its whole time, also where each broker refuses. */
+static int list_topics(rd_kafka_t *handle, const struct heard *heard, const struct rd_kafka_metadata **ret_metadata, struct err *err)
+{
+    rd_kafka_resp_err_t code = rd_kafka_metadata(handle, 1, NULL, ret_metadata, HOPE_MS);
+
+    (void)rd_kafka_poll(handle, 0);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR && !heard->all_down) {
+        code = rd_kafka_metadata(handle, 1, NULL, ret_metadata, ASK_MS - HOPE_MS);
+        (void)rd_kafka_poll(handle, 0);
+    }
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return 0;
+    }
+    return heard->last[0] != '\0' ? err_set(err, kafka_error_class(code), "no broker answers: %s", heard->last)
+                                  : kafka_err_set(err, code, "asking for the list of topics");
+}
+
 bool kafka_check(const struct settings *settings, const struct text_pairs *own, const struct kafka_check_topics *topics, struct findings *findings)
 {
     const struct rd_kafka_metadata *metadata = NULL;
-    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__FAIL;
+    struct heard heard = {0};
     struct err err = {0};
-    rd_kafka_t *handle = open_handle(settings, own, &err);
+    rd_kafka_t *handle = open_handle(settings, own, &heard, &err);
+    bool answers = handle != NULL && list_topics(handle, &heard, &metadata, &err) == 0;
 
-    if (handle != NULL) {
-        code = rd_kafka_metadata(handle, 1, NULL, &metadata, ASK_MS);
-        (void)kafka_err_set(&err, code, "asking for the list of topics");
-    }
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (answers) {
         check_topics(&(struct asking){handle, settings, topics, findings}, metadata);
         rd_kafka_metadata_destroy(metadata);
     } else {
@@ -264,5 +225,5 @@ bool kafka_check(const struct settings *settings, const struct text_pairs *own, 
     if (handle != NULL) {
         rd_kafka_destroy(handle);
     }
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR;
+    return answers;
 }

@@ -22,8 +22,9 @@
 #include "producer/check_parts.h"
 #include "producer/handle.h"
 
-#define RETENTION_LOW_S (24 * 3600)
-#define TRANSACTIONS_MS 30000
+#define RETENTION_LOW_S  (24 * 3600)
+#define REPLICAS_VERSION 80022 /* of MySQL: its first with SHOW REPLICAS */
+#define TRANSACTIONS_MS  30000
 
 /* ---- questions to the server */
 
@@ -115,42 +116,12 @@ static void judge_server_id(struct check *check, const struct mysql_rows *rows, 
 
 static void check_server_id(struct check *check)
 {
-    bool old = mysql_session_server(check->session)->mariadb;
+    const struct mysql_server *server = mysql_session_server(check->session);
+    bool old = server->mariadb || server->version < REPLICAS_VERSION;
 
     if (check->settings->source.server_id != 0) {
         check_ask(check, "source.server_id", old ? "SHOW SLAVE HOSTS" : "SHOW REPLICAS", judge_server_id);
     }
-}
-
-/* ---- grants */
-
-static bool has_word(const char *grants, const char *words)
-{
-    return strcasestr(grants, words) != NULL || strcasestr(grants, "GRANT ALL PRIVILEGES ON *.*") != NULL || strcasestr(grants, "GRANT SUPER") != NULL;
-}
-
-static void check_grants(struct check *check)
-{
-    struct mysql_rows rows;
-    struct buffer grants = {0};
-    struct err err;
-
-    if (mysql_session_ask(check->session, "SHOW GRANTS", &rows, &err) != 0) {
-        finding(check->findings, FINDING_WARNING, "grants", NULL, "can't be read: %s", err.text);
-        return;
-    }
-    for (size_t row = 0; row < rows.row_count; row++) {
-        buffer_printf(&grants, "%s\n", mysql_rows_text(&rows, row, 0));
-    }
-    mysql_rows_deinit(&rows);
-    if (!has_word(buffer_text(&grants), "REPLICATION SLAVE") && !has_word(buffer_text(&grants), "REPLICATION REPLICA")) {
-        finding(check->findings, FINDING_ERROR, "grants", "GRANT REPLICATION SLAVE ON *.* TO the user", "%s may not read the log", check->settings->source.user);
-    }
-    if (!has_word(buffer_text(&grants), "REPLICATION CLIENT") && !has_word(buffer_text(&grants), "BINLOG MONITOR")) {
-        finding(check->findings, FINDING_ERROR, "grants", "GRANT REPLICATION CLIENT ON *.* TO the user (MariaDB: BINLOG MONITOR)",
-                "%s may not ask where the log is", check->settings->source.user);
-    }
-    buffer_deinit(&grants);
 }
 
 static void check_source(struct check *check)
@@ -195,7 +166,9 @@ static void check_transactions(const struct settings *settings, struct findings 
         finding(findings, FINDING_OK, "kafka transactions", NULL, "can be begun");
     } else {
         finding(findings, FINDING_ERROR, "kafka transactions",
-                "allow transactional ids that begin with the prefix (ACL), and see that __transaction_state can be written", "%s",
+                "allow transactional ids that begin with the prefix (ACL), see that __transaction_state can be written, and that transaction.timeout.ms is "
+                "within the brokers' transaction.max.timeout.ms",
+                "%s",
                 error != NULL ? rd_kafka_error_string(error) : err.text);
     }
     if (error != NULL) {

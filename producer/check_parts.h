@@ -19,6 +19,9 @@ struct check {
 /* check.c: the rows of an answer, each handed to `judge`; a question that fails is a finding of its own. */
 void check_ask(struct check *check, const char *subject, const char *sql, void (*judge)(struct check *check, const struct mysql_rows *rows, size_t row));
 
+/* check_grants.c: may the user read the log, and see all tables that the patterns select? */
+void check_grants(struct check *check);
+
 /* check_tables.c */
 void check_tables(struct check *check);
 /* Of the topic of a table that check_tables saw: how many partitions the settings want; 0: it saw none. context is the check. */

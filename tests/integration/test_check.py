@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """`check` of both programs: what would lose, double or stop rows is found before it does, each with its remedy; and nothing secret is said."""
 import json
+import re
+import sqlite3
+import struct
 
-import pytest
-
-from lib.databases import READER_PASSWORD
+from lib.databases import READER, READER_PASSWORD
 from lib.processes import wait_for
 
 
@@ -77,21 +78,96 @@ def test_times_in_mariadbs_old_form_are_an_error(mariadb_path):
 
 def test_a_server_that_may_not_be_read_is_an_error_and_all_is_said_at_once(mariadb_path):
     path = mariadb_path
-    old = path.server.sql("SELECT @@GLOBAL.binlog_row_image, @@GLOBAL.binlog_row_metadata")[0]
-    path.server.sql("SET GLOBAL binlog_row_image = 'MINIMAL'", "SET GLOBAL binlog_row_metadata = 'MINIMAL'")
+    wrong = {"binlog_format": "MIXED", "binlog_row_image": "MINIMAL", "binlog_row_metadata": "MINIMAL"}
+    old = {name: path.server.sql(f"SELECT @@GLOBAL.{name}")[0][0] for name in wrong}
+    path.server.sql(*(f"SET GLOBAL {name} = '{value}'" for name, value in wrong.items()))
     try:
         found = _findings(path.run_producer("check", "--json"))
     finally:
-        path.server.sql(f"SET GLOBAL binlog_row_image = '{old[0]}'", f"SET GLOBAL binlog_row_metadata = '{old[1]}'")
-    assert _levels(found, "binlog_row_image") == _levels(found, "binlog_row_metadata") == {"error"}
+        path.server.sql(*(f"SET GLOBAL {name} = '{value}'" for name, value in old.items()))
+    assert {name: _levels(found, name) for name in wrong} == {name: {"error"} for name in wrong}
 
 
-@pytest.mark.parametrize("program", ["producer", "worker"])
-def test_a_topic_of_rows_that_is_compacted_is_an_error(mariadb_path, program):
+def _register_replica(connection, server_id):
+    """As a replica does when it connects; it is one as long as the connection is open."""
+    connection._execute_command(0x15, struct.pack("<IBBBHII", server_id, 0, 0, 0, 3306, 0, 0))  # COM_REGISTER_SLAVE, without names
+    connection._read_ok_packet()
+
+
+def test_what_a_server_lacks_for_a_bad_day_is_told_in_one_run(path):
+    """Nothing that stops a stream today: logs that go soon, positions that no other server knows, a number that another replica has, a name
+    that Kafka can't hold."""
+    mysql = path.server.flavor == "mysql"
+    old = path.server.sql("SELECT @@GLOBAL.binlog_expire_logs_seconds")[0][0]
+    path.sql(f"CREATE TABLE `{'鱼' * 40}` (id INT PRIMARY KEY)", "CREATE TABLE fine (id INT PRIMARY KEY)")
+    replica = path.connect()
+    _register_replica(replica, 4711)
+    reader = f"'{READER}'@'%'"
+    path.server.sql("SET GLOBAL binlog_expire_logs_seconds = 7200", *(["SET GLOBAL gtid_mode = ON_PERMISSIVE"] if mysql else [
+        f"GRANT REPLICATION MASTER ADMIN ON *.* TO {reader}"]))
+    try:
+        found = _findings(path.run_producer("check", "--json", source__server_id=4711))
+        free = _findings(path.run_producer("check", "--json", source__server_id=4712))
+    finally:
+        path.server.sql(f"SET GLOBAL binlog_expire_logs_seconds = {old}", *(["SET GLOBAL gtid_mode = ON"] if mysql else [
+            f"REVOKE REPLICATION MASTER ADMIN ON *.* FROM {reader}"]))
+        replica.close()
+    assert _levels(found, "binlog retention: is 7200 s") == {"warning"}
+    assert _levels(found, "gtid_mode: is ON_PERMISSIVE") == ({"warning"} if mysql else set())
+    assert _levels(found, "source.server_id: 4711 is in use") == {"error"} and not _levels(free, "source.server_id")
+    assert _levels(found, f"table {path.database}.鱼") == {"error"} and _levels(found, f"table {path.database}.fine") == {"ok"}
+
+
+def test_a_user_that_may_too_little_is_told_what_he_lacks(path):
+    """The rights to the log are errors; tables that he can't see would be published without having been looked at."""
+    other, poor = f"{path.database}_too", "'it''s poor'@'%'"
+    path.sql("CREATE TABLE seen (id INT PRIMARY KEY)", "CREATE TABLE unseen (id INT PRIMARY KEY)")
+    path.server.sql(f"CREATE DATABASE {other}", f"CREATE TABLE {other}.t (id INT PRIMARY KEY)", f"CREATE USER {poor} IDENTIFIED BY '{READER_PASSWORD}'",
+                    f"GRANT SELECT ON {path.database}.seen TO {poor}", f"GRANT SELECT ON `{other}`.* TO {poor}")
+    try:
+        found = _findings(path.run_producer("check", "--json", source__user="it's poor",
+                                            source__tables=[f"{path.database}.*", f"{path.database}.unseen", f"{other}.*"]))
+        path.server.sql(f"GRANT REPLICATION SLAVE, REPLICATION CLIENT, SELECT ON *.* TO {poor}")
+        rich = _findings(path.run_producer("check", "--json", source__user="it's poor", source__tables=["*.*"], source__exclude=["*.seen"]))
+    finally:
+        path.server.sql(f"DROP DATABASE {other}", f"DROP USER {poor}")
+    assert {text for level, subject, text, _ in found if level == "error" and subject == "grants"} == {
+        "it's poor may not read the log", "it's poor may not ask where the log is"}
+    assert _levels(found, f"source.tables, {path.database}.*: it's poor may not see all") == {"warning"}
+    assert _levels(found, f"source.tables, {path.database}.unseen: it selects no table") == {"warning"}
+    assert not _levels(found, f"source.tables, {other}.*") and _levels(found, f"table {other}.t") == {"ok"}
+    assert _levels(found, f"table {path.database}.seen") == {"ok"} and not _levels(found, "unseen: goes")
+    assert not _levels(rich, "grants") and not _levels(rich, "source.tables") and _levels(rich, f"table {path.database}.unseen") == {"ok"}
+
+
+def test_topics_that_lose_rows_are_told_by_both_programs(mariadb_path):
+    """Each with its own fault, also one that has its name from the settings; text and JSON say the same."""
     path = mariadb_path
-    path.broker.create_topic(path.topic("t"), **{"cleanup.policy": "compact"})
-    found = _findings(path.run_command(program, "check", "--json"))
-    assert _levels(found, f"topic {path.topic('t')}: cleanup.policy") == {"error"}
+    named = f"{path.prefix}-named"
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY)")
+    wrong = {path.topic("compacted"): {"cleanup.policy": "compact"}, path.topic("unclean"): {"unclean.leader.election.enable": "true"},
+             path.topic("short"): {"retention.ms": "3600000"}, named: {"cleanup.policy": "compact,delete"}, f"{path.prefix}.dead": {"retention.ms": "86400000"},
+             f"{path.prefix}.positions": {"cleanup.policy": "delete"}}
+    for topic, settings in wrong.items():
+        path.broker.create_topic(topic, **{"message.timestamp.type": "LogAppendTime", **settings})
+    schemas = f"{path.prefix}.schemas"
+    path.broker.create_topic(schemas, partitions=2, **{"message.timestamp.type": "LogAppendTime", "cleanup.policy": "compact"})
+    for program in ("producer", "worker"):
+        found = _findings(path.run_command(program, "check", "--json", topics__topic={f"{path.database}.t": named}))
+        said = {topic: {(level, text.partition(" ")[0]) for level, subject, text, _ in found if subject == f"topic {topic}" and "one copy" not in text}
+                for topic in [*wrong, schemas]}
+        assert said == {path.topic("compacted"): {("error", "cleanup.policy")}, path.topic("unclean"): {("error", "unclean.leader.election.enable")},
+                        path.topic("short"): {("warning", "retention.ms")}, named: {("error", "cleanup.policy")},
+                        f"{path.prefix}.dead": {("error", "retention.ms")}, f"{path.prefix}.positions": {("error", "cleanup.policy")}, schemas: {("error", "it")}}
+        ended = path.run_command(program, "check", topics__topic={f"{path.database}.t": named})
+        lines = [line for line in ended.text().splitlines() if re.match(r"(ok|note|warning|error) ", line)]
+        assert ended.popen.returncode == 1 and lines == [
+            f"{level:<8} {subject}: {text}{f'. Remedy: {remedy}' if remedy else ''}" for level, subject, text, remedy in found]
+
+
+def test_transactions_that_kafka_refuses_are_an_error(mariadb_path):
+    found = _findings(mariadb_path.run_producer("check", "--json", producer__kafka={"transaction.timeout.ms": 3600000}))
+    assert _levels(found, "kafka transactions: ") == {"error"} and _levels(found, "kafka: ") == {"ok", "note"}
 
 
 def test_partitions_that_were_added_are_told(mariadb_path):
@@ -126,10 +202,40 @@ def test_two_tables_of_one_name_in_the_warehouse_are_an_error(mariadb_path):
 
 def test_what_can_not_be_reached_is_an_error_beside_the_rest(mariadb_path, tmp_path):
     path = mariadb_path
+    nowhere = {"kafka__bootstrap.servers": "127.0.0.1:1", "registry__url": "http://127.0.0.1:1", "source__port": 1,
+               "sqlite__file": str(tmp_path / "no" / "such" / "folder.db")}
+    both = {program: path.start_command(program, "check", "--json", **nowhere) for program in ("producer", "worker")}  # Kafka is waited for
+    own = {"producer": ["source: "], "worker": ["sqlite.file"]}
+    for program, ended in both.items():
+        ended.wait(60)
+        found = _findings(ended)
+        for subject in ["kafka: no broker answers: 127.0.0.1:1/", "registry: http://127.0.0.1:1: ", *own[program]]:
+            assert _levels(found, subject) == {"error"}, found
     found = _findings(path.run_producer("check", "--json", source__user="nobody"))
     assert _levels(found, "source: ") == {"error"} and _levels(found, "kafka: ") == {"ok", "note"}
-    found = _findings(path.run_command("worker", "check", "--json", sqlite__file=str(tmp_path / "no" / "such" / "folder.db")))
-    assert _levels(found, "sqlite.file") == {"error"} and _levels(found, "kafka: ") == {"ok", "note"}
+
+
+def test_a_file_that_is_no_place_for_rows_is_an_error_and_none_is_made(mariadb_path, tmp_path):
+    path = mariadb_path
+
+    def said(file):
+        return [(level, text) for level, subject, text, _ in _findings(path.run_command("worker", "check", "--json", sqlite__file=str(file)))
+                if subject == "sqlite.file"]
+
+    new, text, locked = tmp_path / "new.db", tmp_path / "text.db", tmp_path / "locked.db"
+    assert said(new) == [("ok", f"{new} is not there yet, and can be made")] and not new.exists()
+    text.write_text("no database, but long enough for the head of one. " * 20)
+    (level, words), = said(text)
+    assert level == "error" and "not a database" in words
+    assert [level for level, _ in said(tmp_path)] == ["error"]
+    holder = sqlite3.connect(locked, isolation_level=None)
+    holder.execute("PRAGMA journal_mode = WAL")
+    holder.execute("BEGIN IMMEDIATE")
+    (level, words), = said(locked)
+    assert level == "error" and "locked" in words
+    holder.execute("ROLLBACK")
+    assert said(locked) == [("ok", f"{locked} can be written")]
+    holder.close()
 
 
 def test_status_says_what_the_admin_port_says(mariadb_path):

@@ -136,25 +136,31 @@ def test_reread_needed(path):
         assert [value for name, value in producer.metrics().items() if name.startswith("kakehi_reread_needed") and f'"{path.database}.t"' in name] == [1]
 
 
-def test_drop_database(path):
-    """Each table of it that has rows in Kafka is emptied, also by a producer that has seen no row of it: it was started again."""
+def test_what_empties_tables_does_so_after_a_restart(path):
+    """TRUNCATE, DROP TABLE, and DROP DATABASE of each table that has rows in Kafka, by a producer that has seen no row of any of them."""
     other = path.database + "x"
-    create = [f"CREATE DATABASE {other}", *(f"CREATE TABLE {other}.`{name}` (id INT PRIMARY KEY)" for name in ("one", "tw o", "unused"))]
+    names = ("one", "tw o", "three", "four")
+    create = [f"CREATE DATABASE {other}", *(f"CREATE TABLE {other}.`{name}` (id INT PRIMARY KEY)" for name in (*names, "unused"))]
     path.server.sql(*create)
     tables = [f"{path.database}.*", f"{other}.*"]
     producer = path.producer(source__tables=tables)
     path.worker(sqlite__table="{database}_{table}")
-    path.sql(f"INSERT INTO {other}.one VALUES (1), (2)", f"INSERT INTO {other}.`tw o` VALUES (1)")
-    read = lambda: {name: table["read"] for name, table in producer.status()["tables"].items()}
-    wait_for(lambda: read() == {f"{other}.one": 2, f"{other}.tw o": 1}, lambda: str(read()), 60)
+    path.server.sql(*(f"INSERT INTO {other}.`{name}` VALUES (1)" for name in names))
+
+    def wait_read(**counts):
+        expected = {f"{other}.{name}": counts.get(name, 1) for name in names}
+        read = lambda: {name: table["read"] for name, table in producer.status()["tables"].items()}
+        wait_for(lambda: read() == expected, lambda: f"{expected}: {read()}", 60)
+
+    wait_read()
     producer.must_stop()
-    path.server.sql(f"DROP DATABASE {other}")
+    path.server.sql(f"TRUNCATE {other}.three", f"DROP TABLE {other}.four", f"DROP DATABASE {other}")
     producer = path.producer("again", source__tables=tables)
-    wait_for(lambda: read() == {f"{other}.one": 1, f"{other}.tw o": 1}, lambda: str(read()), 60)
+    wait_read()
     path.server.sql(*create, f"INSERT INTO {other}.one VALUES (7)", f"DROP DATABASE {other}")
-    wait_for(lambda: read() == {f"{other}.one": 3, f"{other}.tw o": 1}, lambda: str(read()), 60)  # which is empty already
-    for name, ops in (("one", "ccctt"), ("tw o", "ct")):
-        table = f"{other}_{name}"
+    wait_read(one=3)  # the others are empty already
+    for name in names:
+        table, ops = f"{other}_{name}", "cctt" if name == "one" else "ct"
         wait_for(lambda t=table, count=len(ops): oracle.history_count(path.sqlite_file, t) >= count, f"the rows of {name}", 60)
         assert "".join(sorted(row.op for row in oracle.history_rows(path.sqlite_file, table))) == ops
         assert oracle.view_rows(path.sqlite_file, table) == []

@@ -139,6 +139,11 @@ class Broker:
         topic = NewTopic(name, partitions, 1, config={key.replace("_", "."): value for key, value in config.items()})
         self.admin().create_topics([topic], request_timeout=30)[name].result()
 
+    def alter_topic(self, name, **config):
+        """These settings; all others are the broker's again."""
+        resource = ConfigResource(ConfigResource.Type.TOPIC, name, set_config=config)
+        self.admin().alter_configs([resource], request_timeout=30)[resource].result()
+
     def delete_topic(self, name):
         self.admin().delete_topics([name], operation_timeout=30)[name].result()
         wait_for(lambda: name not in self.admin().list_topics(timeout=30).topics, f"{name} to be gone", 30)

@@ -162,10 +162,15 @@ class PathUnderTest:
 
     def run_command(self, program, command, *arguments, **changes):
         """A command that ends by itself; returns the ended Program."""
-        ended = Program(self, program, f"{program}-{command}{len(self.programs)}", merged(self.settings, changes), command, arguments=arguments)
-        self.programs.append(ended)
+        ended = self.start_command(program, command, *arguments, **changes)
         ended.wait(60)
         return ended
+
+    def start_command(self, program, command, *arguments, **changes):
+        """The same, without waiting for its end."""
+        started = Program(self, program, f"{program}-{command}{len(self.programs)}", merged(self.settings, changes), command, arguments=arguments)
+        self.programs.append(started)
+        return started
 
     def run_on_terminal(self, program, command, *arguments):
         """What a command that ends by itself writes to a terminal."""
