@@ -168,7 +168,7 @@ $(out)/bench/%: $(out)/tests/bench/%.o $(out)/libproducer.a $(out)/libworkers.a 
 .PHONY: bench-programs
 bench-programs: $(patsubst tests/bench/%.c,$(out)/bench/%,$(wildcard tests/bench/*.c))
 
-bench: ## speed, latency and memory beside what librdkafka and SQLite do alone (BENCH="producer --runs 5": one of them, its way)
+bench: ## speed, latency and memory beside what librdkafka and SQLite do alone (BENCH="producer --rounds 5": one of them, its way)
 	@ops/setup/need build && tests/servers/need && $(MAKE) --no-print-directory -j$$(nproc) programs bench-programs && tests/bench/run $(BENCH)
 
 .SECONDARY:
