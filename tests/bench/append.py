@@ -10,20 +10,18 @@ batches are not full, and wait for their age. Prints rates, CPU seconds per mill
 of the worker, and its rate as a share of the consume rate, by compression. All of it shares the machine, the sink too (its CPU seconds are
 printed): read the ratios.
 """
-import argparse
 import json
 import re
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from lib import databases, kafka  # noqa: E402
 from lib.bigquery_judge import BigQueryWarehouse  # noqa: E402
 from lib.fake_bigquery import FakeBigQuery  # noqa: E402
 from lib.path import build_folder  # noqa: E402
 from lib.processes import Process, wait_for  # noqa: E402
 import figures  # noqa: E402
-from backlog import Backlog, Used  # noqa: E402
+from backlog import Used, asked_for  # noqa: E402
 
 
 def append(work, compression):
@@ -50,15 +48,8 @@ def append(work, compression):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rows", type=int, default=4000000)
-    parser.add_argument("--partitions", type=int, default=24)
-    parser.add_argument("--rounds", type=int, default=3)
-    wishes = parser.parse_args()
-    with figures.workshop() as folder:
-        work = Backlog(folder, databases.MariaDB(folder / "mariadb").start(), kafka.Broker(folder / "kafka").start(), wishes.rows, wishes.partitions)
-        print(f"{wishes.rows} rows from {wishes.partitions} partitions by appends, {wishes.rounds} rounds; {figures.machine()}", flush=True)
-        found = figures.in_turn(wishes.rounds, {"consume": work.consume, "none": lambda: append(work, "none"), "gzip": lambda: append(work, "gzip")})
+    with asked_for("by appends") as (work, rounds):
+        found = figures.in_turn(rounds, {"consume": work.consume, "none": lambda: append(work, "none"), "gzip": lambda: append(work, "gzip")})
     figures.show("librdkafka consuming", found["consume"])
     for compression in ("none", "gzip"):
         share = figures.share(found[compression], found["consume"])

@@ -10,17 +10,15 @@ rows to eight: pieces come in bursts, before the first they fill unseen, and a f
 seconds per million rows, peak memory of the worker, and its rate as a share of the consume rate. All of it shares the machine, the
 sink too (its CPU seconds are printed): read the ratios.
 """
-import argparse
 import json
 import re
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from lib import databases, kafka  # noqa: E402
 from lib.processes import Process, wait_for  # noqa: E402
 import figures  # noqa: E402
-from backlog import Backlog, Used  # noqa: E402
+from backlog import Used, asked_for  # noqa: E402
 
 
 def load(work):
@@ -46,15 +44,8 @@ def load(work):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rows", type=int, default=4000000)
-    parser.add_argument("--partitions", type=int, default=24)
-    parser.add_argument("--rounds", type=int, default=3)
-    wishes = parser.parse_args()
-    with figures.workshop() as folder:
-        work = Backlog(folder, databases.MariaDB(folder / "mariadb").start(), kafka.Broker(folder / "kafka").start(), wishes.rows, wishes.partitions)
-        print(f"{wishes.rows} rows from {wishes.partitions} partitions into load files, {wishes.rounds} rounds; {figures.machine()}", flush=True)
-        found = figures.in_turn(wishes.rounds, {"consume": work.consume, "load": lambda: load(work)})
+    with asked_for("into load files") as (work, rounds):
+        found = figures.in_turn(rounds, {"consume": work.consume, "load": lambda: load(work)})
     figures.show("librdkafka consuming", found["consume"])
     figures.show("kakehi-worker", found["load"], f"{figures.share(found['load'], found['consume']):.0%} of consuming (goal: 70 %, 128 MiB)")
 
