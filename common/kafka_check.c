@@ -173,6 +173,42 @@ static rd_kafka_t *open_handle(const struct settings *settings, const struct tex
     return handle;
 }
 
+static bool is_there(const struct rd_kafka_metadata *metadata, const char *name)
+{
+    int i = 0;
+
+    while (i < metadata->topic_cnt && strcmp(metadata->topics[i].topic, name) != 0) {
+        i++;
+    }
+    return i < metadata->topic_cnt;
+}
+
+/* topics.create is false. */
+static void check_given(const struct asking *asking, const struct rd_kafka_metadata *metadata, const char *name)
+{
+    char subject[300];
+
+    if (!is_there(metadata, name)) {
+        (void)snprintf(subject, sizeof subject, "topic %s", name);
+        finding(asking->findings, FINDING_ERROR, subject, "make it, or set topics.create: true", "it does not exist, and topics.create is false");
+    }
+}
+
+static void check_all_given(const struct asking *asking, const struct rd_kafka_metadata *metadata)
+{
+    static const char *const uses[] = {"positions", "schemas", "dead"};
+    const char *topic = NULL;
+    char name[256];
+
+    for (size_t i = 0; i < sizeof uses / sizeof uses[0]; i++) {
+        (void)snprintf(name, sizeof name, "%s.%s", asking->settings->prefix, uses[i]);
+        check_given(asking, metadata, name);
+    }
+    while (asking->topics != NULL && (topic = asking->topics->next(asking->topics->context, topic)) != NULL) {
+        check_given(asking, metadata, topic);
+    }
+}
+
 static void check_topics(const struct asking *asking, const struct rd_kafka_metadata *metadata)
 {
     int count = 0;
@@ -185,7 +221,9 @@ static void check_topics(const struct asking *asking, const struct rd_kafka_meta
             count++;
         }
     }
-    if (count == 0) {
+    if (!asking->settings->topics.create) {
+        check_all_given(asking, metadata);
+    } else if (count == 0) {
         finding(asking->findings, FINDING_NOTE, "kafka", NULL, "there is no topic %s.* yet: the producer makes them at its first start",
                 asking->settings->prefix);
     }

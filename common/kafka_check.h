@@ -13,6 +13,7 @@
 struct kafka_check_topics {
     void *context;
     int (*partitions)(void *context, const char *topic); /* that the settings say; 0: it knows nothing of it */
+    const char *(*next)(void *context, const char *topic); /* the known one behind this one (NULL: the first); NULL: that was the last */
 };
 
 /* Properties as the program itself would have them: its budget, kafka.*, then `own` (producer.kafka or worker.kafka). False: no broker

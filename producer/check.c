@@ -182,7 +182,7 @@ static void check_transactions(const struct settings *settings, struct findings 
 int producer_check(const struct settings *settings, bool json)
 {
     struct check check = {.settings = settings, .findings = findings_new(stdout, json)};
-    const struct kafka_check_topics topics = {.context = &check, .partitions = check_partitions};
+    const struct kafka_check_topics topics = {.context = &check, .partitions = check_partitions, .next = check_next_topic};
 
     check_source(&check);
     if (kafka_check(settings, &settings->producer.kafka, &topics, check.findings)) {

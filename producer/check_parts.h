@@ -26,6 +26,8 @@ void check_grants(struct check *check);
 void check_tables(struct check *check);
 /* Of the topic of a table that check_tables saw: how many partitions the settings want; 0: it saw none. context is the check. */
 int check_partitions(void *context, const char *topic);
+/* The topic of a table that it saw, behind this one (kafka_check.h). context is the check. */
+const char *check_next_topic(void *context, const char *topic);
 void check_forget_topics(struct check *check);
 
 #endif

@@ -58,6 +58,18 @@ int check_partitions(void *context, const char *topic)
     return known != NULL ? known->partitions : 0;
 }
 
+/* Each once: those of which two tables have one, and those that have no name, were told of before. */
+const char *check_next_topic(void *context, const char *topic)
+{
+    const struct check *check = context;
+    const struct check_topic *next = topic == NULL ? check->topics : find_topic(check, topic)->next;
+
+    while (next != NULL && (next->topic[0] == '\0' || find_topic(check, next->topic) != next)) {
+        next = next->next;
+    }
+    return next != NULL ? next->topic : NULL;
+}
+
 void check_forget_topics(struct check *check)
 {
     while (check->topics != NULL) {

@@ -12,7 +12,7 @@ from lib.processes import wait_for
 def _findings(program):
     """[(level, subject, finding, remedy)] and the exit code, of a run with --json."""
     text = program.text()
-    answer = json.loads(text[text.index("{\n"):])
+    answer, _ = json.JSONDecoder().raw_decode(text, text.index("{\n"))  # lines of the log may stand before and behind
     found = [(f["level"], f["subject"], f["finding"], f.get("remedy")) for f in answer["findings"]]
     assert answer["errors"] == sum(level == "error" for level, *_ in found)
     assert program.popen.returncode == (1 if answer["errors"] else 0), text
@@ -163,6 +163,19 @@ def test_topics_that_lose_rows_are_told_by_both_programs(mariadb_path):
         lines = [line for line in ended.text().splitlines() if re.match(r"(ok|note|warning|error) ", line)]
         assert ended.popen.returncode == 1 and lines == [
             f"{level:<8} {subject}: {text}{f'. Remedy: {remedy}' if remedy else ''}" for level, subject, text, remedy in found]
+
+
+def test_topics_that_must_be_there_and_are_not_are_errors(mariadb_path):
+    """topics.create: false. The producer would stop with the first of them."""
+    path = mariadb_path
+    path.sql(*(f"CREATE TABLE {name} (id INT PRIMARY KEY)" for name in ("another", "missing", "there", f"`{'鱼' * 40}`")))
+    path.broker.create_topic(path.topic("there"))
+    path.broker.create_topic(f"{path.prefix}.dead")
+    state = [f"topic {path.prefix}.{name}" for name in ("positions", "schemas")]
+    for program, lacking in (("producer", [*state, f"topic {path.topic('missing')}"]), ("worker", state)):
+        found = _findings(path.run_command(program, "check", "--json", topics__create=False, topics__topic={f"{path.database}.another": path.topic("missing")}))
+        assert [subject for level, subject, text, _ in found if "does not exist" in text] == lacking
+        assert all(level == "error" for level, subject, text, _ in found if "does not exist" in text)
 
 
 def test_transactions_that_kafka_refuses_are_an_error(mariadb_path):
