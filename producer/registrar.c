@@ -139,19 +139,24 @@ static int make_handle(struct registrar *registrar, struct err *err)
     return handle_new(RD_KAFKA_PRODUCER, conf, &registrar->handle, err);
 }
 
+/* The topic is named by a handle of its own: for a topic that is named in the message alone librdkafka asks for the leader only within a second. */
 static int send_all(struct registrar *registrar, struct err *err)
 {
-    char topic[TOPIC_NAME_SIZE];
+    char name[TOPIC_NAME_SIZE];
+    rd_kafka_topic_t *topic;
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
 
-    topics_state_name(registrar->settings, "schemas", topic);
+    topics_state_name(registrar->settings, "schemas", name);
+    topic = rd_kafka_topic_new(registrar->handle, name, NULL);
+    must(topic != NULL);
     for (size_t i = 0; i < registrar->waiting.count && code == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
         const struct text_pair *pair = &registrar->waiting.pairs[i];
 
         code = rd_kafka_producev(
-            registrar->handle, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(0), RD_KAFKA_V_KEY(pair->key, strlen(pair->key)),
+            registrar->handle, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_PARTITION(0), RD_KAFKA_V_KEY(pair->key, strlen(pair->key)),
             RD_KAFKA_V_VALUE(pair->value, strlen(pair->value)), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
     }
+    rd_kafka_topic_destroy(topic);
     return code == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : kafka_err_set(err, code, "producing a schema");
 }
 
