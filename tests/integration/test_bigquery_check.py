@@ -15,7 +15,7 @@ _BEYOND_THE_FAKE = {"prove: a MERGE sees rows at once after the answer"}
 def _findings(program):
     """[(level, subject, finding)] of a run with --json."""
     text = program.text()
-    answer = json.loads(text[text.index("{\n"):])
+    answer, _ = json.JSONDecoder().raw_decode(text, text.index("{\n"))  # lines of the log may stand before and behind
     found = [(f["level"], f["subject"], f["finding"]) for f in answer["findings"]]
     assert program.popen.returncode == (1 if answer["errors"] else 0), text
     assert all(f.get("remedy") for f in answer["findings"] if f["level"] in ("warning", "error")), found
