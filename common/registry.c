@@ -163,16 +163,24 @@ static bool try_next(struct asked *asked, const struct http_answer *http)
 
 /* ---- the answer */
 
-/* Trouble of the last one, where each had some. */
+/* POISON is an answer that is too long: it says nothing of the schema. */
+static enum err_class class_of(const struct asked *asked, enum err_class class)
+{
+    return class == ERR_POISON || (class == ERR_FATAL && asked->passing) ? ERR_RETRY : class;
+}
+
+/* Where each has trouble, the last one's. */
 static void tell_trouble(const struct asked *asked, const struct http_answer *http, struct err *err)
 {
+    size_t count = asked->registry->settings->urls.count;
+
     if (http->err != NULL) {
         *err = *http->err;
-        err->class = err->class == ERR_POISON || asked->passing ? ERR_RETRY : err->class; /* POISON: too long: it says nothing of the schema */
+        err->class = class_of(asked, err->class);
         (void)err_while(err, "asking the registry");
     }
-    if (asked->failed > 1) {
-        (void)err_while(err, "none of the %zu URLs of registry.url serves; the last one", asked->failed);
+    if (asked->failed == count && count > 1) {
+        (void)err_while(err, "none of the %zu URLs of registry.url serves; the last one", count);
     }
 }
 

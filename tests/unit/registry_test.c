@@ -255,20 +255,35 @@ static void test_registry__trouble_is_for_good_only_if_that_of_each_is(void **st
     assert_int_equal(ask(world)->class, ERR_FATAL);
 }
 
+static void test_registry__a_refusal_behind_servers_that_are_down_is_a_refusal(void **state)
+{
+    struct world *world = *state;
+    const struct err *err;
+
+    world->nodes[0].status = world->nodes[1].status = 503;
+    world->nodes[2].status = 409;
+    err = ask(world);
+    assert_int_equal(err->class, ERR_POISON);
+    assert_null(strstr(err->text, "none of"));
+    assert_asked(world, 1, 1, 1);
+}
+
+/* Whoever was told to stop must not take it for trouble, though another server had some before. */
 static void test_registry__closing_asks_no_other_server(void **state)
 {
     struct world *world = *state;
 
-    world->nodes[0].status = 0;
+    world->nodes[0].status = 503;
+    world->nodes[1].status = 0;
     begin(world);
-    while (world->nodes[0].server.request_count == 0) {
+    while (world->nodes[1].server.request_count == 0) {
         (void)uv_run(&world->loop, UV_RUN_ONCE);
     }
     registry_close(world->registry, on_closed, world);
     world->registry = NULL;
     wait_answers(world, 1);
     assert_int_equal(world->errs[0].class, ERR_CANCELED);
-    assert_asked(world, 1, 0, 0);
+    assert_asked(world, 1, 1, 0);
     while (!world->closed) {
         (void)uv_run(&world->loop, UV_RUN_ONCE);
     }
@@ -287,6 +302,7 @@ int main(void)
         TEST(questions_that_fail_together_pass_one_server),
         TEST(none_that_serves_is_trouble_for_now_and_each_was_asked_once),
         TEST(trouble_is_for_good_only_if_that_of_each_is),
+        TEST(a_refusal_behind_servers_that_are_down_is_a_refusal),
         TEST(closing_asks_no_other_server),
     };
 
