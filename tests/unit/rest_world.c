@@ -189,8 +189,8 @@ static const char *alter(struct rest_world *world, const char *sql)
     char type[32];
     json_t *field;
 
-    if (world->refuse_alter ||
-        sscanf(sql, "ALTER TABLE `p.%127[^`]` ALTER COLUMN `%127[^`]` SET DATA TYPE %31s", table, column, type) != 3) {
+    if (sscanf(sql, "ALTER TABLE `p.%127[^`]` ALTER COLUMN `%127[^`]` SET DATA TYPE %31s", table, column, type) != 3 ||
+        (world->refuse_alter != NULL && strcmp(world->refuse_alter, column) == 0)) {
         return "ALTER TABLE ALTER COLUMN SET DATA TYPE requires that the existing column type is assignable";
     }
     field = rest_world_field(rest_world_table(world, table), column);

@@ -22,7 +22,7 @@ struct rest_world {
     json_t *calls;    /* ["GET /bigquery/v2/...", ...] in order, and the SQL of each job */
     json_t *routines; /* SQL of table functions that were made */
     int next_number;  /* of ETags and creation times */
-    bool refuse_alter;
+    const char *refuse_alter; /* this column's type is not changed; NULL: every one's is */
     /* Called before a call is carried out; true: it is done (or fails) otherwise. Set what the answer is. */
     bool (*before)(struct rest_world *world, const struct rest_request *request, int *ret_status);
     /* Rows of a query, as an array of arrays of texts and nulls; NULL: none. */

@@ -925,17 +925,30 @@ static void test_tables__a_widening_that_bigquery_refuses_makes_a_further_column
 {
     struct world *world = *state;
 
-    world->rest.refuse_alter = true;
+    world->rest.refuse_alter = "n";
     ensure(world, "id long, n long");
     ensure(world, "id long, n ulong");
     assert_ok(world);
     assert_string_equal(target(world, 1), "n__numeric");
     ensure(world, "id long, n long");
     assert_string_equal(target(world, 1), "n");
-    world->rest.refuse_alter = false;
+    world->rest.refuse_alter = NULL;
     ensure_wish(world, "id", "id long, n ulong", &(struct tables_wish){.fresh = true});
     assert_string_equal(target(world, 1), "n__numeric"); /* what was decided once stays */
     assert_int_equal(world->history->layout.column_count, 3 + BIGQUERY_META_COUNT);
+}
+
+static void test_tables__a_widening_that_bigquery_refuses_is_no_reason_for_another_column(void **state)
+{
+    struct world *world = *state;
+
+    world->rest.refuse_alter = "n";
+    ensure(world, "id long, n long, d date");
+    ensure(world, "id long, n ulong, d datetime 0");
+    assert_ok(world);
+    assert_string_equal(target(world, 1), "n__numeric");
+    assert_string_equal(target(world, 2), "d");
+    assert_string_equal(type_of(world, "d"), "DATETIME");
 }
 
 static void test_tables__by_policy_the_rows_are_refused_instead(void **state)
@@ -1085,6 +1098,7 @@ int main(void)
         TEST(test_tables__a_wider_type_widens_the_column),
         TEST(test_tables__no_number_becomes_a_float),
         TEST(test_tables__a_widening_that_bigquery_refuses_makes_a_further_column),
+        TEST(test_tables__a_widening_that_bigquery_refuses_is_no_reason_for_another_column),
         TEST(test_tables__by_policy_the_rows_are_refused_instead),
         TEST(test_tables__a_key_that_changes_its_type_stops_the_table),
         TEST(test_tables__a_history_without_its_metadata_is_refused),

@@ -185,7 +185,6 @@ static void on_widened(void *context, const struct query_answer *answered, const
         entry_look(entry, "widened");
     } else if (err->class == ERR_POISON) {
         log_warn("column-not-widened", "table=%q reason=%q next=%s", entry->names.source, err->text, "bigquery.on_type_change");
-        entry->no_widening = true;
         entry_look(entry, "BigQuery refuses to widen");
     } else {
         entry_fail(entry, err);
@@ -197,6 +196,7 @@ void entry_widen(struct entry *entry, const struct shape_widening *widening)
     const struct settings *settings = entry->tables->options.settings;
     struct buffer sql = {0};
 
+    text_list_add(&entry->tried, widening->name);
     buffer_append_text(&sql, "ALTER TABLE ");
     bigquery_append_path(&sql, &entry->names, entry->names.history);
     buffer_append_text(&sql, " ALTER COLUMN ");

@@ -314,7 +314,7 @@ void entry_decide(struct entry *entry)
     if (shape_plan(&entry->shape, wish->table,
                    &(struct shape_rules){.on_type_change = entry->tables->options.settings->bigquery.on_type_change,
                                          .describes = wish->describes != NULL,
-                                         .no_widening = entry->no_widening},
+                                         .tried = &entry->tried},
                    &plan, &err) != 0) {
         entry_fail(entry, &err);
     } else {
@@ -349,7 +349,8 @@ void entry_step(struct entry *entry)
     if (wish == NULL || sm_at(&entry->sm) != IDLE) {
         return;
     }
-    entry->looked = entry->worded = entry->no_widening = false;
+    entry->looked = entry->worded = false;
+    text_list_deinit(&entry->tried);
     entry->rounds = 0;
     if (wish->table == NULL || wish->describes != NULL) {
         entry_look(entry, "asked for");
@@ -398,6 +399,7 @@ void entry_free(struct entry *entry)
     }
     history_unref(entry->last);
     free(entry->left);
+    text_list_deinit(&entry->tried);
     shape_plan_deinit(&entry->patching);
     shape_deinit(&entry->shape);
     bigquery_names_deinit(&entry->names);

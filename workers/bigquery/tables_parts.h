@@ -50,7 +50,7 @@ struct entry {
     /* of the wish in work */
     bool looked;      /* since it came */
     bool worded;      /* descriptions were patched for it */
-    bool no_widening; /* BigQuery refused one */
+    struct text_list tried; /* columns whose widening was */
     unsigned rounds;
     struct shape_plan patching; /* what the patch under way adds */
     struct metric *added;

@@ -6,8 +6,10 @@
  * behind them: a patch without a column would drop it.
  *
  * What a column may become without loss, by ALTER COLUMN SET DATA TYPE: INT64 -> NUMERIC -> BIGNUMERIC, DATE -> DATETIME. To
- * FLOAT64 BigQuery converts too, but not every INT64 stays what it was. A type that BigQuery then refuses after all (it may for
- * the columns of a cluster) is treated as one that can't be widened.
+ * FLOAT64 BigQuery converts too, but beyond 2^53 an INT64 does not stay what it was. An INT of the source is always below, yet its
+ * column here does not say that it never held more: it may have been a BIGINT before, with such values stored, or still on their
+ * way through another partition; and a NUMERIC has digits that no FLOAT64 has. So nothing becomes FLOAT64. A type that BigQuery
+ * refuses after all (it may for the columns of a cluster) is treated as one that can't be widened.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +47,16 @@ static int widened_type(int from, const struct column *column)
         }
     }
     return -1;
+}
+
+static bool was_tried(const struct shape_rules *rules, const char *name)
+{
+    for (size_t i = 0; rules->tried != NULL && i < rules->tried->count; i++) {
+        if (strcasecmp(rules->tried->texts[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static enum row_fit fit(const struct shape_column *there, const struct column *column)
@@ -147,7 +159,7 @@ static int plan_further(struct planning *planning, size_t column, const struct s
 static int plan_misfit(struct planning *planning, size_t column, const struct shape_column *there, struct err *err)
 {
     const struct column *source = &planning->table->columns[column];
-    int wider = planning->rules->no_widening ? -1 : widened_type(there->type, source);
+    int wider = was_tried(planning->rules, there->name) ? -1 : widened_type(there->type, source);
     bool by_value = fit(there, source) == ROW_FIT_BY_VALUE;
 
     planning->wanted[column] = there->name;

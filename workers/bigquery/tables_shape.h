@@ -19,6 +19,7 @@
 #include "common/buffer.h"
 #include "common/err.h"
 #include "common/settings.h"
+#include "common/text_list.h"
 #include "schemas/table.h"
 #include "workers/bigquery/bigquery_types.h"
 #include "workers/bigquery/names.h"
@@ -138,7 +139,8 @@ struct shape_plan {
 struct shape_rules {
     enum bigquery_type_change on_type_change;
     bool describes;   /* the table is the newest of its name: the patch has the descriptions of all columns */
-    bool no_widening; /* it was tried, and BigQuery refused */
+    /* Columns, by their names here, whose widening was tried: what still does not fit has been refused by BigQuery. NULL: none. */
+    const struct text_list *tried;
 };
 
 /* ERR_FATAL: nothing can be done by us. Deinit in any case. */
