@@ -219,6 +219,77 @@ def check_questions_of_a_worker(here):
     assert ask(f"SELECT COUNT(*) AS n FROM {name} WHERE {where} 4") == [(1,)] and ask(f"SELECT COUNT(*) AS n FROM {name} WHERE {where} 5") == [(0,)]
 
 
+def check_partition_filter_is_required(here):
+    """A table may refuse queries that name no day of it; through a view too."""
+    made = _table(here, "n INT64", "day DATE", time_partitioning=bigquery.TimePartitioning(field="day"), require_partition_filter=True)
+    name = f"`{here.project}.{made.dataset_id}.{made.table_id}`"
+    rows, stream = Rows("n int64", "day int32"), _stream(here, made)
+    with Call(here, stream) as call:
+        call.send(rows.request(stream, [{"n": 1, "day": 20000}, {"n": 2, "day": 20001}], 0))
+    ask = lambda sql: [tuple(row.values()) for row in here.client.query_and_wait(sql, retry=None, job_retry=None)]
+    assert here.client.get_table(made.reference, retry=None).require_partition_filter
+    assert ask(f"SELECT n FROM {name} WHERE day >= DATE '2024-10-05'") == [(2,)]
+    assert ask(f"SELECT COUNT(*) AS n FROM {name} WHERE n > 0 AND day >= DATE '0001-01-01'") == [(2,)]
+    _must_raise(400, ask, f"SELECT n FROM {name}")
+    _must_raise(400, ask, f"SELECT n FROM {name} WHERE n = 1")
+    view = bigquery.Table(f"{_dataset(here)}.{_name('v')}")
+    view.view_query = f"SELECT n FROM {name} WHERE day >= DATE '0001-01-01'"
+    here.client.create_table(view, retry=None)
+    assert sorted(ask(f"SELECT n FROM `{view.project}.{view.dataset_id}.{view.table_id}`")) == [(1,), (2,)]
+
+
+def check_dry_run(here):
+    """It is looked at and not carried out; what is wrong is said."""
+    made = _table(here, "n INT64")
+    name = f"`{here.project}.{made.dataset_id}.{made.table_id}`"
+    dry = bigquery.QueryJobConfig(dry_run=True, use_query_cache=False)
+    job = here.client.query(f"SELECT n FROM {name}", job_config=dry, retry=None, job_retry=None)
+    assert job.state == "DONE" and job.total_bytes_processed >= 0
+    _must_raise(404, here.client.query, f"SELECT 1 FROM `{here.project}.{made.dataset_id}.nobody`", job_config=dry, retry=None, job_retry=None)
+    _must_raise(400, here.client.query, f"SELECT n FRAM {name}", job_config=dry, retry=None, job_retry=None)
+
+
+def check_many_rows_of_a_query(here):
+    made = _table(here, "n INT64")
+    stream = _stream(here, made)
+    with Call(here, stream) as call:
+        call.send(_NUMBER.request(stream, _numbers(*range(20000)), 0))
+    rows = here.client.query_and_wait(f"SELECT n FROM `{here.project}.{made.dataset_id}.{made.table_id}` ORDER BY n", page_size=7000, retry=None, job_retry=None)
+    assert [row["n"] for row in rows] == list(range(20000))
+
+
+def check_merge(here):
+    """Newer rows over older ones, others added; it says how many."""
+    made, news = (_table(here, "id INT64", "seq INT64", "v STRING") for _ in range(2))
+    rows = Rows("id int64", "seq int64", "v string")
+    for table, values in ((made, [(1, 5, "old"), (2, 5, "newer"), (3, 5, None)]), (news, [(1, 6, None), (2, 4, "late"), (4, 1, "added"), (4, 2, "newest")])):
+        stream = _stream(here, table)
+        with Call(here, stream) as call:
+            call.send(rows.request(stream, [dict(zip(("id", "seq", "v"), value)) for value in values], 0))
+    name = lambda table: f"`{here.project}.{table.dataset_id}.{table.table_id}`"
+    job = here.client.query(f"MERGE {name(made)} AS base USING (SELECT * FROM {name(news)} WHERE TRUE QUALIFY ROW_NUMBER() OVER (PARTITION BY id ORDER BY seq DESC) = 1) AS change "
+                            "ON base.id = change.id WHEN MATCHED AND change.seq > base.seq THEN UPDATE SET seq = change.seq, v = change.v "
+                            "WHEN NOT MATCHED THEN INSERT (id, seq, v) VALUES (change.id, change.seq, change.v)", retry=None, job_retry=None)
+    job.result(retry=None)
+    assert job.num_dml_affected_rows == 2
+    assert _rows(here, made) == [(1, 6, None), (2, 5, "newer"), (3, 5, None), (4, 2, "newest")]
+
+
+def check_table_function(here):
+    made = _table(here, "n INT64", "at TIMESTAMP")
+    rows, stream = Rows("n int64", "at int64"), _stream(here, made)
+    with Call(here, stream) as call:
+        call.send(rows.request(stream, [{"n": 1, "at": 1000000}, {"n": 2, "at": 2000000}], 0))
+    function = f"`{here.project}.{made.dataset_id}.{_name('f')}`"
+    make = lambda what: here.client.query_and_wait(f"CREATE OR REPLACE TABLE FUNCTION {function}(__at TIMESTAMP) AS\nSELECT {what} FROM `{here.project}.{made.dataset_id}.{made.table_id}` "
+                                                   "WHERE at <= __at", retry=None, job_retry=None)
+    ask = lambda second: [tuple(row.values()) for row in here.client.query_and_wait(f"SELECT * FROM {function}(TIMESTAMP_SECONDS({second})) ORDER BY 1", retry=None, job_retry=None)]
+    make("n")
+    assert [ask(second) for second in (0, 1, 2)] == [[], [(1,)], [(1,), (2,)]]
+    make("n + 10 AS n")
+    assert ask(1) == [(11,)]
+
+
 # ---- the Storage Write API
 
 

@@ -22,7 +22,7 @@ Control is HTTP on the REST port, JSON both ways (POST sets, GET asks):
     GET  /control/count?table=  /control/tables  /control/streams?table=  /control/calls  /control/appends?from=N  /control/jobs?table=
     GET  /control/queries  /control/requests?from=N  /control/hits  /control/counters
 
-A table is dropped and made anew by REST, as anywhere. MERGE is noted, not carried out; SELECT runs over the ledger.
+A table is dropped and made anew by REST, as anywhere. SELECT and MERGE run over the ledger.
 """
 import datetime
 import decimal

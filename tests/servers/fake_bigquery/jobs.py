@@ -85,9 +85,19 @@ class Jobs:
             raise Refused(400, "invalid", "the fake loads uploaded files only")
         if "query" not in configuration:
             raise Refused(400, "required", "Required parameter is missing: query")
+        if configuration.get("dryRun"):
+            return self._try_out(configuration)
         job = self._new(body, "query")
         self._run_query(job)
         return job.shown()
+
+    def _try_out(self, configuration):
+        """A dry run: a job without an id, which nobody can ask for."""
+        query = configuration["query"]
+        self.queries.try_out(query["query"], query.get("defaultDataset", {}).get("datasetId"), query.get("queryParameters", []))
+        statistics = {"totalBytesProcessed": "0", "query": {"statementType": "SELECT", "totalBytesProcessed": "0", "totalBytesBilled": "0"}}
+        return {"kind": "bigquery#job", "configuration": configuration, "jobReference": {"projectId": self.store.project, "location": "US"},
+                "status": {"state": "DONE"}, "statistics": statistics}
 
     # ---- uploads
 
@@ -258,6 +268,7 @@ class Jobs:
     def query(self, body):
         configuration = {"query": {name: body[name] for name in ("query", "defaultDataset", "queryParameters", "useLegacySql") if name in body}}
         if body.get("dryRun"):
+            self._try_out(configuration)
             return {"kind": "bigquery#queryResponse", "jobComplete": True, "totalBytesProcessed": "0", "jobReference": {"projectId": self.store.project}}
         job = self._new({"configuration": configuration}, "query")
         self._run_query(job)

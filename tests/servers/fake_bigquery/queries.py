@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Queries, as far as a writer of histories asks them: SELECTs run on DuckDB over the ledger's rows, views included; DDL is kept word by
-word; DML (a MERGE) is noted and not carried out, so whatever rests on one belongs to a test with the emulator."""
+"""Queries, as far as a writer of histories asks them: SELECTs run on DuckDB over the ledger's rows, views and table functions included; so does a
+MERGE, whose rows the target then holds; DDL is kept word by word. Other DML is noted and not carried out."""
 import re
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -44,29 +45,46 @@ class Queries:
         self.asked = []  # all of them, word by word; the newest last
 
     def run(self, sql, default_dataset, parameters=()):
-        """((fields, rows as REST has them), what the job's statistics add)"""
+        """((fields, rows as REST has them), what the job's statistics add); of a script those of its last statement."""
         self.asked.append(sql)
-        nothing = ([], [])
+        result = ([], []), {"statementType": "SCRIPT"}
+        trees = self._parse(sql)
+        for tree in trees:
+            text = sql if len(trees) == 1 else tree.sql(dialect="bigquery")
+            result = self._statement(tree, text, default_dataset, parameters)
+        return result
+
+    @staticmethod
+    def _parse(sql):
         try:
-            tree = sqlglot.parse(sql, read="bigquery")
+            return [tree for tree in sqlglot.parse(sql, read="bigquery") if tree]
         except sqlglot.errors.SqlglotError as error:
             raise Refused(400, "invalidQuery", str(error)) from error
-        if len(tree) != 1 or isinstance(tree[0], (exp.Merge, exp.Insert, exp.Update, exp.Delete)):
-            return nothing, {"statementType": "MERGE" if isinstance(tree[0], exp.Merge) else "SCRIPT", "numDmlAffectedRows": "0"}
-        if isinstance(tree[0], exp.Create):
-            self._create(tree[0], sql, default_dataset)
+
+    def _statement(self, tree, sql, default_dataset, parameters):
+        nothing = ([], [])
+        if isinstance(tree, exp.Merge):
+            return nothing, {"statementType": "MERGE", "numDmlAffectedRows": str(self._merge(tree, default_dataset))}
+        if isinstance(tree, exp.Create):
+            self._create(tree, sql, default_dataset)
             return nothing, {"statementType": "CREATE"}
-        if isinstance(tree[0], exp.Alter):
-            self._alter(tree[0], default_dataset)
+        if isinstance(tree, exp.Alter):
+            self._alter(tree, default_dataset)
             return nothing, {"statementType": "ALTER_TABLE"}
-        if isinstance(tree[0], exp.Drop):
-            dataset, name = self._place(tree[0].this, default_dataset)
-            if (dataset, name) in self.store.tables or not tree[0].args.get("exists"):
+        if isinstance(tree, exp.Drop):
+            dataset, name = self._place(tree.this, default_dataset)
+            if (dataset, name) in self.store.tables or not tree.args.get("exists"):
                 self.store.drop_table(dataset, name)
             return nothing, {"statementType": "DROP_TABLE"}
-        if not isinstance(tree[0], exp.Query):
-            return nothing, {"statementType": "SCRIPT"}
-        return self._select(tree[0], default_dataset, parameters), {}
+        if isinstance(tree, exp.Query):
+            return self._select(tree, default_dataset, parameters), {}
+        return nothing, {"statementType": "SCRIPT", "numDmlAffectedRows": "0"}
+
+    def try_out(self, sql, default_dataset, parameters=()):
+        """A dry run: what is wrong with a SELECT is said; nothing else is looked into."""
+        trees = self._parse(sql)
+        if len(trees) == 1 and isinstance(trees[0], exp.Query):
+            self._select(trees[0], default_dataset, parameters)
 
     @staticmethod
     def _place(table, default_dataset):
@@ -102,6 +120,7 @@ class Queries:
 
     def _bring(self, database, tree, default_dataset, seen):
         """Every table and view that the query names, under a name of its own in DuckDB."""
+        self._expand_functions(tree, default_dataset)
         names = {cte.alias for cte in tree.find_all(exp.CTE)}
         for node in list(tree.find_all(exp.Table)):
             if not node.name or (not node.db and node.name in names):
@@ -110,6 +129,7 @@ class Queries:
             if "INFORMATION_SCHEMA" in node.sql().upper():
                 raise Refused(400, "invalidQuery", "the fake has no INFORMATION_SCHEMA")
             table = self.store.table(dataset, name)
+            self._look_for_filter(node, table)
             inside = f"{dataset}.{name}"
             if inside not in seen:
                 seen[inside] = table
@@ -119,6 +139,34 @@ class Queries:
                 if node.args.get(joins):
                     replacement.set(joins, node.args[joins])
             node.replace(replacement)
+
+    def _expand_functions(self, tree, default_dataset):
+        """A call of a table function becomes its SELECT, with the arguments in their places."""
+        for node in list(tree.find_all(exp.Table)):
+            if not isinstance(node.this, exp.Anonymous):
+                continue
+            parts = node.this.name.split(".")
+            routine = self.store.routines.get((parts[-2] if len(parts) > 1 else default_dataset, parts[-1]))
+            if routine is None:
+                raise Refused(404, "notFound", f"Not found: Routine {node.this.name}")
+            made = sqlglot.parse_one(routine["definitionBody"], read="bigquery")
+            arguments = dict(zip((parameter.name for parameter in made.this.expressions), node.this.expressions))
+            body = made.expression.copy()
+            for column in list(body.find_all(exp.Column)):
+                if not column.table and column.name in arguments:
+                    column.replace(exp.paren(arguments[column.name].copy()))
+            node.replace(exp.Subquery(this=body, alias=node.args.get("alias") or exp.TableAlias(this=exp.to_identifier(parts[-1]))))
+
+    @staticmethod
+    def _look_for_filter(node, table):
+        """requirePartitionFilter: the SELECT out of the table must name its days."""
+        if not table.resource.get("requirePartitionFilter"):
+            return
+        column = table.resource["timePartitioning"]["field"]
+        select = node.find_ancestor(exp.Select)
+        where = select.args.get("where") if select else None
+        if where is None or column not in {named.name for named in where.find_all(exp.Column)}:
+            raise Refused(400, "invalidQuery", f"Cannot query over table '{table.label}' without a filter over column(s) '{column}' that can be used for partition elimination")
 
     def _bring_one(self, database, table, inside, dataset, seen):
         view = table.resource.get("view") or table.resource.get("materializedView")
@@ -134,6 +182,27 @@ class Queries:
         database.register("arrow_rows", pyarrow.table(columns, names=names))
         database.execute(f'CREATE TABLE "{inside}" AS SELECT * FROM arrow_rows')
         database.unregister("arrow_rows")
+
+    # ---- MERGE
+
+    def _merge(self, tree, default_dataset):
+        """How many rows it changed or added."""
+        target = self.store.table(*self._place(tree.this, default_dataset))
+        database = duckdb.connect(config={"home_directory": _HOME})
+        try:
+            database.execute("SET TimeZone = 'UTC'")
+            self._bring(database, tree, default_dataset, {})
+            count = database.execute(tree.sql(dialect="duckdb")).fetchone()[0]
+            rows = database.execute(f'SELECT * FROM "{target.label}"').to_arrow_table().to_pylist()
+        except (duckdb.Error, sqlglot.errors.SqlglotError) as error:
+            raise Refused(400, "invalidQuery", f"the fake can't: {error}") from error
+        finally:
+            database.close()
+        text = [field["name"] for field in target.fields if type_of(field) == "BIGNUMERIC"]
+        for row in rows:
+            row.update({name: Decimal(row[name]) for name in text if row[name] is not None})
+        target.rows = [(row, "merge", number) for number, row in enumerate(rows)]
+        return count
 
     # ---- DDL
 

@@ -9,7 +9,7 @@ import time
 import uuid
 
 from faults import Refused
-from values import REST_NAMES, type_of
+from values import REST_NAMES, assigned, type_of
 
 _serial = itertools.count(1)
 DEFAULTS = {
@@ -102,7 +102,7 @@ class Stream:
 
 def _widens(old, new):
     """May a column change its type so? As ALTER COLUMN SET DATA TYPE has it."""
-    order = {"INT64": ["NUMERIC", "BIGNUMERIC", "FLOAT64"], "NUMERIC": ["BIGNUMERIC", "FLOAT64"]}
+    order = {"INT64": ["NUMERIC", "BIGNUMERIC", "FLOAT64"], "NUMERIC": ["BIGNUMERIC", "FLOAT64"], "BIGNUMERIC": ["FLOAT64"], "DATE": ["DATETIME"]}
     before, after = type_of(old), type_of(new)
     if before != after:
         return after in order.get(before, [])
@@ -228,6 +228,8 @@ class Store:
             field.pop(name, None)
         field.update(new)
         table.set_fields(fields)
+        for values, _, _ in table.rows:
+            values[field["name"]] = assigned(values.get(field["name"]), field)
 
     def drop_table(self, dataset, name):
         table = self.table(dataset, name)

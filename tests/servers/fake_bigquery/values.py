@@ -107,6 +107,12 @@ def _decimal(kind, field):
     return convert
 
 
+def assigned(value, field):
+    """A stored value after its column's type was widened to this one."""
+    to = {"NUMERIC": decimal.Decimal, "BIGNUMERIC": decimal.Decimal, "FLOAT64": float, "DATETIME": lambda day: datetime.datetime.combine(day, datetime.time())}
+    return value if value is None or isinstance(value, (str, bytes, datetime.datetime)) else to[type_of(field)](value)
+
+
 _CONVERTERS = {"INT64": _integer, "FLOAT64": float, "BOOL": _boolean, "STRING": _text, "GEOGRAPHY": _text, "JSON": _json, "BYTES": _bytes,
                "DATE": _date, "TIME": _time, "DATETIME": _datetime, "TIMESTAMP": _timestamp}
 
