@@ -66,9 +66,9 @@ def test_the_whole_path_by_registry(make_registry_path, registry, mariadb):
     assert len(registry.versions(f"{path.topic('orders')}-value")) == 2 and len(registry.versions(f"{path.topic('orders')}-key")) == 1
 
 
-def test_the_whole_path_by_registry_to_bigquery(make_registry_path, fake, mariadb):
+def test_the_whole_path_by_registry_to_bigquery(make_registry_path, emulator, mariadb):
     """Rows by append and by load file: both are made of the bytes behind the frame."""
-    path = make_registry_path(mariadb, warehouse=BigQueryWarehouse(fake, table_jobs=86400, project_jobs=1000000, method={"*.parts": "load", "*.*": "append"}))
+    path = make_registry_path(mariadb, warehouse=BigQueryWarehouse(emulator, table_jobs=86400, project_jobs=1000000, method={"*.parts": "load", "*.*": "append"}))
     path.producer()
     path.worker()
     _change(path)

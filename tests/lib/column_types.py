@@ -78,10 +78,24 @@ _VECTORS = {
 
 
 def vectors(server):
-    """{column type: literals} of the vectors that the server has."""
-    return {kind: [f"{server.vector_of_text}('{text}')" for text in texts] for kind, texts in _VECTORS.items()} if server.has_vectors else {}
+    """{column type: literals} of the vectors that the server has. MySQL takes no subnormal number."""
+    taken = lambda text: server.flavor == "mariadb" or text != "[1e-45]"
+    return {kind: [f"{server.vector_of_text}('{text}')" for text in texts if taken(text)] for kind, texts in _VECTORS.items()} if server.has_vectors else {}
 
 
 def of(server):
     """{column type: literals} for that server. MySQL's vectors are left out: mysqlbinlog prints no row that has one."""
     return {**COMMON, "json": MYSQL_JSON if server.flavor == "mysql" else JSON_TEXTS, **(vectors(server) if server.flavor == "mariadb" else {})}
+
+
+_PLACES = ["ST_GeomFromText('POINT(1 -2.5)')", "ST_GeomFromText('POLYGON((0 0, 0 1, 1 1, 0 0))', 4326)", "ST_GeomFromText('GEOMETRYCOLLECTION EMPTY')"]
+_UNMARKED = {
+    "uuid": ["'123e4567-e89b-12d3-a456-426655440000'", "'00000000-0000-0000-0000-000000000000'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'"],
+    "inet6": ["'2001:db8::1:0:0:1'", "'::'", "'::ffff:192.0.2.1'"],
+    "inet4": ["'10.0.0.0'", "'255.255.255.255'", "'0.0.0.0'"],
+}
+
+
+def own(server):
+    """{column type: literals} of what the server has of its own, or what a witness of its log would not tell."""
+    return {"geometry": _PLACES, **(_UNMARKED if server.flavor == "mariadb" else {}), **vectors(server)}
