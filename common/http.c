@@ -484,14 +484,6 @@ static int check_readable(const char *path, struct err *err)
     return 0;
 }
 
-static char *copy_of(const char *text)
-{
-    char *copy = text != NULL ? strdup(text) : NULL;
-
-    must(text == NULL || copy != NULL);
-    return copy;
-}
-
 int http_new(uv_loop_t *loop, const struct http_options *options, struct http **ret_http, struct err *err)
 {
     struct http *http;
@@ -504,9 +496,9 @@ int http_new(uv_loop_t *loop, const struct http_options *options, struct http **
     must(http != NULL);
     http->calls_max = options->calls_max > 0 ? options->calls_max : CALLS_MAX;
     http->connect_timeout_ms = options->connect_timeout_ms > 0 ? options->connect_timeout_ms : CONNECT_TIMEOUT_MS;
-    http->ca_file = copy_of(options->ca_file);
-    http->certificate_file = copy_of(options->certificate_file);
-    http->key_file = copy_of(options->key_file);
+    http->ca_file = must_strdup(options->ca_file);
+    http->certificate_file = must_strdup(options->certificate_file);
+    http->key_file = must_strdup(options->key_file);
     http->curl = curl_loop_new(loop, on_done, http);
     must(uv_timer_init(loop, &http->refusals) == 0);
     http->refusals.data = http;

@@ -59,8 +59,7 @@ static struct metric *cell_new(const struct metric_family *family, const char *c
 
     must(cell != NULL);
     for (int index = 0; index < LABELS_MAX && family->labels[index] != NULL; index++) {
-        cell->values[index] = strdup(values[index]);
-        must(cell->values[index] != NULL);
+        cell->values[index] = must_strdup(values[index]);
     }
     if (family->kind == METRIC_HISTOGRAM) {
         cell->buckets = calloc(BUCKET_COUNT + 1, sizeof *cell->buckets);

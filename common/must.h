@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define must(condition)                                                                                                        \
     do {                                                                                                                       \
@@ -13,5 +14,14 @@
             abort();                                                                                                           \
         }                                                                                                                      \
     } while (0)
+
+/* A copy that the caller frees; NULL of NULL. Memory that is not there is no error that a caller could do anything about. */
+static inline char *must_strdup(const char *text)
+{
+    char *copy = text != NULL ? strdup(text) : NULL;
+
+    must(text == NULL || copy != NULL);
+    return copy;
+}
 
 #endif

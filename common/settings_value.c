@@ -327,8 +327,7 @@ static void *place(const struct setting *setting, const struct settings *setting
 static void set_text(char **place_of, const char *text)
 {
     free(*place_of);
-    *place_of = strdup(text);
-    must(*place_of != NULL);
+    *place_of = must_strdup(text);
 }
 
 int settings_value_set(const struct setting *setting, struct settings *settings, const char *text, struct err *err)

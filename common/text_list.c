@@ -7,19 +7,11 @@
 
 #include "common/must.h"
 
-static char *copy(const char *text)
-{
-    char *result = strdup(text);
-
-    must(result != NULL);
-    return result;
-}
-
 void text_list_add(struct text_list *list, const char *text)
 {
     list->texts = reallocarray(list->texts, list->count + 1, sizeof *list->texts);
     must(list->texts != NULL);
-    list->texts[list->count++] = copy(text);
+    list->texts[list->count++] = must_strdup(text);
 }
 
 void text_list_deinit(struct text_list *list)
@@ -44,7 +36,7 @@ static struct text_pair *find(const struct text_pairs *pairs, const char *key)
 void text_pairs_set(struct text_pairs *pairs, const char *key, const char *value)
 {
     struct text_pair *pair = find(pairs, key);
-    char *own_value = copy(value); /* before the old one goes: value may be that one */
+    char *own_value = must_strdup(value); /* before the old one goes: value may be that one */
 
     if (pair != NULL) {
         free(pair->value);
@@ -53,7 +45,7 @@ void text_pairs_set(struct text_pairs *pairs, const char *key, const char *value
     }
     pairs->pairs = reallocarray(pairs->pairs, pairs->count + 1, sizeof *pairs->pairs);
     must(pairs->pairs != NULL);
-    pairs->pairs[pairs->count++] = (struct text_pair){.key = copy(key), .value = own_value};
+    pairs->pairs[pairs->count++] = (struct text_pair){.key = must_strdup(key), .value = own_value};
 }
 
 const char *text_pairs_get(const struct text_pairs *pairs, const char *key)

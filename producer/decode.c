@@ -172,10 +172,9 @@ static int decode_piece(struct decode *decode)
 static void open_stream(struct decode *decode, const char *path)
 {
     const char *slash = strrchr(path, '/');
-    char *name = strdup(slash != NULL && slash[1] != '\0' ? slash + 1 : path);
+    char *name = must_strdup(slash != NULL && slash[1] != '\0' ? slash + 1 : path);
     size_t size;
 
-    must(name != NULL);
     size = strlen(name);
     if (size > 3 && strcmp(name + size - 3, ".gz") == 0) {
         name[size - 3] = '\0';

@@ -26,8 +26,8 @@ static uint32_t add(struct destinations *destinations, const char *topic, const 
     destinations->items = realloc(destinations->items, (destinations->count + 1) * sizeof *destinations->items);
     must(destinations->items != NULL);
     added = &destinations->items[destinations->count];
-    *added = (struct destination){.table = strdup(table)};
-    must(added->table != NULL && strlen(topic) < sizeof added->name);
+    *added = (struct destination){.table = must_strdup(table)};
+    must(strlen(topic) < sizeof added->name);
     memcpy(added->name, topic, strlen(topic) + 1);
     return (uint32_t)destinations->count++;
 }

@@ -295,8 +295,7 @@ int mysql_session_variable(struct mysql_session *session, const char *name, char
         return unknown ? 0 : err_while(err, "reading the server variable %s", name);
     }
     text = mysql_rows_text(&rows, 0, 0);
-    *ret_text = strdup(text != NULL ? text : "");
-    must(*ret_text != NULL);
+    *ret_text = must_strdup(text != NULL ? text : "");
     mysql_rows_deinit(&rows);
     return 0;
 }

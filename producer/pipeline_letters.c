@@ -17,13 +17,13 @@
  * again. The memory may be lost: then the broker is asked once more. A reference that is refused, too, ends the source; so do more changes
  * of one Kafka transaction than the memory holds.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "common/json_text.h"
 #include "common/log.h"
 #include "common/must.h"
 #include "producer/pipeline_parts.h"
+#include "schemas/table.h"
 
 static struct metric_family set_aside METRIC_FAMILY = {
     .name = "kakehi_table_set_aside",
@@ -180,18 +180,18 @@ static bool give_letter(struct pipeline *pipeline, const char *reason)
 
 /* ---- tables */
 
-static void name_table(const struct pipeline *pipeline, char *ret_name, size_t size)
+static void name_table(const struct pipeline *pipeline, char ret_name[TABLE_FULL_NAME_SIZE])
 {
     const struct table *table = pipeline->held.table->table;
 
-    (void)snprintf(ret_name, size, "%.256s.%.256s", table->database, table->name);
+    table_full_name(table->database, table->name, ret_name);
 }
 
 static bool put_aside(struct pipeline *pipeline, const char *why)
 {
-    char name[2 * 256 + 2];
+    char name[TABLE_FULL_NAME_SIZE];
 
-    name_table(pipeline, name, sizeof name);
+    name_table(pipeline, name);
     if (json_object_set_new(pipeline->aside, name, json_text(why)) != 0) {
         return false; /* a name that is not UTF-8 */
     }
@@ -203,12 +203,12 @@ static bool put_aside(struct pipeline *pipeline, const char *why)
 
 bool pipeline_is_aside(const struct pipeline *pipeline)
 {
-    char name[2 * 256 + 2];
+    char name[TABLE_FULL_NAME_SIZE];
 
     if (json_object_size(pipeline->aside) == 0) {
         return false;
     }
-    name_table(pipeline, name, sizeof name);
+    name_table(pipeline, name);
     return json_object_get(pipeline->aside, name) != NULL;
 }
 

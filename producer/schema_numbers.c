@@ -83,8 +83,7 @@ static void remember(struct schema_numbers *numbers, const struct schema_number_
     if (numbers->known_count == KNOWN_MAX) {
         forget_all(numbers);
     }
-    *number = (struct number){numbers->known, strdup(wanted->subject), wanted->fingerprint, id};
-    must(number->subject != NULL);
+    *number = (struct number){numbers->known, must_strdup(wanted->subject), wanted->fingerprint, id};
     numbers->known = number;
     numbers->known_count++;
 }

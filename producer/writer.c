@@ -428,9 +428,8 @@ int writer_table_init(struct writer_table *table, const struct settings *setting
         return -1;
     }
     must(asprintf(&table->table, "%s.%s", schema->table->database, schema->table->name) > 0);
-    table->schema_texts[0] = strdup(schema->value_text);
-    table->schema_texts[1] = schema->key_text != NULL ? strdup(schema->key_text) : NULL;
-    must(table->schema_texts[0] != NULL && (table->schema_texts[1] != NULL || schema->key_text == NULL));
+    table->schema_texts[0] = must_strdup(schema->value_text);
+    table->schema_texts[1] = must_strdup(schema->key_text);
     return 0;
 }
 

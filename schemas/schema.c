@@ -250,9 +250,8 @@ static int read_column(const json_t *field, struct column *column, struct err *e
         return refuse(err, "a field of an unknown kakehi.type (written by a later release?)");
     }
     column->type = (enum column_type)type;
-    column->name = strdup(name);
-    column->source_type = strdup(source_type);
-    must(column->name != NULL && column->source_type != NULL);
+    column->name = must_strdup(name);
+    column->source_type = must_strdup(source_type);
     if (read_number(field, "kakehi.precision", &column->precision, err) != 0 ||
         read_number(field, "kakehi.scale", &column->scale, err) != 0) {
         return -1;

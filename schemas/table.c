@@ -2,6 +2,7 @@
 /* A table owns all its texts; two are the same when every reader would see no difference. */
 #include "schemas/table.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,22 +13,14 @@ struct table *table_new(const char *database, const char *name, size_t column_co
     struct table *table = calloc(1, sizeof *table);
 
     must(table != NULL && column_count <= TABLE_COLUMNS_MAX && key_count <= column_count);
-    table->database = strdup(database);
-    table->name = strdup(name);
+    table->database = must_strdup(database);
+    table->name = must_strdup(name);
     table->columns = calloc(column_count > 0 ? column_count : 1, sizeof *table->columns);
     table->column_count = column_count;
     table->key = calloc(key_count > 0 ? key_count : 1, sizeof *table->key);
     table->key_count = key_count;
-    must(table->database != NULL && table->name != NULL && table->columns != NULL && table->key != NULL);
+    must(table->columns != NULL && table->key != NULL);
     return table;
-}
-
-static char *copy_text(const char *text)
-{
-    char *copy = text != NULL ? strdup(text) : NULL;
-
-    must(text == NULL || copy != NULL);
-    return copy;
 }
 
 struct table *table_copy(const struct table *table)
@@ -36,13 +29,18 @@ struct table *table_copy(const struct table *table)
 
     for (size_t i = 0; i < table->column_count; i++) {
         copy->columns[i] = table->columns[i];
-        copy->columns[i].name = copy_text(table->columns[i].name);
-        copy->columns[i].source_type = copy_text(table->columns[i].source_type);
+        copy->columns[i].name = must_strdup(table->columns[i].name);
+        copy->columns[i].source_type = must_strdup(table->columns[i].source_type);
     }
     if (table->key_count > 0) {
         memcpy(copy->key, table->key, table->key_count * sizeof *table->key);
     }
     return copy;
+}
+
+void table_full_name(const char *database, const char *name, char ret_text[TABLE_FULL_NAME_SIZE])
+{
+    (void)snprintf(ret_text, TABLE_FULL_NAME_SIZE, "%.256s.%.256s", database, name);
 }
 
 void table_free(struct table *table)

@@ -57,6 +57,10 @@ struct table *table_copy(const struct table *table);
 void table_free(struct table *table); /* takes NULL */
 bool table_same(const struct table *one, const struct table *other);
 
+/* "database.table" with its end. A name in MySQL has 64 characters of at most 4 bytes ("Identifier Length Limits"). */
+#define TABLE_FULL_NAME_SIZE (2 * 256 + 2)
+void table_full_name(const char *database, const char *name, char ret_text[TABLE_FULL_NAME_SIZE]);
+
 enum cell_state {
     CELL_NULL,
     CELL_VALUE,

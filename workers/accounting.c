@@ -141,8 +141,7 @@ static struct book *open_book(struct accounting *accounting, const char *table)
     if (book == NULL) {
         book = calloc(1, sizeof *book);
         must(book != NULL);
-        book->table = strdup(table);
-        must(book->table != NULL);
+        book->table = must_strdup(table);
         book->freshness_ms = -1;
         book->write_metric = metric_cell(&write_family, (const char *const[]){table});
         book->next = accounting->books;

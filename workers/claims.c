@@ -17,14 +17,6 @@ struct claim {
     char *owner;
 };
 
-static char *copy_text(const char *text)
-{
-    char *copy = strdup(text);
-
-    must(copy != NULL);
-    return copy;
-}
-
 /* NULL: it was free. */
 static const struct claim *take(struct claims *claims, const char *name, const char *owner)
 {
@@ -38,7 +30,7 @@ static const struct claim *take(struct claims *claims, const char *name, const c
     }
     claim = calloc(1, sizeof *claim);
     must(claim != NULL);
-    *claim = (struct claim){.next = claims->_first, .name = copy_text(name), .owner = copy_text(owner)};
+    *claim = (struct claim){.next = claims->_first, .name = must_strdup(name), .owner = must_strdup(owner)};
     claims->_first = claim;
     return NULL;
 }

@@ -187,8 +187,7 @@ int consumer_new(uv_loop_t *loop, struct wake *wake, const struct settings *sett
     consumer->settings = settings;
     consumer->asker = asker;
     consumer->calls = *calls;
-    consumer->group = strdup(group);
-    must(consumer->group != NULL);
+    consumer->group = must_strdup(group);
     if (make_handle(consumer, err) != 0) {
         free(consumer->group);
         free(consumer);

@@ -55,8 +55,7 @@ void consumer_commit(struct consumer *consumer, uint64_t assignment, int64_t off
     must(!owned->wants_commit && !owned->committing); /* K5: one at a time */
     owned->wants_commit = true;
     owned->commit_offset = offset;
-    owned->commit_mark = strdup(mark);
-    must(owned->commit_mark != NULL);
+    owned->commit_mark = must_strdup(mark);
     want_flush(consumer);
 }
 

@@ -176,8 +176,7 @@ void consumer_start_job(struct consumer *consumer, enum job_kind kind, const str
     if (owned != NULL) {
         job->assignment = owned->assignment;
         job->partition = owned->partition;
-        job->topic = strdup(owned->topic);
-        must(job->topic != NULL);
+        job->topic = must_strdup(owned->topic);
     }
     if (kind == JOB_NUDGE) {
         job->nudged = owned != NULL ? owned_list(owned->topic, owned->partition, RD_KAFKA_OFFSET_END) : list_all(consumer);

@@ -27,8 +27,7 @@ static void own(struct consumer *consumer, const char *topic, int32_t partition)
     struct owned *owned = calloc(1, sizeof *owned);
 
     must(owned != NULL);
-    owned->topic = strdup(topic);
-    must(owned->topic != NULL);
+    owned->topic = must_strdup(topic);
     owned->partition = partition;
     owned->assignment = ++consumer->assignment;
     owned->next = consumer->first;

@@ -47,9 +47,8 @@ static struct letter *letter_new(const struct dead_letter *from)
     must(letter != NULL);
     letter->assignment = from->assignment;
     letter->batch_number = from->batch_number;
-    letter->topic = strdup(from->topic);
-    letter->reason = strdup(from->reason);
-    must(letter->topic != NULL && letter->reason != NULL);
+    letter->topic = must_strdup(from->topic);
+    letter->reason = must_strdup(from->reason);
     letter->partition = from->partition;
     letter->message = *from->message;
     letter->size = size;

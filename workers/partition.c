@@ -341,8 +341,8 @@ struct partition *partition_new(const struct partition_shared *shared, const cha
 
     must(partition != NULL);
     partition->shared = shared;
-    partition->topic = strdup(topic);
-    must(partition->topic != NULL && asprintf(&partition->id, "%s/%d", topic, number) > 0);
+    partition->topic = must_strdup(topic);
+    must(asprintf(&partition->id, "%s/%d", topic, number) > 0);
     partition->number = number;
     partition->assignment = assignment;
     partition->settled = -1;

@@ -37,8 +37,7 @@ void partition_on_located(struct partition *partition, int64_t offset, const cha
     }
     partition->committed = offset;
     free(partition->mark);
-    partition->mark = strdup(mark);
-    must(partition->mark != NULL);
+    partition->mark = must_strdup(mark);
     sm_move(&partition->sm, RECOVER, "located");
     partition->shared->warehouse->calls->recover(partition->lane, offset, partition->mark, on_recovered, partition);
 }

@@ -3,16 +3,10 @@
 #include "producer/binlog/doubts.h"
 
 #include <ctype.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-#define NAME_BYTES (2 * 256 + 2)
-
-static void full_name(const char *database, const char *table, char name[NAME_BYTES])
-{
-    (void)snprintf(name, NAME_BYTES, "%.256s.%.256s", database, table);
-}
+#include "schemas/table.h"
 
 static bool holds(const struct text_list *list, const char *name)
 {
@@ -45,21 +39,21 @@ void doubts_take_marks(struct doubts *doubts, struct binlog_marks *marks)
 
 bool doubts_settled(const struct doubts *doubts, const char *database, const char *table)
 {
-    char name[NAME_BYTES];
+    char name[TABLE_FULL_NAME_SIZE];
 
     if (doubts->marks == NULL) {
         return false;
     }
-    full_name(database, table, name);
+    table_full_name(database, table, name);
     return (binlog_marks_has_table(doubts->marks, database, table) || holds(&doubts->gone, name)) &&
            !holds(&doubts->stale, name);
 }
 
 void doubts_ask(struct doubts *doubts, const char *database, const char *table)
 {
-    char name[NAME_BYTES];
+    char name[TABLE_FULL_NAME_SIZE];
 
-    full_name(database, table, name);
+    table_full_name(database, table, name);
     if (!holds(&doubts->asking, name)) {
         text_list_add(&doubts->asking, name);
     }
@@ -97,7 +91,7 @@ const char *doubts_statement(struct doubts *doubts, const char *gtid, const char
     bool known = doubts->marks != NULL && binlog_marks_know(doubts->marks, gtid);
     const char *database;
     const char *table;
-    char name[NAME_BYTES];
+    char name[TABLE_FULL_NAME_SIZE];
 
     for (size_t at = 0; doubts->marks != NULL && binlog_marks_next_table(doubts->marks, &at, &database, &table);) {
         if (!says(text, size, table)) {
@@ -106,7 +100,7 @@ const char *doubts_statement(struct doubts *doubts, const char *gtid, const char
         if (known && is_read(context, database, table) && may_change_types(text, size)) {
             return table;
         }
-        full_name(database, table, name);
+        table_full_name(database, table, name);
         if (!known && !holds(&doubts->stale, name)) {
             text_list_add(&doubts->stale, name);
         }

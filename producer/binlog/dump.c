@@ -134,7 +134,7 @@ static int read_set_before_first_file(struct mysql_session *session, struct binl
     result = mysql_session_ask(session, buffer_text(&sql), &rows, err);
     if (result == 0) {
         set = mysql_rows_text(&rows, 0, 0);
-        facts->purged = set != NULL ? strdup(set) : NULL;
+        facts->purged = must_strdup(set);
         mysql_rows_deinit(&rows);
         result = facts->purged != NULL ? 0 : err_set(err, ERR_RETRY, "the server can't say which GTIDs come before %s", facts->first_file);
     }
@@ -206,8 +206,7 @@ static int read_mariadb(struct mysql_session *session, struct binlog_facts *fact
         return -1;
     }
     if (wish != WISH_EARLIEST) {
-        facts->purged = strdup("");
-        must(facts->purged != NULL);
+        facts->purged = must_strdup("");
         return 0; /* the server itself refuses a position that is purged */
     }
     return read_first_file(session, facts, err) != 0 ? -1 : read_set_before_first_file(session, facts, err);

@@ -46,14 +46,6 @@ void binlog_marks_free(struct binlog_marks *marks)
     free(marks);
 }
 
-static char *copy_text(const char *text)
-{
-    char *copy = strdup(text);
-
-    must(copy != NULL);
-    return copy;
-}
-
 static void add(struct binlog_marks *marks, const char *database, const char *table, const char *column, enum binlog_mark mark)
 {
     if (marks->count == marks->capacity) {
@@ -61,7 +53,7 @@ static void add(struct binlog_marks *marks, const char *database, const char *ta
         marks->entries = reallocarray(marks->entries, marks->capacity, sizeof *marks->entries);
         must(marks->entries != NULL);
     }
-    marks->entries[marks->count++] = (struct entry){copy_text(database), copy_text(table), copy_text(column), mark};
+    marks->entries[marks->count++] = (struct entry){must_strdup(database), must_strdup(table), must_strdup(column), mark};
     marks->sorted = false;
 }
 

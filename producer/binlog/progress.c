@@ -251,8 +251,7 @@ static char *set_text(const struct progress *progress)
     char *copy;
 
     gtid_set_text(progress->executed, &text);
-    copy = strdup(buffer_text(&text));
-    must(copy != NULL);
+    copy = must_strdup(buffer_text(&text));
     buffer_deinit(&text);
     return copy;
 }

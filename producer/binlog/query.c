@@ -150,19 +150,11 @@ static bool take_name(struct reader *reader, char name[NAME_BYTES_MAX])
     return true;
 }
 
-static char *copy_text(const char *text)
-{
-    char *copy = strdup(text);
-
-    must(copy != NULL);
-    return copy;
-}
-
 void query_add_table(struct query *query, const char *database, const char *name)
 {
     query->tables = realloc(query->tables, (query->table_count + 1) * sizeof *query->tables);
     must(query->tables != NULL);
-    query->tables[query->table_count++] = (struct query_table){copy_text(database), copy_text(name)};
+    query->tables[query->table_count++] = (struct query_table){must_strdup(database), must_strdup(name)};
 }
 
 /* [database.]name */

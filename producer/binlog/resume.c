@@ -16,14 +16,6 @@
 
 #define SET_POSITION "set the position with `kakehi-producer position`"
 
-static char *copy_text(const char *text)
-{
-    char *copy = strdup(text);
-
-    must(copy != NULL);
-    return copy;
-}
-
 void binlog_place_deinit(struct binlog_place *place)
 {
     free(place->gtid);
@@ -33,7 +25,7 @@ void binlog_place_deinit(struct binlog_place *place)
 void binlog_wish_copy(struct binlog_wish *to, const struct binlog_wish *from)
 {
     *to = *from;
-    to->place.gtid = from->place.gtid != NULL ? copy_text(from->place.gtid) : NULL;
+    to->place.gtid = must_strdup(from->place.gtid);
 }
 
 void binlog_wish_deinit(struct binlog_wish *wish)
@@ -95,7 +87,7 @@ int binlog_wish_from_text(struct binlog_wish *wish, const char *text, struct err
     } else if (text[0] == '\0') {
         return err_set(err, ERR_FATAL, "source.start is empty: give current, earliest, a GTID set or file:position");
     } else if (!parse_file_position(text, &wish->place)) {
-        wish->place = (struct binlog_place){.gtid = copy_text(text)};
+        wish->place = (struct binlog_place){.gtid = must_strdup(text)};
     }
     return 0;
 }
@@ -147,7 +139,7 @@ static int take_place(struct binlog_wish *wish, const json_t *record, struct err
     if (!json_is_string(gtid)) {
         return bad_record(err, "\"gtid\" is not a text");
     }
-    wish->place.gtid = copy_text(json_string_value(gtid));
+    wish->place.gtid = must_strdup(json_string_value(gtid));
     return 0;
 }
 
@@ -291,12 +283,12 @@ int binlog_place_find(struct binlog_place *ret_place, const struct binlog_wish *
     case WISH_CURRENT:
         (void)snprintf(ret_place->file, sizeof ret_place->file, "%s", facts->last_file);
         ret_place->position = facts->last_position;
-        ret_place->gtid = facts->gtid ? copy_text(facts->executed) : NULL;
+        ret_place->gtid = facts->gtid ? must_strdup(facts->executed) : NULL;
         return 0;
     case WISH_EARLIEST:
         (void)snprintf(ret_place->file, sizeof ret_place->file, "%s", facts->first_file);
         ret_place->position = 4; /* behind the magic number */
-        ret_place->gtid = facts->gtid ? copy_text(facts->purged) : NULL;
+        ret_place->gtid = facts->gtid ? must_strdup(facts->purged) : NULL;
         return 0;
     case WISH_PLACE:
     case WISH_RECORD:
@@ -306,6 +298,6 @@ int binlog_place_find(struct binlog_place *ret_place, const struct binlog_wish *
         return -1;
     }
     *ret_place = wish->place;
-    ret_place->gtid = wish->place.gtid != NULL ? copy_text(wish->place.gtid) : NULL;
+    ret_place->gtid = must_strdup(wish->place.gtid);
     return 0;
 }

@@ -45,12 +45,12 @@
  */
 #include "producer/binlog/source.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/must.h"
 #include "producer/binlog/choices.h"
 #include "producer/binlog/source_parts.h"
+#include "schemas/table.h"
 
 #define ROW_BYTES_MAX (INT64_C(1) << 30)
 
@@ -124,9 +124,9 @@ static int take_start(struct binlog_source *source, const json_t *record, struct
 static bool selected(void *context, const char *database, const char *table)
 {
     const struct binlog_source *source = context;
-    char name[2 * 256 + 2];
+    char name[TABLE_FULL_NAME_SIZE];
 
-    (void)snprintf(name, sizeof name, "%.256s.%.256s", database, table);
+    table_full_name(database, table, name);
     return settings_selects(source->settings, name);
 }
 

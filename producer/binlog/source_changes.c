@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Makes changes of the decoder's items: with their order numbers (O1, O3) and identity (O2), those left out that are in already (A5). */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +7,7 @@
 #include "common/metrics.h"
 #include "common/must.h"
 #include "producer/binlog/source_parts.h"
+#include "schemas/table.h"
 
 #define CLOCK_GAP_US INT64_C(60000000) /* O8: a minute */
 #define TURN_BYTES   (4 * 1024 * 1024) /* decoded in one call of next without a change: then the loop turns */
@@ -67,9 +67,9 @@ void source_show_all_reread(const struct binlog_source *source, double value)
 static void note_reread(struct binlog_source *source)
 {
     const struct table *table = binlog_stream_row(source->stream)->table->table;
-    char name[2 * 256 + 2];
+    char name[TABLE_FULL_NAME_SIZE];
 
-    (void)snprintf(name, sizeof name, "%.256s.%.256s", table->database, table->name);
+    table_full_name(table->database, table->name, name);
     progress_reread(&source->progress, name);
     show_reread(source, name, 1);
     log_warn("reread_needed", "source=%s table=%q transaction=%s because=%q", source->settings->name, name, source->progress.txid,
@@ -79,9 +79,9 @@ static void note_reread(struct binlog_source *source)
 /* None of the rows that it is about is left. */
 static void settle_reread(struct binlog_source *source, const struct table *table)
 {
-    char name[2 * 256 + 2];
+    char name[TABLE_FULL_NAME_SIZE];
 
-    (void)snprintf(name, sizeof name, "%.256s.%.256s", table->database, table->name);
+    table_full_name(table->database, table->name, name);
     if (progress_settled(&source->progress, name)) {
         show_reread(source, name, 0);
         log_info("reread_settled", "source=%s table=%q transaction=%s because=%q", source->settings->name, name, source->progress.txid,
@@ -92,9 +92,9 @@ static void settle_reread(struct binlog_source *source, const struct table *tabl
 static void count_replaced(const struct binlog_source *source, const struct binlog_row *row)
 {
     const struct table *table = row->table->table;
-    char name[2 * 256 + 2];
+    char name[TABLE_FULL_NAME_SIZE];
 
-    (void)snprintf(name, sizeof name, "%.256s.%.256s", table->database, table->name);
+    table_full_name(table->database, table->name, name);
     metric_add(metric_cell(&replaced_values, (const char *const[]){source->settings->name, name}), row->replaced);
 }
 

@@ -95,7 +95,7 @@ static bool is_known(const char *name)
 int zone_new(const char *name, struct zone **ret_zone, struct err *err)
 {
     const char *own = getenv("TZ");
-    char *before = own != NULL ? strdup(own) : NULL;
+    char *before = must_strdup(own);
     struct zone *zone;
 
     if (!is_known(name)) {

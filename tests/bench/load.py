@@ -6,7 +6,8 @@
 
 The rows come from a private MariaDB through the producer, one topic. The other end is tests/bench/load_sink.py: TLS, counts rows, throws
 them away. Nothing is appended. Measured is from three tenths of the
-rows to eight: pieces come in bursts, before the first they fill unseen, and a file's last piece waits for the file's age. Prints rates, CPU
+rows to eight: pieces come in bursts, before the first they fill unseen, and a file's last piece waits for the file's age (so it takes
+some millions of rows). Prints rates, CPU
 seconds per million rows, peak memory of the worker, and its rate as a share of the consume rate. All of it shares the machine, the
 sink too (its CPU seconds are printed): read the ratios.
 """

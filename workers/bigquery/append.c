@@ -512,8 +512,7 @@ void append_to(struct append *append, const char *stream)
     must(state(append) == IDLE);
     drop_call(append);
     free(append->_stream);
-    append->_stream = stream != NULL ? strdup(stream) : NULL;
-    must(stream == NULL || append->_stream != NULL);
+    append->_stream = must_strdup(stream);
 }
 
 const char *append_stream(const struct append *append)

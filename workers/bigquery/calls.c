@@ -213,8 +213,8 @@ static void open_call(struct call *call, const char *token)
     char *params = NULL;
     char *authorization = NULL;
 
-    call->token = strdup(token);
-    must(call->token != NULL && asprintf(&params, "write_stream=%s", call->write_stream) > 0 &&
+    call->token = must_strdup(token);
+    must(asprintf(&params, "write_stream=%s", call->write_stream) > 0 &&
          asprintf(&authorization, "%s%s", token[0] != '\0' ? "Bearer " : "", token) >= 0);
     call->grpc_call = world->call_open(world->grpc,
                                        &(struct grpc_target){.method = RPC_SERVICE "AppendRows",
@@ -311,8 +311,7 @@ struct call *call_open(struct calls *calls, const char *write_stream, const stru
 
     must(call != NULL && calls->freed == NULL);
     call->calls = calls;
-    call->write_stream = strdup(write_stream);
-    must(call->write_stream != NULL);
+    call->write_stream = must_strdup(write_stream);
     call->events = events;
     call->context = context;
     call->in_use = true;

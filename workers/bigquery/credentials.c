@@ -23,14 +23,6 @@
 
 /* ---- memory */
 
-static char *copy(const char *text)
-{
-    char *copied = text != NULL ? strdup(text) : NULL;
-
-    must(text == NULL || copied != NULL);
-    return copied;
-}
-
 static void wipe(char *text)
 {
     if (text != NULL) {
@@ -135,7 +127,7 @@ static int take(const json_t *object, const char *field, char **place, struct er
     if (text == NULL) {
         return err_set(err, ERR_FATAL, "the field %s is missing", field);
     }
-    *place = copy(text);
+    *place = must_strdup(text);
     return 0;
 }
 
@@ -149,7 +141,7 @@ static int take_url(const json_t *object, const char *field, const char *standar
     if (text != NULL && credentials_check_url(text, host, credentials->trust_any_host, err) != 0) {
         return err_while(err, "%s", field);
     }
-    *place = copy(text);
+    *place = must_strdup(text);
     return 0;
 }
 
@@ -191,7 +183,7 @@ static int read_service_account(const json_t *root, struct credentials *credenti
     if (pem == NULL) {
         return err_set(err, ERR_FATAL, "the field private_key is missing");
     }
-    credentials->key_id = copy(secret_json_text(root, "private_key_id"));
+    credentials->key_id = must_strdup(secret_json_text(root, "private_key_id"));
     if (take(root, "client_email", &credentials->client_email, err) != 0 || read_key(pem, credentials, err) != 0) {
         return -1;
     }
@@ -338,7 +330,7 @@ static int read_root(const json_t *root, struct credentials *credentials, struct
 int credentials_read(const char *bytes, size_t size, const char *place, bool trust_any_host,
                      struct credentials *ret_credentials, struct err *err)
 {
-    struct credentials credentials = {.place = copy(place), .lifetime_s = LIFETIME_S, .trust_any_host = trust_any_host};
+    struct credentials credentials = {.place = must_strdup(place), .lifetime_s = LIFETIME_S, .trust_any_host = trust_any_host};
     json_t *root = secret_json_load(bytes, size);
     int result = read_root(root, &credentials, err);
 
@@ -412,7 +404,7 @@ static void metadata(struct credentials *credentials, bool trust_any_host)
 
     *credentials =
         (struct credentials){.kind = CREDENTIALS_METADATA, .lifetime_s = LIFETIME_S, .trust_any_host = trust_any_host};
-    credentials->place = copy(host != NULL && host[0] != '\0' ? host : METADATA_HOST);
+    credentials->place = must_strdup(host != NULL && host[0] != '\0' ? host : METADATA_HOST);
 }
 
 static int find(const struct credentials_options *options, struct credentials *credentials, struct err *err)
@@ -447,6 +439,6 @@ int credentials_find(const struct credentials_options *options, struct credentia
         return -1;
     }
     ret_credentials->impersonate =
-        options->impersonate != NULL && options->impersonate[0] != '\0' ? copy(options->impersonate) : NULL;
+        options->impersonate != NULL && options->impersonate[0] != '\0' ? must_strdup(options->impersonate) : NULL;
     return 0;
 }

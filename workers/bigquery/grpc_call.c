@@ -26,14 +26,6 @@
 
 /* ---- new */
 
-static char *copy(const char *text)
-{
-    char *result = text != NULL ? strdup(text) : NULL;
-
-    must(text == NULL || result != NULL);
-    return result;
-}
-
 static void link_call(struct grpc *grpc, struct grpc_call *call)
 {
     call->next = grpc->calls;
@@ -56,10 +48,10 @@ struct grpc_call *grpc_call_open(struct grpc *grpc, const struct grpc_target *ta
 
     must(call != NULL);
     call->grpc = grpc;
-    call->method = copy(target->method);
-    call->params = copy(target->params);
+    call->method = must_strdup(target->method);
+    call->params = must_strdup(target->params);
     call->authorization =
-        target->authorization != NULL && target->authorization[0] != '\0' ? copy(target->authorization) : NULL;
+        target->authorization != NULL && target->authorization[0] != '\0' ? must_strdup(target->authorization) : NULL;
     call->timeout_ms = target->timeout_ms;
     call->deadline_ms = target->timeout_ms > 0 ? uv_now(grpc->loop) + target->timeout_ms : UINT64_MAX;
     call->events = events;

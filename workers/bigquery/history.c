@@ -13,14 +13,6 @@
 #include "common/must.h"
 #include "schemas/schema.h"
 
-static char *copy(const char *text)
-{
-    char *result = strdup(text);
-
-    must(result != NULL);
-    return result;
-}
-
 static void set_hash(struct history *history, const char *continues)
 {
     struct buffer text = {0};
@@ -40,7 +32,7 @@ static void copy_layout(struct bigquery_layout *layout, const struct shape *shap
 
     layout->column_count = shape_layout(shape, &columns);
     for (size_t i = 0; i < layout->column_count; i++) {
-        columns[i].name = copy(columns[i].name);
+        columns[i].name = must_strdup(columns[i].name);
     }
     layout->columns = columns;
 }
@@ -48,13 +40,13 @@ static void copy_layout(struct bigquery_layout *layout, const struct shape *shap
 static void copy_names(struct bigquery_names *to, const struct bigquery_names *from)
 {
     *to = (struct bigquery_names){
-        .project = copy(from->project),
-        .dataset = copy(from->dataset),
-        .view = copy(from->view),
-        .history = copy(from->history),
-        .base = copy(from->base),
-        .as_of = copy(from->as_of),
-        .source = copy(from->source),
+        .project = must_strdup(from->project),
+        .dataset = must_strdup(from->dataset),
+        .view = must_strdup(from->view),
+        .history = must_strdup(from->history),
+        .base = must_strdup(from->base),
+        .as_of = must_strdup(from->as_of),
+        .source = must_strdup(from->source),
     };
     memcpy(to->source_id, from->source_id, sizeof to->source_id);
 }

@@ -290,9 +290,9 @@ struct lane *lane_open(struct lanes *lanes, const char *topic, int32_t partition
 
     must(lane != NULL);
     lane->lanes = lanes;
-    lane->topic = strdup(topic);
+    lane->topic = must_strdup(topic);
     lane->partition = partition;
-    must(lane->topic != NULL && asprintf(&lane->id, "%s/%d@%llu", topic, partition, (unsigned long long)assignment) > 0);
+    must(asprintf(&lane->id, "%s/%d@%llu", topic, partition, (unsigned long long)assignment) > 0);
     lane->mark.kind = MARK_APPEND;
     lane->cut = LANE_NO_CUT;
     lane->append_until = INT64_MIN;

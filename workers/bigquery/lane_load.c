@@ -57,8 +57,7 @@ static const char *load_text(struct lane *lane, const struct schema *schema)
     }
     if (mapping->load_text == NULL &&
         avro_file_schema(schema->table, &lane->history->layout, mapping->history->targets, &text, &ignored) == 0) {
-        mapping->load_text = strdup(buffer_text(&text));
-        must(mapping->load_text != NULL);
+        mapping->load_text = must_strdup(buffer_text(&text));
     }
     buffer_deinit(&text);
     return mapping->load_text;

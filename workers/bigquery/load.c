@@ -77,24 +77,16 @@ static const struct sm_state states[] = {
 
 /* ---- what loads share */
 
-static char *copy(const char *text)
-{
-    char *mine = text != NULL ? strdup(text) : NULL;
-
-    must(text == NULL || mine != NULL);
-    return mine;
-}
-
 struct loads *loads_new(const struct loads_options *options)
 {
     struct loads *loads = calloc(1, sizeof *loads);
 
     must(loads != NULL);
     loads->options = *options;
-    loads->options.endpoint = copy(options->endpoint);
-    loads->options.project = copy(options->project);
-    loads->options.quota_project = copy(options->quota_project);
-    loads->options.job_prefix = copy(options->job_prefix);
+    loads->options.endpoint = must_strdup(options->endpoint);
+    loads->options.project = must_strdup(options->project);
+    loads->options.quota_project = must_strdup(options->quota_project);
+    loads->options.job_prefix = must_strdup(options->job_prefix);
     loads->options.alarm_ms = options->alarm_ms != 0 ? options->alarm_ms : ALARM_MS;
     loads->options.memory_bytes = options->memory_bytes != 0 ? options->memory_bytes : MEMORY_BYTES;
     loads->coder = avro_coder_new(options->uncompressed ? AVRO_FILE_NULL : AVRO_FILE_ZSTD);

@@ -184,8 +184,7 @@ static char *fill_in(const char *setting, const char *pattern, const char *datab
         (void)err_set(err, ERR_FATAL, "%s gives %s.%s a name of %zu characters, BigQuery takes %d: choose a shorter pattern",
                       setting, database, table, mapped.size, BIGQUERY_TABLE_NAME_MAX - SUFFIX_MAX);
     } else {
-        name = strdup(buffer_text(&mapped));
-        must(name != NULL);
+        name = must_strdup(buffer_text(&mapped));
     }
     buffer_deinit(&filled);
     buffer_deinit(&mapped);
@@ -257,7 +256,7 @@ static int split(const char *pair, const char *topic, char **ret_database, char 
         return refuse_topic(topic, err);
     }
     *ret_database = strndup(pair, (size_t)(dot - pair));
-    *ret_table = strdup(dot + 1);
+    *ret_table = must_strdup(dot + 1);
     must(*ret_database != NULL && *ret_table != NULL);
     return 0;
 }
@@ -271,8 +270,7 @@ static char *unmap(const char *mapped, size_t size)
 
     must(copy != NULL);
     if (name_unmap(&name, copy, &err) == 0) {
-        result = strdup(buffer_text(&name));
-        must(result != NULL);
+        result = must_strdup(buffer_text(&name));
     }
     buffer_deinit(&name);
     free(copy);

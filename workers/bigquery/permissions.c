@@ -56,8 +56,7 @@ void permissions_ask(struct permissions_question *question, enum permissions_sco
     struct buffer path = {0};
 
     append_path(scope, project, dataset, table, &path);
-    *question = (struct permissions_question){._body = make_body(scope), ._path = strdup(buffer_text(&path))};
-    must(question->_path != NULL);
+    *question = (struct permissions_question){._body = make_body(scope), ._path = must_strdup(buffer_text(&path))};
     buffer_deinit(&path);
     question->request =
         (struct rest_request){.method = "POST", .path = question->_path, .body = question->_body, .repeatable = true};

@@ -38,8 +38,8 @@ static void build_schema(struct proof *proof)
     struct err err;
 
     for (size_t i = 0; i < PROOF_SOURCE_COLUMNS; i++) {
-        table->columns[i].name = strdup(names[i]);
-        table->columns[i].source_type = strdup(i == 0 ? "bigint" : "text");
+        table->columns[i].name = must_strdup(names[i]);
+        table->columns[i].source_type = must_strdup(i == 0 ? "bigint" : "text");
         table->columns[i].type = i == 0 ? COLUMN_LONG : COLUMN_TEXT;
         proof->columns[i] = (struct bigquery_column){names[i], i == 0 ? BIGQUERY_INT64 : BIGQUERY_STRING};
     }

@@ -154,11 +154,11 @@ struct query *query_start(const struct query_options *options, query_answered an
 
     must(query != NULL);
     query->rest = options->rest;
-    query->project = strdup(options->project);
-    query->location = strdup(options->location);
-    query->doing = strdup(options->doing);
+    query->project = must_strdup(options->project);
+    query->location = must_strdup(options->location);
+    query->doing = must_strdup(options->doing);
     query->rows = json_array();
-    must(query->project != NULL && query->location != NULL && query->doing != NULL && query->rows != NULL);
+    must(query->rows != NULL);
     query->answer = answer;
     query->context = context;
     job_id_make(query->job_id, options->job_prefix);

@@ -389,21 +389,13 @@ static void on_pause_over(uv_timer_t *timer)
 
 /* ---- a call */
 
-static char *copy(const char *text)
-{
-    char *copied = text != NULL ? strdup(text) : NULL;
-
-    must(text == NULL || copied != NULL);
-    return copied;
-}
-
 static void copy_headers(struct rest_call *call, const struct rest_request *request)
 {
     call->headers = calloc(request->header_count + 1, sizeof *call->headers);
     must(call->headers != NULL);
     call->header_count = request->header_count;
     for (size_t index = 0; index < request->header_count; index++) {
-        call->headers[index] = (struct http_header){copy(request->headers[index].name), copy(request->headers[index].value)};
+        call->headers[index] = (struct http_header){must_strdup(request->headers[index].name), must_strdup(request->headers[index].value)};
     }
 }
 
@@ -428,13 +420,13 @@ static void take_request(struct rest_call *call, const struct rest_request *requ
     struct rest *rest = call->rest;
 
     call->doing = describe(request);
-    call->method = copy(request->method);
+    call->method = must_strdup(request->method);
     must(asprintf(&call->url, "%s%s", request->host != NULL ? request->host : rest->endpoint, request->path) > 0);
     if (request->body != NULL) {
         call->body = json_dumps(request->body, JSON_COMPACT);
         must(call->body != NULL);
     }
-    call->if_match = copy(request->if_match);
+    call->if_match = must_strdup(request->if_match);
     copy_headers(call, request);
     call->safe = is_safe(request);
     call->reuses = strcmp(request->method, "GET") == 0;
@@ -500,8 +492,8 @@ struct rest *rest_new(uv_loop_t *loop, struct http *http, struct token_source *t
     rest->loop = loop;
     rest->http = http;
     rest->tokens = tokens;
-    rest->endpoint = copy(options->endpoint);
-    rest->quota_project = copy(options->quota_project);
+    rest->endpoint = must_strdup(options->endpoint);
+    rest->quota_project = must_strdup(options->quota_project);
     rest->retry_ms = options->retry_ms;
     rest->first_pause_ms = options->first_pause_ms > 0 ? options->first_pause_ms : FIRST_PAUSE_MS;
     must(uv_timer_init(loop, &rest->gate) == 0);

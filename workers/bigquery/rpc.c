@@ -127,8 +127,8 @@ static void on_token(struct token_wait *wait, const char *token, const struct er
         return;
     }
     free(rpc->token);
-    rpc->token = strdup(token);
-    must(rpc->token != NULL && asprintf(&method, RPC_SERVICE "%s", rpc->method) > 0 &&
+    rpc->token = must_strdup(token);
+    must(asprintf(&method, RPC_SERVICE "%s", rpc->method) > 0 &&
          asprintf(&authorization, "%s%s", token[0] != '\0' ? "Bearer " : "", token) >= 0);
     rpc->call = rpc->world->unary(rpc->world->grpc,
                                   &(struct grpc_target){.method = method,
@@ -147,9 +147,8 @@ struct rpc *rpc_start(const struct lane_world *world, const struct rpc_request *
 
     must(rpc != NULL);
     rpc->world = world;
-    rpc->method = strdup(request->method);
-    rpc->params = strdup(request->params);
-    must(rpc->method != NULL && rpc->params != NULL);
+    rpc->method = must_strdup(request->method);
+    rpc->params = must_strdup(request->params);
     buffer_append(&rpc->message, request->message->bytes, request->message->size);
     rpc->answered = answered;
     rpc->context = context;

@@ -48,14 +48,6 @@ void sign_in_wipe(char **secret)
     }
 }
 
-char *sign_in_copy(const char *text)
-{
-    char *copied = strdup(text);
-
-    must(copied != NULL);
-    return copied;
-}
-
 void sign_in_clear(struct sign_in *sign_in)
 {
     explicit_bzero(sign_in->body.bytes, sign_in->body.size);
@@ -223,7 +215,7 @@ static int take_token(const json_t *root, char **ret_token, uint64_t *ret_lives_
     if (lives_s <= 0) {
         return err_set(err, ERR_RETRY, "the answer holds a token that has expired, or does not say when it will");
     }
-    *ret_token = sign_in_copy(token);
+    *ret_token = must_strdup(token);
     *ret_lives_ms = (uint64_t)(lives_s < LIFE_MAX_S ? lives_s : LIFE_MAX_S) * 1000;
     return 0;
 }
@@ -297,7 +289,7 @@ static void on_acting_token(struct sign_in *sign_in, const struct http_answer *a
     root = secret_json_load(answer->body, answer->body_size);
     text = secret_json_text(root, "accessToken");
     lives_ms = life_of(secret_json_text(root, "expireTime"), rest_time_s(answer), sign_in->options.credentials->lifetime_s);
-    token = text != NULL && sign_in_plain(text, SIGN_IN_TOKEN_MAX) && lives_ms > 0 ? sign_in_copy(text) : NULL;
+    token = text != NULL && sign_in_plain(text, SIGN_IN_TOKEN_MAX) && lives_ms > 0 ? must_strdup(text) : NULL;
     secret_json_free(root);
     if (token == NULL) {
         (void)err_set(&err, ERR_RETRY,

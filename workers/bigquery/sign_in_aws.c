@@ -169,7 +169,7 @@ static void take_region(struct sign_in *sign_in, const char *region)
         fail(sign_in, ERR_FATAL, "the name of the AWS region makes no sense: is AWS_REGION right?");
         return;
     }
-    sign_in->aws.region = sign_in_copy(region);
+    sign_in->aws.region = must_strdup(region);
     get_keys(sign_in);
 }
 
@@ -213,9 +213,9 @@ static int read_keys(const struct http_answer *answer, struct aws_state *aws, st
                   (token == NULL || sign_in_plain(token, SIGN_IN_FIELD_BYTES));
 
     if (usable) {
-        aws->key_id = sign_in_copy(key_id);
-        aws->secret = sign_in_copy(secret);
-        aws->token = token != NULL ? sign_in_copy(token) : NULL;
+        aws->key_id = must_strdup(key_id);
+        aws->secret = must_strdup(secret);
+        aws->token = must_strdup(token);
     }
     secret_json_free(root);
     return usable ? 0 : err_set(err, ERR_RETRY, "the answer holds no usable keys");
@@ -277,7 +277,7 @@ static int read_container_token(char **ret_token, struct err *err)
     if (file != NULL) {
         return sign_in_read_file(file, ret_token, err);
     }
-    *ret_token = token != NULL ? sign_in_copy(token) : NULL;
+    *ret_token = must_strdup(token);
     return 0;
 }
 
@@ -387,9 +387,9 @@ static void get_keys(struct sign_in *sign_in)
     if (keys_in_environment()) {
         const char *token = environment("AWS_SESSION_TOKEN");
 
-        aws->key_id = sign_in_copy(environment("AWS_ACCESS_KEY_ID"));
-        aws->secret = sign_in_copy(environment("AWS_SECRET_ACCESS_KEY"));
-        aws->token = token != NULL ? sign_in_copy(token) : NULL;
+        aws->key_id = must_strdup(environment("AWS_ACCESS_KEY_ID"));
+        aws->secret = must_strdup(environment("AWS_SECRET_ACCESS_KEY"));
+        aws->token = must_strdup(token);
         send_identity(sign_in);
     } else if (has_web_identity()) {
         ask_web_identity(sign_in);
@@ -412,7 +412,7 @@ static char *verification_url(const struct sign_in *sign_in)
     char *url = NULL;
 
     if (place == NULL) {
-        return sign_in_copy(pattern);
+        return must_strdup(pattern);
     }
     must(asprintf(&url, "%.*s%s%s", (int)(place - pattern), pattern, sign_in->aws.region, place + strlen("{region}")) > 0);
     return url;
@@ -428,7 +428,7 @@ static void split_url(const char *url, char **host, char **path, char **query)
 
     *host = strndup(start, host_size);
     *path = strndup(after, path_size);
-    *query = sign_in_copy(after[path_size] == '?' ? after + path_size + 1 : "");
+    *query = must_strdup(after[path_size] == '?' ? after + path_size + 1 : "");
     must(*host != NULL && *path != NULL);
 }
 

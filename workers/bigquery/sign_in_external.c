@@ -11,6 +11,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "common/must.h"
 #include "workers/bigquery/secret_json.h"
 #include "workers/bigquery/sign_in_parts.h"
 
@@ -49,7 +50,7 @@ static int read_subject_token(const struct credentials *credentials, char **ret_
     }
     root = secret_json_load(text, strlen(text));
     field = secret_json_text(root, credentials->token_field);
-    *ret_token = field != NULL ? sign_in_copy(field) : NULL;
+    *ret_token = must_strdup(field);
     secret_json_free(root);
     sign_in_wipe(&text);
     return *ret_token != NULL ? 0

@@ -56,7 +56,6 @@ void sign_in_read_token(struct sign_in *sign_in, const struct http_answer *answe
 bool sign_in_plain(const char *text, size_t max);
 /* A whole small file, without blanks and line breaks at its end. Owned by the caller, secret. Blocks for the time of a read. */
 int sign_in_read_file(const char *path, char **ret_text, struct err *err) MUST_CHECK;
-char *sign_in_copy(const char *text);
 void sign_in_wipe(char **secret); /* frees, and makes it NULL; takes NULL inside */
 
 /* ---- ending */

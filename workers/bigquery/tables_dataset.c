@@ -128,8 +128,7 @@ static void judge(struct dataset *dataset, const json_t *body)
     struct err err;
 
     free(dataset->etag);
-    dataset->etag = etag != NULL ? strdup(etag) : NULL;
-    must(etag == NULL || dataset->etag != NULL);
+    dataset->etag = must_strdup(etag);
     if (check_location(dataset, body, &err) != 0) {
         finish(dataset, &err);
         return;

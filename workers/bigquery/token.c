@@ -214,8 +214,7 @@ static void take_token(struct token_source *source, const char *token, uint64_t 
     bool first = source->token == NULL;
 
     forget_token(source);
-    source->token = strdup(token);
-    must(source->token != NULL);
+    source->token = must_strdup(token);
     source->expires_ms = source->asked_ms + lives_ms;
     source->failures = 0;
     source->trouble.class = ERR_NONE;
@@ -367,14 +366,6 @@ static void start_sign_in(struct token_source *source, struct http *http)
     source->sign_in = source->credentials.kind != CREDENTIALS_NOBODY ? sign_in_new(&options) : NULL;
 }
 
-static char *copy(const char *text)
-{
-    char *copied = text != NULL ? strdup(text) : NULL;
-
-    must(text == NULL || copied != NULL);
-    return copied;
-}
-
 static void source_free(struct token_source *source)
 {
     sign_in_free(source->sign_in);
@@ -395,9 +386,9 @@ int token_source_new(uv_loop_t *loop, struct http *http, const struct token_opti
     must(source != NULL);
     source->magic = MAGIC;
     source->loop = loop;
-    source->file = copy(options->credentials);
-    source->impersonate = copy(options->impersonate);
-    source->iam_url = copy(options->iam_url);
+    source->file = must_strdup(options->credentials);
+    source->impersonate = must_strdup(options->impersonate);
+    source->iam_url = must_strdup(options->iam_url);
     source->trust_any_host = options->trust_any_host;
     source->pause_max_ms = options->pause_max_ms > 0 ? options->pause_max_ms : PAUSE_MAX_MS;
     if (find_credentials(source, &source->credentials, err) != 0) {

@@ -450,9 +450,8 @@ struct transport *transport_new(uv_loop_t *loop, const struct transport_options 
     transport->events = events;
     transport->context = context;
     transport->options = *options;
-    transport->host = strdup(options->host);
-    transport->port = strdup(options->port);
-    must(transport->host != NULL && transport->port != NULL);
+    transport->host = must_strdup(options->host);
+    transport->port = must_strdup(options->port);
     must(uv_timer_init(loop, &transport->timer) == 0);
     transport->timer.data = transport;
     transport->timer_alive = true;

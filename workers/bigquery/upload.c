@@ -362,8 +362,7 @@ static void on_token(struct token_wait *wait, const char *token, const struct er
     } else if (token == NULL) {
         finish(upload, UPLOAD_FAILED, err);
     } else {
-        upload->token = strdup(token);
-        must(upload->token != NULL);
+        upload->token = must_strdup(token);
         sm_move(&upload->sm, SENDING, "signed in");
         (is_multipart(upload) ? send_whole : send_piece)(upload);
     }
@@ -404,8 +403,7 @@ static void on_opened(void *context, const struct rest_answer *answer)
 
     upload->opening = NULL;
     if (location != NULL && session_is_safe(upload, location)) {
-        upload->session = strdup(location);
-        must(upload->session != NULL);
+        upload->session = must_strdup(location);
         sign(upload);
     } else if (answer->error == NULL) {
         (void)err_set(&err, ERR_FATAL, "opening the upload: the answer names no session that could be used");
@@ -453,9 +451,9 @@ struct upload *upload_new(const struct upload_options *options)
     must(upload != NULL && id != NULL);
     upload->options = *options;
     upload->job = json_deep_copy(options->job);
-    upload->id = strdup(id);
+    upload->id = must_strdup(id);
     upload->timer = malloc(sizeof *upload->timer);
-    must(upload->job != NULL && upload->id != NULL && upload->timer != NULL &&
+    must(upload->job != NULL && upload->timer != NULL &&
          uv_timer_init(options->loop, upload->timer) == 0);
     upload->timer->data = upload;
     sm_init(&upload->sm, "upload", upload->id, states, IDLE, invariant);

@@ -77,9 +77,7 @@ static int walk(struct command *command, const char *path_end, const char *key,
             add(command, item, list);
         }
         free(page);
-        page = json_is_string(json_object_get(body, "nextPageToken"))
-                   ? strdup(json_string_value(json_object_get(body, "nextPageToken")))
-                   : NULL;
+        page = must_strdup(json_string_value(json_object_get(body, "nextPageToken")));
         json_decref(body);
     } while (page != NULL && page[0] != '\0');
     free(page);

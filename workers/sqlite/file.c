@@ -70,8 +70,7 @@ static const struct trouble *trouble_of(int code, int system_error)
 
 void sqlite_file_init(struct sqlite_file *file, const char *path)
 {
-    *file = (struct sqlite_file){.path = strdup(path)};
-    must(file->path != NULL);
+    *file = (struct sqlite_file){.path = must_strdup(path)};
 }
 
 static void close_file(struct sqlite_file *file)

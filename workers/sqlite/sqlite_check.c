@@ -27,7 +27,7 @@ static void check_room(const char *path, struct findings *findings)
 static void check_folder(const char *path, struct findings *findings)
 {
     const char *slash = strrchr(path, '/');
-    char *folder = slash == NULL ? strdup(".") : slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+    char *folder = slash == NULL ? must_strdup(".") : slash == path ? must_strdup("/") : strndup(path, (size_t)(slash - path));
 
     must(folder != NULL);
     if (access(folder, W_OK | X_OK) != 0) {

@@ -144,8 +144,7 @@ static struct lane *lane_open(struct warehouse *warehouse, const char *topic, in
     (void)assignment; /* the epoch in the file tells assignments apart, across processes too */
     must(lane != NULL);
     lane->owner = ours(warehouse);
-    lane->topic = strdup(topic);
-    must(lane->topic != NULL);
+    lane->topic = must_strdup(topic);
     lane->partition = partition;
     lane->owner->lane_count++;
     return lane;
@@ -322,8 +321,7 @@ int sqlite_warehouse_new(uv_loop_t *loop, const struct settings *settings, struc
         free(self);
         return -1;
     }
-    self->path = strdup(settings->sqlite_file);
-    must(self->path != NULL);
+    self->path = must_strdup(settings->sqlite_file);
     *ret_warehouse = &self->warehouse;
     return 0;
 }

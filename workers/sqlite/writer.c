@@ -354,8 +354,7 @@ int sqlite_writer_new(uv_loop_t *loop, const char *path, const char *view_patter
         free(writer);
         return -1;
     }
-    writer->view_pattern = strdup(view_pattern);
-    must(writer->view_pattern != NULL);
+    writer->view_pattern = must_strdup(view_pattern);
     sqlite_rows_init(&writer->rows, writer->view_pattern);
     writer->on_done = done;
     writer->context = context;
