@@ -64,6 +64,7 @@ def test_our_containers_may_do_no_more_than_they_need():
         assert all(volume.endswith(":ro") or volume == "warehouse:/var/lib/kakehi" for volume in service["volumes"]), name
     for name, port in OURS.items():
         assert [line.rpartition(":")[2] for line in services[name]["ports"]] == [str(port)]
+        assert int(re.fullmatch(r"(\d+)s", services[name]["stop_grace_period"])[1]) > 10, f"{name}: a stop may take ten seconds"
     for name, service in services.items():
         assert all(line.startswith("127.0.0.1:") for line in service.get("ports", [])), f"{name} listens to the world"
         assert "build" in service or re.fullmatch(r"[a-z/.-]+:\d+(\.\d+)+(\.Final)?", service["image"]), f"{name}: an image that is not pinned"
