@@ -123,14 +123,16 @@ def test_a_user_that_may_too_little_is_told_what_he_lacks(path):
     other, poor = f"{path.database}_too", "'it''s poor'@'%'"
     path.sql("CREATE TABLE seen (id INT PRIMARY KEY)", "CREATE TABLE unseen (id INT PRIMARY KEY)")
     path.server.sql(f"CREATE DATABASE {other}", f"CREATE TABLE {other}.t (id INT PRIMARY KEY)", f"CREATE USER {poor} IDENTIFIED BY '{READER_PASSWORD}'",
-                    f"GRANT SELECT ON {path.database}.seen TO {poor}", f"GRANT SELECT ON `{other}`.* TO {poor}")
+                    f"GRANT SELECT ON {path.database}.seen TO {poor}", f"GRANT SELECT ON `{other}`.* TO {poor}",
+                    *([f"GRANT REPLICATION SLAVE ADMIN ON *.* TO {poor}"] if path.server.flavor == "mariadb" else []),  # another right
+                    f"CREATE ROLE {other}", f"GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO {other}", f"GRANT {other} TO {poor}")
     try:
         found = _findings(path.run_producer("check", "--json", source__user="it's poor",
                                             source__tables=[f"{path.database}.*", f"{path.database}.unseen", f"{other}.*"]))
-        path.server.sql(f"GRANT REPLICATION SLAVE, REPLICATION CLIENT, SELECT ON *.* TO {poor}")
+        path.server.sql(f"SET DEFAULT ROLE {other} {'FOR' if path.server.flavor == 'mariadb' else 'TO'} {poor}", f"GRANT SELECT ON *.* TO {poor}")
         rich = _findings(path.run_producer("check", "--json", source__user="it's poor", source__tables=["*.*"], source__exclude=["*.seen"]))
     finally:
-        path.server.sql(f"DROP DATABASE {other}", f"DROP USER {poor}")
+        path.server.sql(f"DROP DATABASE {other}", f"DROP USER {poor}", f"DROP ROLE {other}")
     assert {text for level, subject, text, _ in found if level == "error" and subject == "grants"} == {
         "it's poor may not read the log", "it's poor may not ask where the log is"}
     assert _levels(found, f"source.tables, {path.database}.*: it's poor may not see all") == {"warning"}
