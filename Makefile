@@ -135,7 +135,7 @@ $(out)/unit/%: $(out)/tests/unit/%.o $(out)/libunit_help.a $(out)/libproducer.a 
 	@mkdir -p $(@D)
 	$(link) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(pkg_libs) -lcmocka -lavro
 
-build/tsan/unit/publisher_test: build/tsan/tests/unit/c11_threads.o
+build/tsan/unit/publisher_test build/tsan/unit/consumer_test: build/tsan/tests/unit/c11_threads.o
 $(out)/unit/tables_test $(out)/unit/refresh_test $(out)/unit/views_test: $(out)/tests/unit/rest_world.o
 
 unit: ## build the unit tests (VARIANT=asan) and run them

@@ -43,6 +43,7 @@ struct consumer {
     struct owned *first;
     struct owned *last_found;
     uint64_t assignment; /* the number given last */
+    bool telling; /* not all that are revoked were told so: nothing may be unassigned yet */
     rd_kafka_topic_partition_list_t *revoking; /* NULL, or to be unassigned when the last that is going is released */
     bool joined;
     bool flush_wanted;

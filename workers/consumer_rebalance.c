@@ -135,7 +135,7 @@ static void unassign_if_released(struct consumer *consumer)
 {
     rd_kafka_topic_partition_list_t *revoking = consumer->revoking;
 
-    if (revoking == NULL || some_are_going(consumer)) {
+    if (revoking == NULL || consumer->telling || some_are_going(consumer)) {
         return;
     }
     consumer->revoking = NULL;
@@ -164,11 +164,13 @@ static void give_back(struct consumer *consumer, const rd_kafka_topic_partition_
             (void)rd_kafka_topic_partition_list_add(consumer->revoking, place->topic, place->partition);
         }
     }
+    consumer->telling = true; /* the first of them may release at once, while the second has commits under way (C2) */
     for (int i = 0; i < partitions->cnt; i++) {
         while ((owned = staying(consumer, partitions->elems[i].topic, partitions->elems[i].partition)) != NULL) {
             let_go(consumer, owned, lost);
         }
     }
+    consumer->telling = false;
     unassign_if_released(consumer);
 }
 
@@ -208,6 +210,8 @@ void consumer_release(struct consumer *consumer, uint64_t assignment)
         disown(consumer, owned); /* C2: from here on no commit finds it */
         if (consumer->revoking != NULL) {
             unassign_if_released(consumer);
+        } else {
+            consumer_finish_if_left(consumer); /* what an eager assignment had lost was the last */
         }
     }
 }
