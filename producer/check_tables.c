@@ -197,6 +197,19 @@ static void judge_topic(struct check *check, const char *subject, const char *ta
     remember_topic(check, topic, table);
 }
 
+/* What MariaDB has beside ordinary tables. Changes of both stand in the log as rows. */
+static void judge_kind(struct check *check, const char *subject, const char *kind)
+{
+    if (strcmp(kind, "SYSTEM VERSIONED") == 0) {
+        finding(check->findings, FINDING_WARNING, subject,
+                "in the view take the rows whose row_end lies in the future, or leave the table out (source.exclude)",
+                "it is system-versioned: its latest view shows the rows of its past beside those of today");
+    } else if (strcmp(kind, "SEQUENCE") == 0) {
+        finding(check->findings, FINDING_NOTE, subject, "leave it out (source.exclude) unless you want that",
+                "it is a sequence: a row for each range of values that it gives out");
+    }
+}
+
 static void judge_table(struct check *check, const struct mysql_rows *rows, size_t row)
 {
     char name[NAME_SIZE], subject[SUBJECT_SIZE], topic[TOPIC_NAME_SIZE];
@@ -208,6 +221,7 @@ static void judge_table(struct check *check, const struct mysql_rows *rows, size
         return;
     }
     (void)snprintf(subject, sizeof subject, "table %s", name);
+    judge_kind(check, subject, mysql_rows_text(rows, row, 2));
     has_key = check_definition(check, database, table, subject);
     if (topics_data_name(check->settings, database, table, topic, &err) == 0) {
         judge_topic(check, subject, name, topic, has_key);
@@ -259,7 +273,9 @@ static void check_names(struct check *check)
 
 void check_tables(struct check *check)
 {
-    check_ask(check, "tables", "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE' AND " NOT_SYSTEM " ORDER BY 1, 2",
+    check_ask(check, "tables",
+              "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE FROM information_schema.TABLES"
+              " WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED', 'SEQUENCE') AND " NOT_SYSTEM " ORDER BY 1, 2",
               judge_table);
     check_names(check);
     check_ask(check, "columns",

@@ -76,6 +76,15 @@ def test_times_in_mariadbs_old_form_are_an_error(mariadb_path):
         f"column {path.database}.told.{column}" for column in "abc"]
 
 
+def test_tables_with_a_past_and_sequences_are_told(mariadb_path):
+    path = mariadb_path
+    path.sql("CREATE TABLE past (id INT PRIMARY KEY) WITH SYSTEM VERSIONING", "CREATE SEQUENCE numbers")
+    found = _findings(path.run_producer("check", "--json"))
+    assert _levels(found, f"table {path.database}.past: it is system-versioned") == {"warning"}
+    assert _levels(found, f"table {path.database}.past: goes to topic") == {"ok"}
+    assert _levels(found, f"table {path.database}.numbers: it is a sequence") == {"note"}
+
+
 def test_a_server_that_may_not_be_read_is_an_error_and_all_is_said_at_once(mariadb_path):
     path = mariadb_path
     wrong = {"binlog_format": "MIXED", "binlog_row_image": "MINIMAL", "binlog_row_metadata": "MINIMAL"}

@@ -9,6 +9,7 @@ import pytest
 from lib import column_types
 from lib.bigquery_judge import BigQueryWarehouse
 from lib.databases import MariaDB, MySQL
+from lib.processes import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +84,14 @@ def test_vectors_by_both_methods_of_bigquery(make_path, server, broker, fake):
         _fill(path, f"vectors_{method}", columns)
         _fill(path, f"vectors_{method}", columns, shift=1)
     path.wait_and_judge(90)
+
+
+@pytest.mark.parametrize("server", [NEWER_MARIADB], indirect=True, ids=_name)
+def test_images_without_doubles_are_refused(make_path, server, broker):
+    """MariaDB from 11.4: the image after an update lacks what did not change."""
+    path = make_path(server, broker)
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY, v INT, w INT)", "INSERT INTO t VALUES (1, 1, 1)")
+    producer = path.producer()
+    path.sql("SET SESSION binlog_row_image = 'FULL_NODUP'", "INSERT INTO t VALUES (2, 2, 2)", "UPDATE t SET v = 5")
+    wait_for(lambda: not producer.running(), lambda: producer.text()[-3000:], 60)
+    assert f"{path.database}.t" in producer.errors() and "binlog_row_image=FULL" in producer.errors()

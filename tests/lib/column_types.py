@@ -70,6 +70,9 @@ MYSQL_JSON = JSON_TEXTS + [
 ]
 
 
+# MariaDB from 11.5 on.
+_LONG_TIMESTAMPS = {"timestamp(0) null": ["'2106-02-07 06:28:15'", "'2038-01-19 03:14:08'"], "timestamp(6) null": ["'2106-02-07 06:28:15.999999'"]}
+
 _VECTORS = {
     "vector(1)": ["[0]", "[-0]", "[3.4028234e38]", "[-3.4028234e38]", "[1e-45]", "[1.1754944e-38]", "[16777217]", "[0.1]"],
     "vector(3)": ["[1,-2.5e-30,0.1]", "[0,0,0]", "[0.3333333,1e10,-1e-10]"],
@@ -85,7 +88,12 @@ def vectors(server):
 
 def of(server):
     """{column type: literals} for that server. MySQL's vectors are left out: mysqlbinlog prints no row that has one."""
-    return {**COMMON, "json": MYSQL_JSON if server.flavor == "mysql" else JSON_TEXTS, **(vectors(server) if server.flavor == "mariadb" else {})}
+    if server.flavor == "mysql":
+        return {**COMMON, "json": MYSQL_JSON}
+    columns = {**COMMON, "json": JSON_TEXTS, **vectors(server)}
+    if server.has_long_timestamps:
+        columns.update({kind: COMMON[kind] + literals for kind, literals in _LONG_TIMESTAMPS.items()})
+    return columns
 
 
 _PLACES = ["ST_GeomFromText('POINT(1 -2.5)')", "ST_GeomFromText('POLYGON((0 0, 0 1, 1 1, 0 0))', 4326)", "ST_GeomFromText('GEOMETRYCOLLECTION EMPTY')"]

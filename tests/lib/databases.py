@@ -144,7 +144,11 @@ class MariaDB(Database):
 
     @property
     def has_vectors(self):
-        return self.version == "11.8"
+        return self.number() >= (11, 7, 1)
+
+    @property
+    def has_long_timestamps(self):
+        return self.number() >= (11, 5, 0)
 
     def _find_home(self):
         return _brought(f"mariadb-{self.version}") / "usr" if self.version else Path("/usr")
@@ -177,7 +181,7 @@ class MySQL(Database):
 
     @property
     def has_vectors(self):
-        return self.version == ""
+        return self.number() >= (9, 0, 0)
 
     def _find_home(self):
         self.reader_home = _brought("mysql")  # newer readers read older logs

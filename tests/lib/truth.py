@@ -13,7 +13,9 @@ _MARIADB_GTID = re.compile(r"^#\d{6} +\d+:\d\d:\d\d server id .*\tGTID (\d+-\d+-
 _MYSQL_GTID = re.compile(r"^SET @@SESSION\.GTID_NEXT= '([^']+)'")
 _AT = re.compile(r"^# at (\d+)")
 _USE = re.compile(r"^use `([^`]+)`", re.IGNORECASE)
-_EMPTIED = re.compile(r"^(?:TRUNCATE(?: TABLE)?|DROP TABLE(?: IF EXISTS)?)\s+(.+)", re.IGNORECASE)
+_FOR = r"^(?:SET STATEMENT .+? FOR )?"
+_EMPTIED = re.compile(_FOR + r"(?:TRUNCATE(?: TABLE)?|DROP TABLE(?: IF EXISTS)?)\s+(.+)", re.IGNORECASE)
+_REPLACED = re.compile(_FOR + r"CREATE OR REPLACE TABLE\s+((?:`[^`]+`|\w+)(?:\.(?:`[^`]+`|\w+))?)", re.IGNORECASE)
 _OPS = {"INSERT INTO": "c", "UPDATE": "u", "DELETE FROM": "d"}
 
 
@@ -54,9 +56,10 @@ def read(server, first_file, database, by_gtid=True):
                 txid, index, used = gtid[1] if by_gtid else f"{file}:{at}", 0, database
                 continue
             used = _USE.match(line)[1] if _USE.match(line) else used
-            emptied = _EMPTIED.match(line)
+            emptied = _EMPTIED.match(line) or _REPLACED.match(line)
             if emptied:
                 for name in _names(emptied[1], used):
                     if name[0] == database:
-                        found.setdefault(name[1], []).append(Image(txid, 0, "t"))
+                        found.setdefault(name[1], []).append(Image(txid, index, "t"))
+                    index += 1
     return found
