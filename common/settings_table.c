@@ -547,7 +547,8 @@ const struct setting settings_table[] = {
      .min = 1,
      .max = 86400,
      .sentence = "Load jobs of one table a day, all workers together; BigQuery allows 1500, failed ones and other jobs that write "
-                 "the table included, so more is for emulators. The interval between jobs is stretched before this breaks."},
+                 "the table included, so more is for emulators. The interval between jobs is stretched before this breaks, up to twelve hours; bigquery.method: load is kept to "
+                 "also for a table of so many partitions that even this is too often."},
     {.path = "bigquery.project_jobs",
      .type = SETTING_INTEGER,
      .offset = PLACE(bigquery.project_jobs),

@@ -208,7 +208,6 @@ static void test_storage_messages__reads_an_acceptance(void **state)
     assert_int_equal(answer.offset, 70000);
     assert_int_equal(answer.status.code, 0);
     assert_int_equal(answer.row_error_count, 0);
-    assert_false(answer.updated_schema);
     check_text(answer.write_stream, STREAM);
     storage_append_answer_deinit(&answer);
 
@@ -264,10 +263,8 @@ static void test_storage_messages__an_answer_may_say_nothing_of_the_rows(void **
     (void)state;
     assert_false(answer.accepted);
     assert_int_equal(answer.status.code, 0);
-    assert_true(answer.updated_schema);
     answer = decode(BYTES_OF("\x0a\x04\x0a\x02\x08\x05\x1a\x08\x0a\x06\x0a\x02id\x10\x02"));
     assert_true(answer.accepted);
-    assert_true(answer.updated_schema);
 }
 
 static void test_storage_messages__reads_row_errors(void **state)

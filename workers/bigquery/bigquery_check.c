@@ -105,7 +105,8 @@ static void check_permissions(struct look *look, enum permissions_scope scope, c
     if (client_rest(look->client, &question.request, &body, &error) == 0) {
         judge_permissions(look, scope, subject, body);
     } else {
-        finding(look->findings, FINDING_NOTE, subject, NULL, "which permissions are missing can't be asked: %s", error.err.text);
+        finding(look->findings, FINDING_NOTE, subject, NULL, "which permissions are missing can't be asked: %s; the project needs the API cloudresourcemanager.googleapis.com (ops/gcp/setup enables it)",
+                error.err.text);
     }
     json_decref(body);
     permissions_question_deinit(&question);

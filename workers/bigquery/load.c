@@ -57,7 +57,7 @@
 
 #define ALARM_MS 86400000 /* F3 */
 #define MEMORY_BYTES    (32 << 20)
-#define PIECE_UNITS_MIN 2
+#define PIECE_UNITS_MIN 1
 #define PIECE_UNITS_MAX 16
 #define AGE_FIRST_MS    60000        /* until load_pace says otherwise */
 #define JOB_LONG_MS     (30 * 60000) /* a job that takes longer is told of */

@@ -130,8 +130,9 @@ static json_t *table_fields(const struct proof *proof, size_t column_count, cons
 bool proof_make_table(struct proof *proof, const char *name, const char *id_mode, struct rest_error *ret_error)
 {
     json_t *table =
-        json_pack("{s:{s:s, s:s, s:s}, s:{s:o}}", "tableReference", "projectId", proof->settings->bigquery.project, "datasetId",
-                  proof->dataset, "tableId", name, "schema", "fields", table_fields(proof, PROOF_COLUMNS, id_mode));
+        json_pack("{s:{s:s, s:s, s:s}, s:{s:o}, s:{s:s, s:s}, s:{s:[s]}}", "tableReference", "projectId", proof->settings->bigquery.project,
+                  "datasetId", proof->dataset, "tableId", name, "schema", "fields", table_fields(proof, PROOF_COLUMNS, id_mode),
+                  "timePartitioning", "type", "DAY", "field", "__ingest_day", "clustering", "fields", "id");
     json_t *body = NULL;
     char path[128];
     bool made;

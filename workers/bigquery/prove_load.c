@@ -12,6 +12,7 @@
 
 #include "common/must.h"
 #include "workers/bigquery/avro_file.h"
+#include "workers/bigquery/names.h"
 #include "workers/bigquery/prove_parts.h"
 
 #define TABLE     "loaded"
@@ -242,6 +243,41 @@ static void prove_doomed(struct loads_proof *loads)
     buffer_deinit(&file);
 }
 
+/* That a query of all rows would read, or of those from this day on; -1 and why. */
+static int64_t bytes_read(const struct proof *proof, const int32_t *from_day, char *ret_why)
+{
+    struct buffer sql = {0};
+    struct rest_error error = {0};
+    int64_t bytes;
+
+    buffer_printf(&sql, "SELECT id, v FROM `%s.%s." TABLE "`", proof->settings->bigquery.project, proof->dataset);
+    if (from_day != NULL) {
+        buffer_append_text(&sql, " WHERE __ingest_day >= ");
+        bigquery_append_day(&sql, *from_day);
+    }
+    if (client_dry_run(proof->client, buffer_text(&sql), &bytes, &error) != 0) {
+        (void)snprintf(ret_why, PROOF_TEXT_SIZE, "%s", error.err.text);
+        bytes = -1;
+    }
+    buffer_deinit(&sql);
+    return bytes;
+}
+
+/* No row is of tomorrow. Emulators count no bytes at all. */
+static void prove_pruning(struct loads_proof *loads)
+{
+    const int32_t tomorrow = loads->proof->day + 1;
+    char text[PROOF_TEXT_SIZE];
+    int64_t whole = bytes_read(loads->proof, NULL, text);
+    int64_t pruned = whole >= 0 ? bytes_read(loads->proof, &tomorrow, text) : -1;
+
+    if (pruned >= 0) {
+        (void)snprintf(text, sizeof text, "%" PRId64 " bytes of %" PRId64 "%s", pruned, whole, whole == 0 ? ": none are counted here" : "");
+    }
+    said(loads, pruned >= 0 && (whole == 0 || pruned < whole), "a literal day prunes partitions, as a dry run says",
+         "a view with a base reads the newest days only (F1)", text);
+}
+
 /* ---- all */
 
 void prove_loads(struct proof *proof)
@@ -256,6 +292,7 @@ void prove_loads(struct proof *proof)
     if (made) {
         prove_one_request(&loads);
         prove_pieces(&loads);
+        prove_pruning(&loads);
         prove_unknown(&loads);
         prove_doomed(&loads);
     }

@@ -19,7 +19,7 @@ enum { CREATE_PARENT = 1, CREATE_WRITE_STREAM = 2 };
 enum { FINALIZE_NAME = 1, FINALIZE_ROW_COUNT = 1 };
 enum { STREAM_NAME = 1, STREAM_TYPE = 2, STREAM_CREATE_TIME = 3, STREAM_COMMIT_TIME = 4 };
 enum { TIMESTAMP_SECONDS = 1, TIMESTAMP_NANOS = 2 };
-enum { ANSWER_RESULT = 1, ANSWER_ERROR = 2, ANSWER_UPDATED_SCHEMA = 3, ANSWER_ROW_ERRORS = 4, ANSWER_WRITE_STREAM = 5 };
+enum { ANSWER_RESULT = 1, ANSWER_ERROR = 2, ANSWER_ROW_ERRORS = 4, ANSWER_WRITE_STREAM = 5 };
 enum { RESULT_OFFSET = 1 };
 enum { INT64_VALUE = 1 };
 enum { ROW_ERROR_INDEX = 1, ROW_ERROR_CODE = 2, ROW_ERROR_MESSAGE = 3 };
@@ -295,9 +295,7 @@ static const char *read_answer_field(const struct protobuf_field *field, struct 
     if (protobuf_is(field, ANSWER_ROW_ERRORS, PROTOBUF_BYTES)) {
         return read_row_error(field, answer);
     }
-    if (protobuf_is(field, ANSWER_UPDATED_SCHEMA, PROTOBUF_BYTES)) {
-        answer->updated_schema = true;
-    } else if (protobuf_is(field, ANSWER_WRITE_STREAM, PROTOBUF_BYTES)) {
+    if (protobuf_is(field, ANSWER_WRITE_STREAM, PROTOBUF_BYTES)) {
         answer->write_stream = text_of(field);
     }
     return NULL;

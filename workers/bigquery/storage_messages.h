@@ -86,7 +86,6 @@ struct storage_append_answer {
     struct storage_row_error *row_errors; /* owned: storage_append_answer_deinit */
     size_t row_error_count;
     bool row_errors_cut; /* there were more */
-    bool updated_schema; /* the service has seen a newer schema of the table: a new call takes a new descriptor */
     struct storage_text write_stream;
 };
 

@@ -24,7 +24,7 @@ locals {
 }
 
 resource "google_project_service" "needed" {
-  for_each           = toset(["bigquery", "bigquerystorage", "iam", "iamcredentials", "sts"])
+  for_each           = toset(["bigquery", "bigquerystorage", "cloudresourcemanager", "iam", "iamcredentials", "sts"])
   project            = var.project
   service            = "${each.key}.googleapis.com"
   disable_on_destroy = false
@@ -71,6 +71,11 @@ resource "google_service_account_iam_member" "aws" {
   service_account_id = google_service_account.worker.name
   role               = "roles/iam.workloadIdentityUser"
   member             = "principalSet://iam.googleapis.com/${google_iam_workload_identity_pool.kakehi[0].name}/attribute.aws_role/arn:aws:sts::${var.aws_account}:assumed-role/${var.aws_role}"
+}
+
+# For `gcloud iam workload-identity-pools create-cred-config`, which writes the file for bigquery.credentials (the last lines of ../setup).
+output "identity_provider" {
+  value = local.aws == 1 ? google_iam_workload_identity_pool_provider.aws[0].name : ""
 }
 
 output "service_account" {
