@@ -2,7 +2,9 @@
 """What BigQuery does, asked by Google's own clients: each `check_` is one row of the table on which emulator and fake must agree.
 
 Runs in the process of lib/bigquery_client.py; tests/integration/test_fake_bigquery.py calls each check against both. What the emulator gets wrong (no
-details of a StorageError, columns dropped by a patch, no updated_schema ...) has no place here: that is what the fake is for.
+details of a StorageError, columns dropped by a patch, no updated_schema ...) has no place here: that is what the fake is for. What the
+worker never asks for is left out too, and the fake does not have it: GEOGRAPHY, insertAll, PENDING streams, structs and arrays, default
+values, clones, loads that add columns.
 """
 import base64
 import datetime
