@@ -32,6 +32,7 @@
 #include "producer/schema_numbers.h"
 
 #define SLICE_MS   1000  /* of a blocking call, between two looks at `cancelled` */
+#define FULL_MS    10    /* the longest wait of a queue that is full, between two looks whether it still is */
 #define INIT_MS    60000 /* brokers that can't be reached for this long: the owner shall say so */
 #define COMMIT_MS  60000 /* longer than any transaction lives on the broker */
 #define ABORT_MS   2000  /* a courtesy to readers that wait behind the open transaction */
@@ -547,7 +548,8 @@ static rd_kafka_resp_err_t produce_once(struct writer *writer, const struct outg
     return rd_kafka_last_error();
 }
 
-/* Waits while librdkafka's queue is full: its reports make room. Returns its code, or _DESTROY if we were told to stop. */
+/* Waits while librdkafka's queue is full: its reports make room, and a flush sends at once what would wait for a fuller batch (linger.ms), which
+ * a full queue has no room for. Returns its code, or _DESTROY if we were told to stop. */
 static rd_kafka_resp_err_t produce(struct writer *writer, const struct outgoing *out)
 {
     rd_kafka_resp_err_t code = produce_once(writer, out);
@@ -556,7 +558,7 @@ static rd_kafka_resp_err_t produce(struct writer *writer, const struct outgoing 
         if (cancelled(writer)) {
             return RD_KAFKA_RESP_ERR__DESTROY;
         }
-        (void)rd_kafka_poll(writer->handle, SLICE_MS / 10);
+        (void)rd_kafka_flush(writer->handle, FULL_MS);
         code = produce_once(writer, out);
     }
     return code;

@@ -6,7 +6,8 @@
 
 One-row transactions at a steady rate. A row's time begins before its INSERT (autocommit) is sent, so the server's own share is in it, and
 ends when a consumer has it, and when a query of the latest view finds it: looked for every 2 ms. Batches of 100 ms. Readers and
-writer share the machine with everything else; the consumer has librdkafka's own settings. The first seconds are not counted: a broker that has just been started still compiles itself.
+writer share the machine with everything else; the consumer has librdkafka's own settings. The first seconds are not counted: a broker
+that has just been started still compiles itself.
 
 Then each program is started anew while a row waits for it: from the exec until that row is in Kafka, or in the view.
 """
