@@ -232,16 +232,14 @@ static int set_plain_pair(struct load *load, const struct setting *setting, cons
 }
 
 /* A property that is there by its own name counts as given twice by name_file, and the other way round. */
-static bool given_before(struct load *load, const struct setting *setting, const char *path, size_t line)
+static bool given_before(struct load *load, const struct setting *setting, const char *key, const char *path, size_t line)
 {
     char name[128];
     char line_text[32];
     struct buffer place = {0};
     const char *before;
 
-    buffer_printf(&place, "%s.%s", setting->path,
-                  is_property_file(path + strlen(setting->path) + 1, name, sizeof name) ? name
-                                                                                        : path + strlen(setting->path) + 1);
+    buffer_printf(&place, "%s.%s", setting->path, is_property_file(key, name, sizeof name) ? name : key);
     before = text_pairs_get(&load->pair_lines, buffer_text(&place));
     if (before != NULL) {
         complain(load, line, path, "is given twice; the first is in line %s", before);
@@ -253,15 +251,14 @@ static bool given_before(struct load *load, const struct setting *setting, const
     return before != NULL;
 }
 
-/* path is below setting->path. */
-static void set_pair(struct load *load, const struct setting *setting, const yaml_node_t *node, const char *path)
+/* path: as it stands in the file, for complaints. */
+static void set_pair(struct load *load, const struct setting *setting, const yaml_node_t *node, const char *key, const char *path)
 {
-    const char *key = path + strlen(setting->path) + 1;
     const char *raw = read_scalar(load, node, path);
     struct err err = {0};
     int result;
 
-    if (raw == NULL || given_before(load, setting, path, line_of(node))) {
+    if (raw == NULL || given_before(load, setting, key, path, line_of(node))) {
         return;
     }
     result = setting->type == SETTING_KAFKA ? set_property(load, setting, key, raw, &err)
@@ -269,6 +266,41 @@ static void set_pair(struct load *load, const struct setting *setting, const yam
     if (result != 0) {
         complain(load, line_of(node), path, "%s", err.text);
     }
+}
+
+/* The pattern that every table, or column, matches. */
+static const char *pattern_of_all(const struct setting *setting)
+{
+    return (setting->flags & SETTING_OF_COLUMNS) != 0 ? "*" : "*.*";
+}
+
+/* Before it a pattern would be of another opinion than the line that says "all"; behind it none would ever be asked. */
+static void refuse_beside_all(struct load *load, const struct setting *setting, const char *path, size_t line)
+{
+    complain(load, line, path, "stands beside a value for all; give that one as the last of the patterns, \"%s\"", pattern_of_all(setting));
+}
+
+static void set_pattern(struct load *load, const struct setting *setting, const yaml_node_t *node, const char *path)
+{
+    if (load->lines[setting - settings_table] != 0) {
+        refuse_beside_all(load, setting, path, line_of(node));
+    } else {
+        set_pair(load, setting, node, path + strlen(setting->path) + 1, path);
+    }
+}
+
+/* `freshness: 5s` is `freshness: {"*.*": 5s}`. */
+static void set_for_all(struct load *load, const struct setting *setting, const yaml_node_t *node)
+{
+    const struct text_pairs *pairs = (const struct text_pairs *)((const char *)load->settings + setting->offset);
+    size_t *line = &load->lines[setting - settings_table];
+
+    if (*line == 0 && pairs->count > 0) {
+        refuse_beside_all(load, setting, setting->path, line_of(node));
+        return;
+    }
+    *line = line_of(node);
+    set_pair(load, setting, node, pattern_of_all(setting), setting->path);
 }
 
 /* ---- the walk */
@@ -351,7 +383,9 @@ static void walk_pair(struct load *load, const yaml_node_t *key, const yaml_node
     if (value->type == YAML_MAPPING_NODE && (pairs || is_section(path))) {
         walk(load, value, path, depth + 1);
     } else if (pairs && strcmp(setting->path, path) != 0) {
-        set_pair(load, setting, value, path);
+        set_pattern(load, setting, value, path);
+    } else if (setting != NULL && setting->type == SETTING_BY_TABLE && (setting->flags & SETTING_NEVER_FOR_ALL) == 0) {
+        set_for_all(load, setting, value);
     } else if (setting != NULL && !pairs) {
         set_setting(load, setting, value, path, from_file);
     } else if (setting != NULL || is_section(path)) {

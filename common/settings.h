@@ -9,7 +9,8 @@
  *
  * Rules: an unknown key is an error that offers the nearest name. All errors are reported at once. `${NAME}` is replaced by the
  * environment (unset: an error; `$${` is a plain `${`). A secret comes from `${NAME}` or from a file (`password_file:`), never
- * as plain text. Sizes: bytes, or KiB, MiB, GiB. Durations: ms, s, m, h, d.
+ * as plain text. Sizes: bytes, or KiB, MiB, GiB. Durations: ms, s, m, h, d. One value where patterns are expected is the value for
+ * all tables (`freshness: 5s`) and stands alone.
  */
 #ifndef KAKEHI_COMMON_SETTINGS_H
 #define KAKEHI_COMMON_SETTINGS_H

@@ -87,7 +87,8 @@ void settings_print_help(FILE *out)
     (void)fputs(
         "Settings, in one YAML file for both programs. Paths may be nested (source: {name: x}) or written out (source.name: "
         "x).\n"
-        "${NAME} is replaced by the environment. Sizes: bytes, or 64KiB, 16MiB, 1GiB. Durations: 250ms, 5s, 10m, 12h, 14d.\n\n",
+        "${NAME} is replaced by the environment. Sizes: bytes, or 64KiB, 16MiB, 1GiB. Durations: 250ms, 5s, 10m, 12h, 14d.\n"
+        "What goes by pattern may be one value, for all (freshness: 5s), but not in topics.\n\n",
         out);
     for (const struct setting *setting = settings_table; setting->path != NULL; setting++) {
         const char *required = required_words(setting);
@@ -232,7 +233,8 @@ void settings_print_markdown(FILE *out)
                "One YAML file serves both programs. A path may be nested (`source: {name: shop}`) or written out\n"
                "(`source.name: shop`). `${NAME}` is replaced by the environment; `$${` is a plain `${`. A secret is never\n"
                "written in the file: it is `${NAME}`, or stands in a file of its own that the key with `_file` behind it\n"
-               "names. Sizes are bytes, or `64KiB`, `16MiB`, `1GiB`; durations `250ms`, `5s`, `10m`, `12h`, `14d`. An unknown\n"
+               "names. Sizes are bytes, or `64KiB`, `16MiB`, `1GiB`; durations `250ms`, `5s`, `10m`, `12h`, `14d`. What goes by\n"
+               "pattern may be one value, for all (`freshness: 5s` is `freshness: {\"*.*\": 5s}`), but not in `topics`. An unknown\n"
                "key is an error. All errors are reported at once, and the program exits with 78.\n\n"
                "| setting | type | default | what follows |\n|---|---|---|---|\n");
     for (const struct setting *setting = settings_table; setting->path != NULL; setting++) {

@@ -89,6 +89,7 @@ const struct setting settings_table[] = {
          "later, since the order of a key hangs on it."},
     {.path = "topics.partitions_by_table",
      .type = SETTING_BY_TABLE,
+     .flags = SETTING_NEVER_FOR_ALL, /* that is topics.partitions */
      .offset = PLACE(topics.partitions_by_table),
      .each = SETTING_INTEGER,
      .min = 1,
@@ -96,6 +97,7 @@ const struct setting settings_table[] = {
      .sentence = "Another number for the tables that match a pattern; the first that matches wins."},
     {.path = "topics.topic",
      .type = SETTING_BY_TABLE,
+     .flags = SETTING_NEVER_FOR_ALL,
      .offset = PLACE(topics.topic),
      .sentence = "The topic of one table, by its whole name, where two tables would get the same."},
     {.path = "topics.replication",

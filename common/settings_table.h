@@ -31,6 +31,7 @@ enum setting_flags {
     SETTING_REQUIRED_BY_PRODUCER = SETTINGS_FOR_PRODUCER, /* the same bits, so that one mask asks */
     SETTING_REQUIRED_BY_WORKER = SETTINGS_FOR_WORKER,
     SETTING_OF_COLUMNS = 8, /* SETTING_BY_TABLE whose patterns are of database.table.column */
+    SETTING_NEVER_FOR_ALL = 16, /* SETTING_BY_TABLE that needs patterns: one value for all tables stands elsewhere, or makes no sense */
     SETTING_SECRET = 4, /* only as ${NAME}, or by a key with "_file" behind; SETTING_TEXT only */
 };
 

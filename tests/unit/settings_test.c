@@ -99,6 +99,7 @@ static int set_up_group(void **state)
     assert_int_equal(setenv("KAKEHI_TEST_SECRET", "hunter2", 1), 0);
     assert_int_equal(setenv("KAKEHI_TEST_SECRET_FILE", secret, 1), 0);
     assert_int_equal(setenv("KAKEHI_TEST_EMPTY", "", 1), 0);
+    assert_int_equal(setenv("KAKEHI_TEST_ZONE", "Asia/Tokyo", 1), 0);
     assert_int_equal(unsetenv("KAKEHI_TEST_UNSET"), 0);
     return 0;
 }
@@ -487,6 +488,48 @@ static void test_settings__the_first_pattern_that_matches_decides_for_a_table(vo
     settings_free(settings);
 }
 
+static void test_settings__one_value_is_that_of_all_tables_and_columns(void **state)
+{
+    struct settings *settings = load_more("freshness: 5s\nsource.datetime_zone: ${KAKEHI_TEST_ZONE}\nsource: {unrepresentable: text}\n"
+                                          "bigquery: {method: load, view: base, require_partition_filter: true}\n");
+
+    (void)state;
+    assert_int_equal(settings_freshness_ms(settings, "shop.orders"), 5000);
+    assert_string_equal(text_pairs_match(&settings->source.datetime_zone, "shop.orders.placed"), "Asia/Tokyo");
+    assert_string_equal(text_pairs_match(&settings->source.unrepresentable, "shop.orders.placed"), "text");
+    assert_int_equal(settings_bigquery_method(settings, "crm.leads"), BIGQUERY_LOAD);
+    assert_int_equal(settings_bigquery_view(settings, "crm.leads"), BIGQUERY_VIEW_BASE);
+    settings_free(settings);
+}
+
+static void test_settings__one_value_for_all_is_checked_as_each_is(void **state)
+{
+    (void)state;
+    assert_refused("freshness: 5\n", "F:9: freshness: is not a duration; write it like 250ms, 5s, 10m, 12h, 14d\n");
+    assert_refused("bigquery.view: fancy\n", "F:9: bigquery.view: is not one of plain, base\n");
+    assert_refused("freshness:\n", "F:9: freshness: has no value; give it one, or leave the key out\n");
+    assert_refused("freshness: [1s]\n", "F:9: freshness: needs one value, not a list\n");
+}
+
+/* Which of the two were meant nobody knows: the order of patterns decides. */
+static void test_settings__one_value_for_all_stands_alone(void **state)
+{
+    (void)state;
+    assert_refused("freshness: 5s\nfreshness: 6s\n", "F:10: freshness: is given twice; the first is in line 9\n");
+    assert_refused("freshness: 5s\nfreshness.shop.orders: 1s\n",
+                   "F:10: freshness.shop.orders: stands beside a value for all; give that one as the last of the patterns, \"*.*\"\n");
+    assert_refused("source.datetime_zone.shop.orders.placed: Asia/Tokyo\nsource.datetime_zone: Europe/Berlin\n",
+                   "F:10: source.datetime_zone: stands beside a value for all; give that one as the last of the patterns, \"*\"\n");
+}
+
+static void test_settings__topics_have_no_value_for_all_tables_by_pattern(void **state)
+{
+    (void)state;
+    assert_refused("topics.topic: all\n", "F:9: topics.topic: is a section; it needs keys below it\n");
+    assert_refused("topics.partitions_by_table: 4\n", "F:9: topics.partitions_by_table: is a section; it needs keys below it\n");
+    assert_refused("bigquery.labels: x\n", "F:9: bigquery.labels: is a section; it needs keys below it\n");
+}
+
 static void test_settings__tables_keep_names_of_their_own_in_sqlite(void **state)
 {
     (void)state;
@@ -716,6 +759,10 @@ int main(void)
         cmocka_unit_test(test_settings__the_oldest_transaction_fits_into_the_time_out_without_a_setting),
         cmocka_unit_test(test_settings__a_certificate_without_tls_is_refused),
         cmocka_unit_test(test_settings__a_registry_has_a_plain_url_and_a_whole_sign_in),
+        cmocka_unit_test(test_settings__one_value_is_that_of_all_tables_and_columns),
+        cmocka_unit_test(test_settings__one_value_for_all_is_checked_as_each_is),
+        cmocka_unit_test(test_settings__one_value_for_all_stands_alone),
+        cmocka_unit_test(test_settings__topics_have_no_value_for_all_tables_by_pattern),
         cmocka_unit_test(test_settings__tables_keep_names_of_their_own_in_sqlite),
         cmocka_unit_test(test_settings__bigquery_needs_a_project_and_a_view_that_survives_expiry),
         cmocka_unit_test(test_settings__the_first_pattern_that_matches_decides_for_a_table),
