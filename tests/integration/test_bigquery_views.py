@@ -83,6 +83,8 @@ def test_a_plain_view_is_made_and_then_there_is_nothing_to_do(views):
     assert views.run() == "shop.orders: view made or changed\n"
     assert views.history.orders() == state(views.history.changes)
     assert views.run() == "shop.orders: nothing to do\n"
+    views.rest.query(f"DROP TABLE FUNCTION `p.{views.owner}.orders_as_of`")
+    assert views.run() == "shop.orders: view made or changed\n"
     rows = views.rest.query(f"SELECT id FROM `p.{views.owner}.orders_as_of`(TIMESTAMP_SECONDS(0))")
     assert not rows
 

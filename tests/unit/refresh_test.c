@@ -300,6 +300,21 @@ static void test_refresh__the_as_of_function_is_made_again_when_its_text_would_d
     assert_int_equal(json_array_size(world->rest.routines), 2);
 }
 
+static void test_refresh__an_as_of_function_that_was_dropped_is_made_again(void **state)
+{
+    struct world *world = *state;
+
+    ensure(world, "id", "id long");
+    round_of(world);
+    round_of(world);
+    assert_did(world, REFRESH_NOTHING);
+    must(json_array_clear(world->rest.routines) == 0);
+    round_of(world);
+    assert_did(world, REFRESH_CHANGED);
+    assert_int_equal(json_array_size(world->rest.routines), 1);
+    assert_int_equal(writes(world), 0); /* the view stays as it is */
+}
+
 static void test_refresh__a_table_without_a_key_has_no_view(void **state)
 {
     struct world *world = *state;
@@ -605,6 +620,7 @@ int main(void)
         TEST(test_refresh__a_view_follows_its_columns),
         TEST(test_refresh__what_was_changed_by_hand_is_put_back),
         TEST(test_refresh__the_as_of_function_is_made_again_when_its_text_would_differ),
+        TEST(test_refresh__an_as_of_function_that_was_dropped_is_made_again),
         TEST(test_refresh__a_table_without_a_key_has_no_view),
         TEST(test_refresh__no_history_no_view),
         TEST(test_refresh__a_table_of_that_name_that_is_not_ours_is_left_alone),

@@ -305,6 +305,23 @@ static void make_table(struct rest_call *call, const char *dataset)
     }
 }
 
+static void give_routine(struct rest_call *call, const char *name)
+{
+    json_t *sql;
+    size_t i;
+
+    json_array_foreach(call->world->routines, i, sql)
+    {
+        const char *at = strstr(json_string_value(sql), name);
+
+        if (at != NULL && at[strlen(name)] == '`') {
+            answer(call, 200, json_object(), "");
+            return;
+        }
+    }
+    answer(call, 404, NULL, "no such routine");
+}
+
 static void carry_out_on_dataset(struct rest_call *call)
 {
     const struct rest_request *request = &call->request;
@@ -314,6 +331,10 @@ static void carry_out_on_dataset(struct rest_call *call)
     if (strcmp(request->path, DATASETS) == 0) {
         make(call, call->world->datasets,
              json_string_value(json_object_get(json_object_get(request->body, "datasetReference"), "datasetId")));
+        return;
+    }
+    if (strstr(request->path, "/routines/") != NULL) {
+        give_routine(call, strstr(request->path, "/routines/") + strlen("/routines/"));
         return;
     }
     name_of(request->path, name, sizeof name);

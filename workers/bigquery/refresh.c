@@ -3,15 +3,17 @@
  * After each answer the same question is asked: what is the next thing that is not as it should be? Nothing but what BigQuery
  * holds is remembered from round to round, so a round that stopped anywhere is finished by the next one.
  *
- *   BEGIN --> HISTORY --> OWNER --> VIEW --> BASE --> (what is next?) --> AS_OF | WHOLE | MAKE_BASE | GROW_BASE | WIDEN_BASE
- *                |  ^                                     |    ^               | DAYS | TRUNCATE | MERGE | SET_VIEW
- *       none, or |  |                                nothing   |                  |            |
- *   as it was    v  |                                     v    +------ done ------+            |
- *              DONE |                                   DONE                                   |
- *                   +------------------------- somebody changed it (409, 412, 404) ------------+
+ *   BEGIN --> HISTORY --> OWNER --> VIEW --> BASE --> FUNCTION --> (what is next?) --> AS_OF | WHOLE | MAKE_BASE | GROW_BASE
+ *                |  ^                                                |    ^               | WIDEN_BASE | DAYS | TRUNCATE | MERGE
+ *                |  |                                                |    |               | SET_VIEW
+ *       none, or |  |                                           nothing   |                  |            |
+ *   as it was    v  |                                                v    +------ done ------+            |
+ *              DONE |                                              DONE                                   |
+ *                   +------------------------------------ somebody changed it (409, 412, 404) ------------+
  *
  * | states                           | under way                                  | in              |
- * | HISTORY, OWNER, VIEW, BASE       | GET: what is there, and whose the dataset  | refresh_look.c  |
+ * | HISTORY, OWNER, VIEW, BASE,      | GET: what is there, and whose the dataset  | refresh_look.c  |
+ * | FUNCTION                         |                                            |                 |
  * | AS_OF, WHOLE, SET_VIEW           | CREATE FUNCTION; POST or PATCH of the view | refresh_view.c  |
  * | MAKE_BASE, GROW_BASE, WIDEN_BASE | POST, PATCH, ALTER TABLE of the base       | refresh_base.c  |
  * | DAYS, TRUNCATE, MERGE            | a statement                                | refresh_merge.c |
@@ -52,8 +54,9 @@ static const struct sm_state states[] = {
     [BEGIN] = {"BEGIN", SM_TO(HISTORY)},
     [HISTORY] = {"HISTORY", SM_TO(OWNER) | SM_TO(DONE)},
     [OWNER] = {"OWNER", SM_TO(VIEW) | SM_TO(HISTORY) | SM_TO(DONE)},
-    [VIEW] = {"VIEW", SM_TO(BASE) | TO_STEPS},
-    [BASE] = {"BASE", TO_STEPS},
+    [VIEW] = {"VIEW", SM_TO(BASE) | SM_TO(FUNCTION) | TO_STEPS},
+    [BASE] = {"BASE", SM_TO(FUNCTION) | TO_STEPS},
+    [FUNCTION] = {"FUNCTION", TO_STEPS},
     [AS_OF] = {"AS_OF", TO_STEPS},
     [WHOLE] = {"WHOLE", TO_STEPS},
     [MAKE_BASE] = {"MAKE_BASE", TO_STEPS},

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What is there: the history, whose columns the view is made of; whose the dataset is; the view, which holds what refreshers
- * remember; the base. All of it is asked again in each round, since anybody may have changed it.
+ * remember; the base; the as-of function. All of it is asked again in each round, since anybody may have changed it.
+ *
+ * Of the function only whether it is there: its text is known by the fingerprint that the view holds, and BigQuery gives it back in other
+ * words. Who may not see it, or can't at the moment, takes it for made.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,6 +15,7 @@
 #include "schemas/schema.h"
 #include "workers/bigquery/history.h"
 #include "workers/bigquery/refresh_parts.h"
+#include "workers/bigquery/tables_parts.h"
 
 /* table NULL: the dataset. */
 static void get(struct refresh *refresh, int state, const char *table, rest_answered answered)
@@ -22,6 +26,36 @@ static void get(struct refresh *refresh, int state, const char *table, rest_answ
     refresh_call(refresh, &request, table, answered);
 }
 
+static void on_function(void *context, const struct rest_answer *answered)
+{
+    struct refresh *refresh = context;
+
+    refresh->call = NULL;
+    if (answered->error != NULL && answered->error->class == REST_NOT_FOUND) {
+        refresh->state.as_of[0] = '\0';
+    }
+    refresh_decide(refresh);
+}
+
+/* One that is to be made anyway need not be asked for. */
+static void look_at_function(struct refresh *refresh)
+{
+    struct rest_request request = {.method = "GET"};
+    struct buffer path = {0};
+
+    if (strcmp(refresh->state.as_of, refresh->as_of) != 0) {
+        refresh_decide(refresh);
+        return;
+    }
+    sm_move(&refresh->sm, FUNCTION, "asking");
+    tables_append_path(&path, refresh->options.names, NULL);
+    buffer_append_text(&path, "/routines/");
+    rest_append_encoded(&path, refresh->options.names->as_of);
+    request.path = buffer_text(&path);
+    refresh->call = rest_send(refresh->options.rest, &request, on_function, refresh);
+    buffer_deinit(&path);
+}
+
 static void on_base(void *context, const struct rest_answer *answered)
 {
     struct refresh *refresh = context;
@@ -30,10 +64,10 @@ static void on_base(void *context, const struct rest_answer *answered)
     refresh->base.there = false;
     if (answered->error == NULL) {
         if (refresh_take(refresh, &refresh->base, answered->body, "base")) {
-            refresh_decide(refresh);
+            look_at_function(refresh);
         }
     } else if (answered->error->class == REST_NOT_FOUND) {
-        refresh_decide(refresh);
+        look_at_function(refresh);
     } else {
         refresh_fail(refresh, &answered->error->err, "asking for the base");
     }
@@ -57,7 +91,7 @@ static void on_view(void *context, const struct rest_answer *answered)
     if (refresh_is_base(refresh)) {
         get(refresh, BASE, refresh->options.names->base, on_base);
     } else {
-        refresh_decide(refresh);
+        look_at_function(refresh);
     }
 }
 

@@ -13,7 +13,7 @@
 #include "workers/bigquery/view_state.h"
 
 /* The picture is in refresh.c. */
-enum { BEGIN, HISTORY, OWNER, VIEW, BASE, AS_OF, WHOLE, MAKE_BASE, GROW_BASE, WIDEN_BASE, DAYS, TRUNCATE, MERGE, SET_VIEW, DONE };
+enum { BEGIN, HISTORY, OWNER, VIEW, BASE, FUNCTION, AS_OF, WHOLE, MAKE_BASE, GROW_BASE, WIDEN_BASE, DAYS, TRUNCATE, MERGE, SET_VIEW, DONE };
 
 /* A table or view as it was read last. */
 struct resource {

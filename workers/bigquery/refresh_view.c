@@ -15,6 +15,9 @@ static void as_of_made(struct refresh *refresh, const json_t *rows)
 {
     (void)rows;
     refresh->as_of_made = true;
+    if (refresh->report.did == REFRESH_NOTHING) {
+        refresh->report.did = REFRESH_CHANGED;
+    }
     memcpy(refresh->next.as_of, refresh->as_of, sizeof refresh->next.as_of);
     refresh_decide(refresh);
 }
