@@ -227,6 +227,26 @@ static void test_describer__a_partition_that_comes_again_is_described_again(void
     assert_int_equal(world->asked, 2);
 }
 
+/* A zombie, or a person, may have written other words since. */
+static void test_describer__looks_again_after_a_while(void **state)
+{
+    struct world *world = *state;
+
+    end(world);
+    world->closed = false;
+    world->describer = describer_open(&(struct describer_options){
+        .loop = &world->loop, .settings = &world->settings, .described = on_described, .context = world, .again_ms = 1});
+    describer_keep(world->describer, ORDERS);
+    describer_newest(world->describer, world->first);
+    run(world);
+    give(world, true, NULL);
+    while (world->asked < 2) {
+        (void)uv_run(&world->loop, UV_RUN_ONCE);
+    }
+    give(world, true, NULL);
+    assert_int_equal(world->described, 1); /* nothing is new to the view */
+}
+
 static void test_describer__a_topic_of_no_table_is_passed_over(void **state)
 {
     struct world *world = *state;
@@ -261,6 +281,7 @@ int main(void)
         TEST(what_is_not_there_yet_waits_for_a_lane),
         TEST(a_failure_holds_up_no_other_table),
         TEST(a_partition_that_comes_again_is_described_again),
+        TEST(looks_again_after_a_while),
         TEST(a_topic_of_no_table_is_passed_over),
         TEST(its_end_leaves_a_question_to_the_tables),
     };

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One table at a time, so that a worker that starts with a thousand asks BigQuery one thing after another. A table is due when it has a
- * newest schema that was not written yet, and its partition 0 is ours; and anew when that partition comes again, since meanwhile another
- * worker, with an older newest, may have had it.
+ * One table at a time, so that a worker that starts with a thousand asks BigQuery one thing after another. A table whose partition 0 is
+ * ours is due when it has another newest schema than the one that was written, and when the partition comes, since meanwhile another worker,
+ * with an older newest, may have had it. No server refuses a zombie that was paused in the middle of that: it may write what it knew, once.
+ * So each table is due again after an hour, which also puts right what somebody wrote into the descriptions.
  *
  * No history, or one that lacks a column of the schema: its rows are still to come, here (describer_look) or at another worker, so it is
  * asked again after a minute. A failure is told, and tried again by back-off; rows wait for none of this.
@@ -16,6 +17,7 @@
 #include "common/log.h"
 #include "common/must.h"
 
+#define AGAIN_MS       3600000
 #define WAIT_MS        60000
 #define RETRY_FIRST_MS 30000
 #define RETRY_MAX_MS   3600000
@@ -29,7 +31,7 @@ struct described {
     const struct schema *done;   /* what the history says; NULL: not known */
     const struct schema *asked;  /* of the question under way */
     bool again;                  /* the history was found anew while it was */
-    uint64_t due_ms;             /* by uv_now, unless done is newest */
+    uint64_t due_ms;             /* by uv_now */
     uint32_t failures;           /* in a row */
 };
 
@@ -97,7 +99,7 @@ static struct described *find_topic(struct describer *describer, const char *top
 
 static bool wants(const struct described *described)
 {
-    return described->keepers > 0 && described->newest != NULL && described->done != described->newest;
+    return described->keepers > 0 && described->newest != NULL;
 }
 
 static struct described *next_due(const struct describer *describer)
@@ -137,6 +139,21 @@ static void take_failure(struct describer *describer, struct described *describe
              "its rows go on; dropped columns and the key stay as they were said", (unsigned long long)(wait_ms / 1000));
 }
 
+static void take_answer(struct describer *describer, struct described *described, bool done)
+{
+    bool newer = described->asked != described->newest;
+    uint64_t wait_ms = done ? describer->options.again_ms : WAIT_MS;
+
+    described->failures = 0;
+    described->due_ms = now_ms(describer) + (newer || (described->again && !done) ? 0 : wait_ms);
+    if (done && described->done != described->asked) {
+        described->done = described->asked;
+        if (describer->options.described != NULL) {
+            describer->options.described(describer->options.context, &described->names);
+        }
+    }
+}
+
 static void on_answer(void *context, struct history *history, const struct err *err)
 {
     struct question *question = context;
@@ -153,15 +170,8 @@ static void on_answer(void *context, struct history *history, const struct err *
     }
     if (err != NULL) {
         take_failure(describer, described, err);
-    } else if (history == NULL) {
-        described->failures = 0;
-        described->due_ms = now_ms(describer) + (described->again ? 0 : WAIT_MS);
     } else {
-        described->failures = 0;
-        described->done = described->asked;
-        if (describer->options.described != NULL) {
-            describer->options.described(describer->options.context, &described->names);
-        }
+        take_answer(describer, described, history != NULL);
     }
     schedule(describer);
 }
@@ -222,7 +232,7 @@ void describer_keep(struct describer *describer, const char *topic)
 void describer_look(struct describer *describer, const struct bigquery_names *names)
 {
     for (struct described *described = describer->first; described != NULL; described = described->next) {
-        if (wants(described) && described->failures == 0 && strcmp(described->names.source_id, names->source_id) == 0) {
+        if (wants(described) && described->done != described->newest && described->failures == 0 && strcmp(described->names.source_id, names->source_id) == 0) {
             described->again = true;
             described->due_ms = now_ms(describer);
             schedule(describer);
@@ -248,6 +258,7 @@ struct describer *describer_open(const struct describer_options *options)
 
     must(describer != NULL && uv_timer_init(options->loop, &describer->timer) == 0);
     describer->options = *options;
+    describer->options.again_ms = options->again_ms != 0 ? options->again_ms : AGAIN_MS;
     describer->timer.data = describer;
     return describer;
 }

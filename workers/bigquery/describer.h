@@ -24,8 +24,9 @@ struct describer_options {
     uv_loop_t *loop;
     const struct settings *settings;
     struct tables *tables;
-    void (*described)(void *context, const struct bigquery_names *names); /* a history's words were looked at, and may have changed; NULL */
+    void (*described)(void *context, const struct bigquery_names *names); /* a history says what another schema is now; NULL */
     void *context;
+    uint64_t again_ms; /* each history is looked at again so often; 0: an hour. Tests shorten it */
 };
 
 struct describer *describer_open(const struct describer_options *options);
