@@ -4,6 +4,7 @@
 docker-compose reads its file as it would to start it; our programs read the settings; the images hold every library that the programs are
 linked with; and nothing of ours runs as root, writes to its root, or is left without a probe.
 """
+import os
 import re
 import subprocess
 
@@ -40,6 +41,16 @@ def test_the_old_docker_compose_reads_the_file():
     assert result.returncode == 0 and not result.stderr, result.stderr
     assert set(result.stdout.split()) == set(_compose()["services"])
     assert set(_compose()) == {"services", "volumes", "x-ours", "x-producer", "x-worker"}
+
+
+def test_what_is_built_knows_its_version():
+    """By the environment: the image is built of a tree without git. Without it a build is still to be had."""
+    for environment, version in (({"KAKEHI_VERSION": "v7-3"}, "v7-3"), ({}, "unknown")):
+        result = _run("docker-compose", "-f", ROOT / "docker-compose.yml", "config", env={"PATH": os.environ["PATH"], **environment})
+        services = yaml.safe_load(result.stdout)["services"]
+        assert {services[name]["build"]["args"]["VERSION"] for name in OURS} == {version}, result.stderr
+    built = re.search(r" AS build\n(.*?)^FROM", (ROOT / "ops" / "docker" / "Dockerfile").read_text(), re.MULTILINE | re.DOTALL)[1]
+    assert re.search(r'^ARG VERSION=unknown\nRUN make .* version="\$VERSION"', built, re.MULTILINE)
 
 
 def test_the_settings_with_a_registry_differ_by_it_alone():
