@@ -120,7 +120,13 @@ static int on_gtid(struct binlog_stream *stream)
     return GO_ON;
 }
 
-/* A statement changed rows where we read only row events. Of its own heartbeat RDS does so in the schema mysql. */
+/* RDS logs the changes of its own tables as statements, whatever binlog_format says. */
+static bool is_of_rds(const struct query_table *table)
+{
+    return strcmp(table->database, "mysql") == 0 && strncmp(table->name, "rds_", 4) == 0;
+}
+
+/* A statement changed rows where we read only row events. */
 static int check_statement(struct binlog_stream *stream, const struct query *query)
 {
     const struct query_table *table = query->tables;
@@ -129,7 +135,7 @@ static int check_statement(struct binlog_stream *stream, const struct query *que
         return stream_refuse(stream,
                              "a statement changes rows, and of which tables is not sure: set binlog_format=ROW at the source");
     }
-    if (strcmp(table->database, "mysql") == 0 || !tables_selected(stream->tables, table->database, table->name)) {
+    if (is_of_rds(table) || !tables_selected(stream->tables, table->database, table->name)) {
         return GO_ON;
     }
     return stream_refuse(

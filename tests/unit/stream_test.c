@@ -906,6 +906,9 @@ static void test_stream__refuses_rows_that_were_logged_as_statements(void **stat
 {
     (void)state;
     refuse_query("INSERT INTO t VALUES (1)", "a statement changes rows of db.t");
+    refuse_query("INSERT INTO mysql.t VALUES (1)", "a statement changes rows of mysql.t"); /* chosen like any other */
+    refuse_query("DELETE FROM mysql.rds", "a statement changes rows of mysql.rds");
+    refuse_query("UPDATE rds_heartbeat2 SET a = 1", "a statement changes rows of db.rds_heartbeat2");
     refuse_query("UPDATE other.t, u SET a = 1", "of which tables is not sure");
     refuse_query("BEGIN", "a transaction begins where another has not ended");
 }
@@ -923,6 +926,20 @@ static void test_stream__passes_statements_about_other_tables(void **state)
     log_query_add(&log, "DELETE FROM u WHERE a = 1");
     played = log_play(&log, &options);
     assert_string_equal((char *)played.items.bytes, "BCBC");
+    played_deinit(&played);
+    buffer_deinit(&log);
+}
+
+static void test_stream__passes_statements_about_the_tables_of_rds(void **state)
+{
+    struct buffer log = log_begin("mysql-9.7.4.binlog.000008");
+    struct played played;
+
+    (void)state;
+    add_gtid(&log);
+    log_query_add(&log, "INSERT INTO mysql.rds_heartbeat2(id, value) values (1,2) ON DUPLICATE KEY UPDATE value = 2");
+    played = log_play(&log, &plain);
+    assert_string_equal((char *)played.items.bytes, "BC");
     played_deinit(&played);
     buffer_deinit(&log);
 }
@@ -1084,6 +1101,7 @@ int main(void)
         cmocka_unit_test(test_stream__passes_unknown_events_that_are_ignorable),
         cmocka_unit_test(test_stream__refuses_rows_that_were_logged_as_statements),
         cmocka_unit_test(test_stream__passes_statements_about_other_tables),
+        cmocka_unit_test(test_stream__passes_statements_about_the_tables_of_rds),
         cmocka_unit_test(test_stream__refuses_to_begin_inside_a_transaction),
         cmocka_unit_test(test_stream__refuses_logs_without_names_unless_told),
         cmocka_unit_test(test_stream__says_what_the_server_said),
