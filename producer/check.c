@@ -71,19 +71,20 @@ static void check_requirement(struct check *check, const struct requirement *req
 
 static void check_gtid(struct check *check)
 {
-    char *mode = NULL;
     struct err err;
+    bool gtid;
 
-    if (mysql_session_server(check->session)->mariadb || mysql_session_variable(check->session, "gtid_mode", &mode, &err) != 0) {
-        return; /* MariaDB always has them */
+    if (mysql_session_server(check->session)->mariadb) {
+        return; /* it always has them */
     }
-    if (mode != NULL && strcmp(mode, "ON") == 0) {
+    if (requirement_gtid_mode(check->session, &gtid, &err) != 0) {
+        finding(check->findings, FINDING_ERROR, "gtid_mode", "SET GLOBAL gtid_mode=ON, or step back to OFF", "%s", err.text);
+    } else if (gtid) {
         finding(check->findings, FINDING_OK, "gtid_mode", NULL, "is ON");
     } else {
         finding(check->findings, FINDING_WARNING, "gtid_mode", "set gtid_mode=ON and enforce_gtid_consistency=ON",
-                "is %s: positions are file and offset, which another server of a fail-over does not know", mode != NULL ? mode : "absent");
+                "is OFF: positions are file and offset, which another server of a fail-over does not know");
     }
-    free(mode);
 }
 
 static void check_retention(struct check *check)

@@ -74,21 +74,6 @@ static int read_set(struct mysql_session *session, const char *variable, char **
     return *ret_set != NULL ? 0 : err_set(err, ERR_FATAL, "the server has no variable %s: its version is too old", variable);
 }
 
-static int read_gtid_mode(struct mysql_session *session, bool *ret_gtid, struct err *err)
-{
-    char mode[32];
-
-    if (read_short(session, "gtid_mode", mode, sizeof mode, err) != 0) {
-        return -1;
-    }
-    if (strcmp(mode, "ON") != 0 && strcmp(mode, "OFF") != 0) {
-        return err_set(err, ERR_FATAL, "the server has gtid_mode=%s, where transactions with and without GTIDs mix: finish the change with "
-                       "SET GLOBAL gtid_mode=ON (or step back to OFF)", mode);
-    }
-    *ret_gtid = strcmp(mode, "ON") == 0;
-    return 0;
-}
-
 static int read_first_file(struct mysql_session *session, struct binlog_facts *facts, struct err *err)
 {
     struct mysql_rows rows;
@@ -145,7 +130,7 @@ static int read_set_before_first_file(struct mysql_session *session, struct binl
 
 static int read_mysql(struct mysql_session *session, struct binlog_facts *facts, enum binlog_wish_kind wish, struct err *err)
 {
-    if (read_short(session, "server_uuid", facts->server, sizeof facts->server, err) != 0 || read_gtid_mode(session, &facts->gtid, err) != 0) {
+    if (read_short(session, "server_uuid", facts->server, sizeof facts->server, err) != 0 || requirement_gtid_mode(session, &facts->gtid, err) != 0) {
         return -1;
     }
     if (facts->gtid) {

@@ -40,3 +40,20 @@ int requirements_check(struct mysql_session *session, struct err *err)
     }
     return 0;
 }
+
+int requirement_gtid_mode(struct mysql_session *session, bool *ret_gtid, struct err *err)
+{
+    char *mode;
+    int result = 0;
+
+    if (mysql_session_variable(session, "gtid_mode", &mode, err) != 0) {
+        return -1;
+    }
+    *ret_gtid = mode != NULL && strcmp(mode, "ON") == 0;
+    if (!*ret_gtid && !(mode != NULL && strcmp(mode, "OFF") == 0)) {
+        result = err_set(err, ERR_FATAL, "the server has gtid_mode=%s, where transactions with and without GTIDs mix: finish the change with "
+                         "SET GLOBAL gtid_mode=ON (or step back to OFF)", mode != NULL ? mode : "(no such variable)");
+    }
+    free(mode);
+    return result;
+}

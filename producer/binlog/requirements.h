@@ -21,5 +21,7 @@ extern const struct requirement requirements[]; /* ends with a variable of NULL 
 int requirement_check(struct mysql_session *session, const struct requirement *requirement, struct err *err) MUST_CHECK;
 /* All; the first that is not met. */
 int requirements_check(struct mysql_session *session, struct err *err) MUST_CHECK;
+/* Of MySQL: do all transactions have a GTID (ON), or none (OFF)? ERR_FATAL: some have, and no position would say where the log is. */
+int requirement_gtid_mode(struct mysql_session *session, bool *ret_gtid, struct err *err) MUST_CHECK;
 
 #endif

@@ -104,8 +104,8 @@ def _register_replica(connection, server_id):
 
 
 def test_what_a_server_lacks_for_a_bad_day_is_told_in_one_run(path):
-    """Nothing that stops a stream today: logs that go soon, positions that no other server knows, a number that another replica has, a name
-    that Kafka can't hold."""
+    """Logs that go soon, transactions of which some have no GTID (the stream would not begin), a number that another replica has, a name that
+    Kafka can't hold."""
     mysql = path.server.flavor == "mysql"
     kept = dict(path.server.sql("SHOW GLOBAL VARIABLES LIKE 'binlog_expire_logs_seconds'"))  # MariaDB before 10.6: whole days
     path.sql(f"CREATE TABLE `{'鱼' * 40}` (id INT PRIMARY KEY)", "CREATE TABLE fine (id INT PRIMARY KEY)")
@@ -117,12 +117,14 @@ def test_what_a_server_lacks_for_a_bad_day_is_told_in_one_run(path):
     try:
         found = _findings(path.run_producer("check", "--json", source__server_id=4711))
         free = _findings(path.run_producer("check", "--json", source__server_id=4712))
+        refused = path.run_producer("run") if mysql else None
     finally:
         path.server.sql(*(f"SET GLOBAL {name} = {value}" for name, value in kept.items()), *(["SET GLOBAL gtid_mode = ON"] if mysql else [
             f"REVOKE REPLICATION MASTER ADMIN ON *.* FROM {reader}"]))
         replica.close()
     assert _levels(found, "binlog retention: is 7200 s") == ({"warning"} if kept else set())
-    assert _levels(found, "gtid_mode: is ON_PERMISSIVE") == ({"warning"} if mysql else set())
+    assert _levels(found, "gtid_mode: the server has gtid_mode=ON_PERMISSIVE") == ({"error"} if mysql else set())
+    assert not mysql or (refused.popen.returncode == 1 and "finish the change with SET GLOBAL gtid_mode=ON" in refused.errors())
     assert _levels(found, "source.server_id: 4711 is in use") == {"error"} and not _levels(free, "source.server_id")
     assert _levels(found, f"table {path.database}.鱼") == {"error"} and _levels(found, f"table {path.database}.fine") == {"ok"}
 
