@@ -610,6 +610,32 @@ static void test_lane__makes_no_stream_for_rows_that_are_refused(void **state)
     end(test);
 }
 
+/* Three partitions: each may have a job in six minutes or so of its table's budget. */
+static void test_lane__loads_where_freshness_is_long_enough_for_the_budgets(void **state)
+{
+    static const struct {
+        const char *freshness;
+        int32_t project_jobs;
+        bool loads;
+    } cases[] = {{"1s", 50000, false}, {"2m", 50000, false}, {"15m", 50000, true}, {"6h", 50000, true}, {"15m", 100, false}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct test *test = begin(NULL);
+
+        text_pairs_set(&test->cloud->settings.freshness, "*.*", cases[i].freshness);
+        test->cloud->settings.bigquery.project_jobs = cases[i].project_jobs;
+        recover(test, -1001, "");
+        ensure(test, test->cloud->schema);
+        lanes_group(test->cloud->lanes, 30);
+        fill(test, 0, 2, 0);
+        plan(test);
+        assert_int_equal(lane_fits(test->lane, &test->batch), cases[i].loads);
+        text_pairs_deinit(&test->cloud->settings.freshness);
+        end(test);
+    }
+}
+
 /* ---- how long a batch is filled */
 
 static void test_lane__fills_batches_by_freshness(void **state)
@@ -640,6 +666,7 @@ int main(void)
         cmocka_unit_test(test_lane__takes_batches_into_a_file_and_lets_it_be_sealed),
         cmocka_unit_test(test_lane__goes_by_appends_where_rows_can_not_be_loaded),
         cmocka_unit_test(test_lane__loads_a_backlog_and_appends_what_is_left_of_it),
+        cmocka_unit_test(test_lane__loads_where_freshness_is_long_enough_for_the_budgets),
         cmocka_unit_test(test_lane__asks_for_the_seal_where_the_schema_changes),
         cmocka_unit_test(test_lane__recovers_where_a_file_is_lost),
         cmocka_unit_test(test_lane__does_with_an_intent_what_became_of_its_job),
