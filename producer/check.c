@@ -87,6 +87,21 @@ static void check_gtid(struct check *check)
     }
 }
 
+static void check_replica(struct check *check)
+{
+    struct err err;
+    bool known;
+
+    if (requirement_no_silent_replica(check->session, &known, &err) != 0) {
+        finding(check->findings, FINDING_ERROR, "replication", "log_replica_updates=ON (MariaDB: log_slave_updates), in the server's configuration", "%s", err.text);
+    } else if (!known) {
+        finding(check->findings, FINDING_NOTE, "replication", "GRANT SLAVE MONITOR ON *.* TO the user to have it asked",
+                "the server has log_slave_updates=OFF, and whether it is a replica can't be asked: what it replicates would be missing");
+    } else {
+        finding(check->findings, FINDING_OK, "replication", NULL, "nothing that the server replicates is missing in its log");
+    }
+}
+
 static void check_retention(struct check *check)
 {
     int64_t seconds = number_of(check, "binlog_expire_logs_seconds");
@@ -139,6 +154,7 @@ static void check_source(struct check *check)
         check_requirement(check, &requirements[index]);
     }
     check_gtid(check);
+    check_replica(check);
     check_retention(check);
     check_server_id(check);
     check_grants(check);

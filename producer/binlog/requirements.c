@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define REPLICA_STATUS_VERSION 80022 /* of MySQL: its first with SHOW REPLICA STATUS */
+
 const struct requirement requirements[] = {
     {"log_bin", "1", false, "start the server with log_bin"},
     {"binlog_format", "ROW", true, "SET GLOBAL binlog_format=ROW, in the server's configuration too; open sessions keep the old one"},
@@ -33,12 +35,14 @@ int requirement_check(struct mysql_session *session, const struct requirement *r
 
 int requirements_check(struct mysql_session *session, struct err *err)
 {
+    bool known;
+
     for (size_t index = 0; requirements[index].variable != NULL; index++) {
         if (requirement_check(session, &requirements[index], err) != 0) {
             return -1;
         }
     }
-    return 0;
+    return requirement_no_silent_replica(session, &known, err);
 }
 
 int requirement_gtid_mode(struct mysql_session *session, bool *ret_gtid, struct err *err)
@@ -56,4 +60,75 @@ int requirement_gtid_mode(struct mysql_session *session, bool *ret_gtid, struct 
     }
     free(mode);
     return result;
+}
+
+/* ---- replicas */
+
+/* A server has one name or the other, or both. */
+static int logs_replicated(struct mysql_session *session, const char **ret_variable, bool *ret_logs, struct err *err)
+{
+    static const char *const names[] = {"log_replica_updates", "log_slave_updates"};
+    char *value = NULL;
+
+    for (size_t index = 0; value == NULL && index < sizeof names / sizeof *names; index++) {
+        *ret_variable = names[index];
+        if (mysql_session_variable(session, names[index], &value, err) != 0) {
+            return -1;
+        }
+    }
+    *ret_logs = value != NULL && strcmp(value, "1") == 0;
+    free(value);
+    return 0;
+}
+
+/* MariaDB tells everybody how many of its replications run. */
+static int is_replicating(struct mysql_session *session, bool *ret_replicating, struct err *err)
+{
+    struct mysql_rows rows;
+    const char *count;
+
+    if (mysql_session_ask(session, "SHOW GLOBAL STATUS LIKE 'Slaves_running'", &rows, err) != 0) {
+        return -1;
+    }
+    count = mysql_rows_text(&rows, 0, 1);
+    *ret_replicating = count != NULL && strcmp(count, "0") != 0;
+    mysql_rows_deinit(&rows);
+    return 0;
+}
+
+/* Also one that stands still: it may be started at any time, and nobody would ask us. */
+static int is_replica(struct mysql_session *session, bool *ret_replica, bool *ret_known, struct err *err)
+{
+    const struct mysql_server *server = mysql_session_server(session);
+    bool new_word = !server->mariadb && server->version >= REPLICA_STATUS_VERSION;
+    struct mysql_rows rows;
+
+    *ret_known = true;
+    if (mysql_session_ask(session, server->mariadb ? "SHOW ALL SLAVES STATUS" : new_word ? "SHOW REPLICA STATUS" : "SHOW SLAVE STATUS", &rows, err) == 0) {
+        *ret_replica = rows.row_count > 0;
+        mysql_rows_deinit(&rows);
+        return 0;
+    }
+    if (err->class != ERR_FATAL) {
+        return -1;
+    }
+    if (is_replicating(session, ret_replica, err) != 0) { /* not allowed to see more */
+        return -1;
+    }
+    *ret_known = *ret_replica;
+    return 0;
+}
+
+int requirement_no_silent_replica(struct mysql_session *session, bool *ret_known, struct err *err)
+{
+    const char *variable;
+    bool logs;
+    bool replica = false;
+
+    *ret_known = true;
+    if (logs_replicated(session, &variable, &logs, err) != 0 || (!logs && is_replica(session, &replica, ret_known, err) != 0)) {
+        return err_while(err, "asking whether all that the server replicates is logged");
+    }
+    return !replica ? 0 : err_set(err, ERR_FATAL, "the server is a replica with %s=OFF: what it replicates would be missing: switch that on in its "
+                                  "configuration, or read its source, or RESET REPLICA ALL if it is none any more", variable);
 }

@@ -19,9 +19,12 @@ extern const struct requirement requirements[]; /* ends with a variable of NULL 
 
 /* ERR_FATAL: it is not met; the text ends with the remedy. Others: the server could not be asked. */
 int requirement_check(struct mysql_session *session, const struct requirement *requirement, struct err *err) MUST_CHECK;
-/* All; the first that is not met. */
+/* All, also that it is no silent replica as far as the user may know; the first that is not met. */
 int requirements_check(struct mysql_session *session, struct err *err) MUST_CHECK;
 /* Of MySQL: do all transactions have a GTID (ON), or none (OFF)? ERR_FATAL: some have, and no position would say where the log is. */
 int requirement_gtid_mode(struct mysql_session *session, bool *ret_gtid, struct err *err) MUST_CHECK;
+/* A server that does not log what it replicates (log_replica_updates, log_slave_updates) must not be a replica: rows from its own source would be lost
+ * in silence. ERR_FATAL: it is one. 0 with *ret_known false: the user may not ask (MariaDB's SLAVE MONITOR), and no replication is running now. */
+int requirement_no_silent_replica(struct mysql_session *session, bool *ret_known, struct err *err) MUST_CHECK;
 
 #endif

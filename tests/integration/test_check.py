@@ -5,7 +5,9 @@ import re
 import sqlite3
 import struct
 
-from lib.databases import READER, READER_PASSWORD
+import pytest
+
+from lib.databases import READER, READER_PASSWORD, MySQL
 from lib.processes import wait_for
 
 
@@ -127,6 +129,52 @@ def test_what_a_server_lacks_for_a_bad_day_is_told_in_one_run(path):
     assert not mysql or (refused.popen.returncode == 1 and "finish the change with SET GLOBAL gtid_mode=ON" in refused.errors())
     assert _levels(found, "source.server_id: 4711 is in use") == {"error"} and not _levels(free, "source.server_id")
     assert _levels(found, f"table {path.database}.鱼") == {"error"} and _levels(found, f"table {path.database}.fine") == {"ok"}
+
+
+def _replication(path):
+    """What check says of it, and the errors with which a stream refuses to begin."""
+    found = _levels(_findings(path.run_producer("check", "--json")), "replication: ")
+    if found != {"error"}:
+        path.producer().terminate()
+        return found, ""
+    refused = path.run_producer("run")
+    assert refused.popen.returncode == 1
+    return found, refused.errors()
+
+
+def test_a_replica_that_does_not_log_what_it_replicates_is_refused(mariadb_path):
+    """Rows of its source would be lost in silence. Who may not ask for more still sees a replication that runs."""
+    path = mariadb_path
+    server, reader = path.server, f"'{READER}'@'%'"
+    assert _replication(path) == ({"note"}, "")
+    server.sql("CHANGE MASTER 'other' TO MASTER_HOST = '127.0.0.1', MASTER_PORT = 1, MASTER_USER = 'nobody'", "START SLAVE 'other' SQL_THREAD")
+    try:
+        running = _replication(path)
+        server.sql("STOP SLAVE 'other'", f"GRANT SLAVE MONITOR ON *.* TO {reader}")
+        stopped = _replication(path)
+    finally:
+        server.sql("STOP SLAVE 'other'", "RESET SLAVE 'other' ALL")
+    try:
+        assert _replication(path) == ({"ok"}, "")
+    finally:
+        server.sql(f"REVOKE SLAVE MONITOR ON *.* FROM {reader}")
+    for found, errors in (running, stopped):
+        assert found == {"error"} and "the server is a replica with log_slave_updates=OFF" in errors
+
+
+@pytest.mark.thorough
+def test_a_replica_of_mysql_that_does_not_log_what_it_replicates_is_refused(make_path, broker, tmp_path):
+    """It must be started so; a channel that stands still is enough."""
+    server = MySQL(tmp_path / "replica", options=["--log-slave-updates=OFF"]).start()
+    try:
+        path = make_path(server, broker)
+        assert _replication(path) == ({"ok"}, "")
+        server.sql("CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = 1" if server.number() >= (8, 0, 23) else
+                   "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = 1")
+        found, errors = _replication(path)
+        assert found == {"error"} and "the server is a replica with log_" in errors
+    finally:
+        server.kill()
 
 
 def test_a_user_that_may_too_little_is_told_what_he_lacks(path):
