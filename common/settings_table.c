@@ -340,8 +340,8 @@ const struct setting settings_table[] = {
      .standard = "64MiB",
      .min = 16 * MIB,
      .max = 64 * GIB,
-     .sentence = "Ceiling of what is consumed and not yet in the warehouse; when it is reached partitions pause. The largest "
-                 "single row comes on top."},
+     .sentence = "Ceiling of what is consumed and not yet in the warehouse; when it is reached partitions pause. The largest single row of "
+                 "each partition comes on top, and what 4 MiB of fetched bytes (worker.kafka.fetch.max.bytes) unpack to."},
     {.path = "worker.batch.rows",
      .type = SETTING_INTEGER,
      .offset = PLACE(worker.batch_rows),

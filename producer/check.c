@@ -24,6 +24,7 @@
 
 #define RETENTION_LOW_S  (24 * 3600)
 #define REPLICAS_VERSION 80022 /* of MySQL: its first with SHOW REPLICAS */
+#define EVENT_BYTES_HIGH (16 * 1024 * 1024)
 #define TRANSACTIONS_MS  30000
 
 /* ---- questions to the server */
@@ -120,6 +121,18 @@ static void check_retention(struct check *check)
     }
 }
 
+/* Rows of one event can't be parted: its checksum stands at its end (ARCHITECTURE.md, "Checksums before rows"). */
+static void check_event_size(struct check *check)
+{
+    int64_t bytes = number_of(check, "binlog_row_event_max_size");
+
+    if (bytes > EVENT_BYTES_HIGH) {
+        finding(check->findings, FINDING_WARNING, "binlog_row_event_max_size", "set it to some MiB at most (8192 is the default), and start the server anew",
+                "is %lld: the rows of one event are one Kafka transaction, which ends when its time-out does, and would begin again without end",
+                (long long)bytes);
+    }
+}
+
 static void judge_server_id(struct check *check, const struct mysql_rows *rows, size_t row)
 {
     const char *id = mysql_rows_text(rows, row, 0);
@@ -156,6 +169,7 @@ static void check_source(struct check *check)
     check_gtid(check);
     check_replica(check);
     check_retention(check);
+    check_event_size(check);
     check_server_id(check);
     check_grants(check);
     check_tables(check);

@@ -175,8 +175,9 @@ def _split_position(path):
     return records[-1] if records and (records[-1].get("transaction") or {}).get("rows") else None
 
 
+@pytest.mark.parametrize("rows", [120_000, pytest.param(1_000_000, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("filters", ["one more", "one less"])
-def test_A5_killed_inside_a_transaction_and_restarted_with_another_filter(make_path, mariadb, proxied, filters):
+def test_A5_killed_inside_a_transaction_and_restarted_with_another_filter(make_path, mariadb, proxied, filters, rows):
     """Rows that are in are skipped by count of row images before filters: a roll-out with another filter loses and doubles nothing."""
     path = make_path(mariadb, proxied)
     path.sql("CREATE TABLE kept (id INT PRIMARY KEY, v VARCHAR(40))", "CREATE TABLE filtered (id INT PRIMARY KEY, v VARCHAR(40))")
@@ -188,7 +189,7 @@ def test_A5_killed_inside_a_transaction_and_restarted_with_another_filter(make_p
     connection = path.connect()
     with connection.cursor() as cursor:
         cursor.execute("BEGIN")
-        for start in range(0, 60_000, 500):  # in turns, so that at any place rows of both tables lie before and behind
+        for start in range(0, rows // 2, 500):  # in turns, so that at any place rows of both tables lie before and behind
             for table in ("kept", "filtered"):
                 cursor.execute(f"INSERT INTO {table} SELECT seq, MD5(seq) FROM seq_{start}_to_{start + 499}")
         cursor.execute("COMMIT")
@@ -201,7 +202,7 @@ def test_A5_killed_inside_a_transaction_and_restarted_with_another_filter(make_p
     path.producer("after", **second, **small)
     path.worker()
     path.sql("INSERT INTO kept VALUES (1000000, 'behind')")
-    path.wait_and_judge(120, tables=["kept"])
+    path.wait_and_judge(120 + rows // 1000, tables=["kept"])
     found = oracle.history_rows(path.sqlite_file, "filtered")
     assert len({(row.txid, row.idx) for row in found}) == len(found)
     # Image i belongs to `filtered` in every second run of 500; those in the history lie on one side of the border.

@@ -97,6 +97,21 @@ def test_types_of_their_own_by_both_methods(bigquery_path, server):
         assert {field["name"]: field["type"] for field in fields}["z"] == "TIMESTAMP"
 
 
+@pytest.mark.parametrize("warehouse", ["fake", pytest.param("emulator", marks=pytest.mark.thorough)])
+def test_a_table_of_1000_columns_grows(bigquery_path, mariadb, warehouse):
+    """By append and by load, with names above BigQuery's 300 characters: history and view hold them all, and one more."""
+    path = bigquery_path(mariadb, warehouse)
+    columns = [f"c{number}" + "ü" * 60 if number % 50 == 0 else f"c{number}" for number in range(1, 1000)]
+    path.producer()
+    path.worker(**_by_method(path))
+    for name in ("wide_append", "wide_load"):
+        path.sql(f"CREATE TABLE {name} (id INT PRIMARY KEY, " + ", ".join(f"`{column}` INT" for column in columns) + ")",
+                 f"INSERT INTO {name} VALUES (1, " + ", ".join(str(number) for number in range(1, 1000)) + ")", f"INSERT INTO {name} (id, `{columns[-1]}`) VALUES (2, 7)",
+                 f"ALTER TABLE {name} ADD COLUMN last INT", f"UPDATE {name} SET last = 8, c1 = NULL WHERE id = 1", f"DELETE FROM {name} WHERE id = 2")
+    path.wait_and_judge(120)
+    _both_equal(path, "wide")
+
+
 def test_every_kind_of_key(bigquery_path, mariadb):
     """Clustering, the view and its order by each kind of key."""
     path = bigquery_path(mariadb, "emulator")

@@ -12,6 +12,7 @@ from lib.oracle import Row
 from lib.processes import wait_for
 
 _ESCAPE = re.compile(r"_x([0-9A-F]{4})_")
+_CUT = re.compile(r"_x0068_[0-9a-f]{16}$")
 
 
 def original_name(name):
@@ -26,6 +27,15 @@ def mapped_name(name):
     units = lambda found: "".join(f"_x{unit:04X}_" for unit in memoryview(found[0].encode("utf-16-le")).cast("H"))
     name = re.sub(r"[^A-Za-z0-9_]", units, name)
     return f"_x{ord(name[0]):04X}_{name[1:]}" if name[0].isdigit() else name
+
+
+def _source_name(name, source):
+    """A name above BigQuery's 300 characters is cut, and ends in a fingerprint: it is the one of the source that begins like it."""
+    if not _CUT.search(name):
+        return original_name(name)
+    found = [long for long in source.names if len(mapped_name(long)) > 300 and mapped_name(long).startswith(_CUT.sub("", name))]
+    assert len(found) == 1 and len(name) <= 300, (name, found)
+    return found[0]
 
 
 def _text(value, kind):
@@ -110,7 +120,7 @@ class BigQueryWarehouse:
     @staticmethod
     def _columns(row, source):
         kinds = source.kinds if source else {}
-        named = {original_name(name): value for name, value in row.items()}
+        named = {_source_name(name, source): value for name, value in row.items()}
         return {name: _text(value, kinds.get(name)) for name, value in named.items()}
 
     def done(self, path):
