@@ -228,7 +228,8 @@ const struct setting settings_table[] = {
      .each = SETTING_TEXT,
      .sentence = "The zone (like Asia/Tokyo) whose wall clock DATETIME columns hold, by pattern of database.table.column: they become "
                  "TIMESTAMP, true points in time. Of an hour that comes twice the first is meant; one that never was follows "
-                 "source.unrepresentable. DATETIME stays as it is where no pattern matches."},
+                 "source.unrepresentable, and so does a time that is outside the years 1 to 9999 in UTC (9999-12-31 23:59:59 in "
+                 "America). DATETIME stays as it is where no pattern matches."},
 
     {.path = "registry.url",
      .type = SETTING_TEXTS,

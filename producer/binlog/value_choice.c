@@ -12,25 +12,29 @@
 #include "producer/binlog/value.h"
 #include "schemas/value_text.h"
 
-/* To UTC; what never was on that wall clock becomes what it says. */
-static void apply_zone(const struct value_column *column, struct scratch *scratch, struct cell *cell)
-{
-    int64_t utc_us;
-
-    if (zone_to_utc(column->zone, cell->integer, &utc_us)) {
-        cell->integer = utc_us;
-        return;
-    }
-    buffer_clear(&scratch->text);
-    value_text_datetime(&scratch->text, cell->integer, ' ');
-    *cell = (struct cell){.state = CELL_UNREPRESENTABLE, .size = scratch->text.size};
-    cell->bytes = scratch_keep_text(scratch);
-}
+#define YEAR_1_US     INT64_C(-62135596800000000)
+#define YEAR_10000_US INT64_C(253402300800000000)
 
 /* Six digits behind the point, of which the column has fewer. */
 static size_t drop_digits(const struct value_column *column, size_t size)
 {
     return column->precision == 0 ? size - 7 : size - (6U - column->precision);
+}
+
+/* To UTC; what never was on that wall clock, or is outside the years 1 to 9999 by UTC, becomes what the clock says. */
+static void apply_zone(const struct value_column *column, struct scratch *scratch, struct cell *cell)
+{
+    int64_t utc_us;
+
+    if (zone_to_utc(column->zone, cell->integer, &utc_us) && utc_us >= YEAR_1_US && utc_us < YEAR_10000_US) {
+        cell->integer = utc_us;
+        return;
+    }
+    buffer_clear(&scratch->text);
+    value_text_datetime(&scratch->text, cell->integer, ' ');
+    scratch->text.size = drop_digits(column, scratch->text.size);
+    *cell = (struct cell){.state = CELL_UNREPRESENTABLE, .size = scratch->text.size};
+    cell->bytes = scratch_keep_text(scratch);
 }
 
 static void print_value(const struct value_column *column, struct scratch *scratch, struct cell *cell)

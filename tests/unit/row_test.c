@@ -11,7 +11,9 @@
 
 #include "producer/binlog/event.h"
 #include "producer/binlog/row.h"
+#include "producer/binlog/stream.h"
 #include "producer/binlog/value.h"
+#include "schemas/civil.h"
 
 #define SECOND     INT64_C(1000000)
 #define BYTES(...) (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})
@@ -88,6 +90,84 @@ static void test_row__calls_dates_that_are_none_unrepresentable(void **state)
     assert_int_equal(cell.integer, 500000);
     cell = decode(&column, value_timestamp, BYTES(0xff, 0xff, 0xff, 0xff), &why); /* MariaDB 11.5: 2106 */
     assert_int_equal(cell.integer, INT64_C(4294967295) * SECOND);
+}
+
+/* A DATETIME(0) as MySQL writes it: a sign, year and month, day, hour, minute, second. */
+static void pack_datetime(uint8_t ret_bytes[5], const struct civil *date, uint64_t hour, uint64_t minute, uint64_t second)
+{
+    uint64_t packed = UINT64_C(1) << 39 | (uint64_t)(date->year * 13 + date->month) << 22 | (uint64_t)date->day << 17 | hour << 12 | minute << 6 | second;
+
+    for (int i = 0; i < 5; i++) {
+        ret_bytes[i] = (uint8_t)(packed >> (8 * (4 - i)));
+    }
+}
+
+static struct zone *zone_of(const char *name)
+{
+    struct zone *zone;
+    struct err err = {0};
+
+    if (zone_new(name, &zone, &err) != 0) {
+        fail_msg("%s", err.text);
+    }
+    return zone;
+}
+
+/* The first second of the year 1, or the last one of 9999, by the wall clock of that zone. */
+static struct cell decode_edge(const char *zone_name, bool last, enum binlog_unrepresentable choice)
+{
+    struct zone *zone = zone_of(zone_name);
+    struct value_column column = {.plain = value_datetime, .zone = zone, .choice = choice, .printed = COLUMN_TIMESTAMP};
+    uint8_t bytes[5];
+    const char *why;
+    struct cell cell;
+
+    if (last) {
+        pack_datetime(bytes, &(struct civil){9999, 12, 31}, 23, 59, 59);
+    } else {
+        pack_datetime(bytes, &(struct civil){1, 1, 1}, 0, 0, 0);
+    }
+    cell = decode(&column, value_by_choice, bytes, sizeof bytes, &why);
+    assert_null(why);
+    zone_free(zone);
+    return cell;
+}
+
+/* P4: else a row would hold the year 0 or 10000, which no warehouse takes. */
+static void test_row__what_a_zone_takes_out_of_the_years_1_to_9999_follows_the_policy(void **state)
+{
+    struct cell cell;
+
+    (void)state;
+    cell = decode_edge("America/New_York", true, BINLOG_STOP);
+    assert_unrepresentable(&cell, "9999-12-31 23:59:59");
+    cell = decode_edge("Asia/Tokyo", false, BINLOG_STOP);
+    assert_unrepresentable(&cell, "0001-01-01 00:00:00");
+    assert_int_equal(decode_edge("America/New_York", true, BINLOG_NULL).state, CELL_NULL);
+    assert_true(decode_edge("Asia/Tokyo", false, BINLOG_LETTER).to_letter);
+    cell = decode_edge("America/New_York", true, BINLOG_TEXT);
+    assert_int_equal(cell.state, CELL_VALUE);
+    assert_int_equal(cell.size, strlen("9999-12-31 23:59:59"));
+    assert_memory_equal(cell.bytes, "9999-12-31 23:59:59", cell.size);
+}
+
+static void test_row__the_edges_of_the_years_1_to_9999_stay_what_they_are(void **state)
+{
+    int64_t first_us = civil_to_days(&(struct civil){1, 1, 1}) * CIVIL_DAY_US;
+    int64_t last_us = civil_to_days(&(struct civil){10000, 1, 1}) * CIVIL_DAY_US - SECOND;
+    struct cell cell;
+
+    (void)state;
+    cell = decode_edge("UTC", false, BINLOG_STOP);
+    assert_int_equal(cell.state, CELL_VALUE);
+    assert_int_equal(cell.integer, first_us);
+    cell = decode_edge("UTC", true, BINLOG_STOP);
+    assert_int_equal(cell.state, CELL_VALUE);
+    assert_int_equal(cell.integer, last_us);
+    cell = decode_edge("Asia/Tokyo", true, BINLOG_STOP);
+    assert_int_equal(cell.state, CELL_VALUE);
+    assert_int_equal(cell.integer, last_us - 9 * 3600 * SECOND);
+    assert_int_equal(decode_edge("America/New_York", false, BINLOG_STOP).state, CELL_VALUE);
 }
 
 static void test_row__reads_the_year_0(void **state)
@@ -226,6 +306,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_row__reads_negative_times),
         cmocka_unit_test(test_row__calls_dates_that_are_none_unrepresentable),
+        cmocka_unit_test(test_row__what_a_zone_takes_out_of_the_years_1_to_9999_follows_the_policy),
+        cmocka_unit_test(test_row__the_edges_of_the_years_1_to_9999_stay_what_they_are),
         cmocka_unit_test(test_row__reads_the_year_0),
         cmocka_unit_test(test_row__pads_binary_with_the_zeros_that_were_stripped),
         cmocka_unit_test(test_row__calls_text_that_is_none_unrepresentable),
