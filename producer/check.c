@@ -94,7 +94,8 @@ static void check_replica(struct check *check)
     bool known;
 
     if (requirement_no_silent_replica(check->session, &known, &err) != 0) {
-        finding(check->findings, FINDING_ERROR, "replication", "log_replica_updates=ON (MariaDB: log_slave_updates), in the server's configuration", "%s", err.text);
+        finding(check->findings, FINDING_ERROR, "replication", "log_replica_updates=ON (MariaDB: log_slave_updates), in the server's configuration", "%s",
+                err.text);
     } else if (!known) {
         finding(check->findings, FINDING_NOTE, "replication", "GRANT SLAVE MONITOR ON *.* TO the user to have it asked",
                 "the server has log_slave_updates=OFF, and whether it is a replica can't be asked: what it replicates would be missing");
@@ -103,7 +104,7 @@ static void check_replica(struct check *check)
     }
 }
 
-static void check_retention(struct check *check)
+static void check_retention_variables(struct check *check)
 {
     int64_t seconds = number_of(check, "binlog_expire_logs_seconds");
     int64_t days = number_of(check, "expire_logs_days");
@@ -111,8 +112,8 @@ static void check_retention(struct check *check)
     seconds = seconds > 0 ? seconds : days > 0 ? days * 24 * 3600 : 0;
     if (seconds == 0) {
         finding(check->findings, FINDING_NOTE, "binlog retention", NULL,
-                "the server's variables name none; on RDS and Aurora it is mysql.rds_set_configuration('binlog retention hours', ..), and at "
-                "least 24 are wise");
+                "the server's variables name none; on RDS and Aurora it is mysql.rds_set_configuration('binlog retention hours', ..), which this "
+                "user can't see, and at least 24 are wise");
     } else if (seconds < RETENTION_LOW_S) {
         finding(check->findings, FINDING_WARNING, "binlog retention", "raise binlog_expire_logs_seconds to some days",
                 "is %lld s: a producer that stands still for longer finds its place gone", (long long)seconds);
@@ -130,6 +131,38 @@ static void check_event_size(struct check *check)
         finding(check->findings, FINDING_WARNING, "binlog_row_event_max_size", "set it to some MiB at most (8192 is the default), and start the server anew",
                 "is %lld: the rows of one event are one Kafka transaction, which ends when its time-out does, and would begin again without end",
                 (long long)bytes);
+    }
+}
+
+/* RDS and Aurora have a task of their own that deletes logs, whatever the server's variables say. NULL: as soon as it likes. */
+static void judge_rds_retention(struct check *check, const struct mysql_rows *rows, size_t row)
+{
+    const char *hours = mysql_rows_text(rows, row, 0);
+
+    if (hours == NULL || strtoll(hours, NULL, 10) < RETENTION_LOW_S / 3600) {
+        finding(check->findings, FINDING_WARNING, "binlog retention", "CALL mysql.rds_set_configuration('binlog retention hours', 72), or more",
+                "mysql.rds_configuration has binlog retention hours=%.20s: a producer that stands still for longer finds its place gone",
+                hours != NULL ? hours : "NULL");
+    } else {
+        finding(check->findings, FINDING_OK, "binlog retention", NULL, "is %.20s h", hours);
+    }
+}
+
+static void judge_rds(struct check *check, const struct mysql_rows *rows, size_t row)
+{
+    (void)rows;
+    (void)row;
+    check->rds = true;
+}
+
+static void check_retention(struct check *check)
+{
+    check_ask(check, "binlog retention", "SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'mysql' AND TABLE_NAME = 'rds_configuration'",
+              judge_rds);
+    if (check->rds) { /* MAX: one row, also of none */
+        check_ask(check, "binlog retention", "SELECT MAX(value) FROM mysql.rds_configuration WHERE name = 'binlog retention hours'", judge_rds_retention);
+    } else {
+        check_retention_variables(check);
     }
 }
 

@@ -3,6 +3,8 @@
 #ifndef KAKEHI_PRODUCER_CHECK_PARTS_H
 #define KAKEHI_PRODUCER_CHECK_PARTS_H
 
+#include <stdbool.h>
+
 #include "common/findings.h"
 #include "common/settings.h"
 #include "producer/mysql.h"
@@ -14,6 +16,7 @@ struct check {
     struct mysql_session *session;
     struct findings *findings;
     struct check_topic *topics; /* owned */
+    bool rds;                   /* the server is Amazon's */
 };
 
 /* check.c: the rows of an answer, each handed to `judge`; a question that fails is a finding of its own. */

@@ -131,6 +131,21 @@ def test_what_a_server_lacks_for_a_bad_day_is_told_in_one_run(path):
     assert _levels(found, f"table {path.database}.鱼") == {"error"} and _levels(found, f"table {path.database}.fine") == {"ok"}
 
 
+def test_logs_that_rds_deletes_soon_are_told(path):
+    """Its own task deletes them, by a table of its own, whatever the server's variables say."""
+    path.server.sql("CREATE TABLE mysql.rds_configuration (name VARCHAR(100) PRIMARY KEY, value VARCHAR(100), description VARCHAR(300))")
+    try:
+        said = []
+        for hours in ("NULL", "23", "24"):
+            path.server.sql(f"REPLACE INTO mysql.rds_configuration VALUES ('binlog retention hours', {hours}, ''), ('target delay', '0', '')")
+            found = _findings(path.run_producer("check", "--json"))
+            said += [(level, text.partition(":")[0]) for level, subject, text, _ in found if subject == "binlog retention"]
+    finally:
+        path.server.sql("DROP TABLE mysql.rds_configuration")
+    table = "mysql.rds_configuration has binlog retention hours="
+    assert said == [("warning", f"{table}NULL"), ("warning", f"{table}23"), ("ok", "is 24 h")]
+
+
 def _replication(path):
     """What check says of it, and the errors with which a stream refuses to begin."""
     found = _levels(_findings(path.run_producer("check", "--json")), "replication: ")
