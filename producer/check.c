@@ -122,18 +122,6 @@ static void check_retention_variables(struct check *check)
     }
 }
 
-/* Rows of one event can't be parted: its checksum stands at its end (ARCHITECTURE.md, "Checksums before rows"). */
-static void check_event_size(struct check *check)
-{
-    int64_t bytes = number_of(check, "binlog_row_event_max_size");
-
-    if (bytes > EVENT_BYTES_HIGH) {
-        finding(check->findings, FINDING_WARNING, "binlog_row_event_max_size", "set it to some MiB at most (8192 is the default), and start the server anew",
-                "is %lld: the rows of one event are one Kafka transaction, which ends when its time-out does, and would begin again without end",
-                (long long)bytes);
-    }
-}
-
 /* RDS and Aurora have a task of their own that deletes logs, whatever the server's variables say. NULL: as soon as it likes. */
 static void judge_rds_retention(struct check *check, const struct mysql_rows *rows, size_t row)
 {
@@ -166,23 +154,49 @@ static void check_retention(struct check *check)
     }
 }
 
-static void judge_server_id(struct check *check, const struct mysql_rows *rows, size_t row)
+/* Rows of one event can't be parted: its checksum stands at its end (ARCHITECTURE.md, "Checksums before rows"). */
+static void check_event_size(struct check *check)
 {
-    const char *id = mysql_rows_text(rows, row, 0);
+    int64_t bytes = number_of(check, "binlog_row_event_max_size");
 
-    if (id != NULL && strtoll(id, NULL, 10) == check->settings->source.server_id) {
-        finding(check->findings, FINDING_ERROR, "source.server_id", "take another number, or 0",
-                "%s is in use by another replica: the two throw each other out", id);
+    if (bytes > EVENT_BYTES_HIGH) {
+        finding(check->findings, FINDING_WARNING, "binlog_row_event_max_size", "set it to some MiB at most (8192 is the default), and start the server anew",
+                "is %lld: the rows of one event are one Kafka transaction, which ends when its time-out does, and would begin again without end",
+                (long long)bytes);
     }
 }
 
+/* Our own dump does not register, nor do other readers of logs: what is not seen may be in use all the same. */
 static void check_server_id(struct check *check)
 {
     const struct mysql_server *server = mysql_session_server(check->session);
     bool old = server->mariadb || server->version < REPLICAS_VERSION;
+    int64_t server_id = check->settings->source.server_id;
+    bool taken = false;
+    struct mysql_rows rows;
+    struct err err;
 
-    if (check->settings->source.server_id != 0) {
-        check_ask(check, "source.server_id", old ? "SHOW SLAVE HOSTS" : "SHOW REPLICAS", judge_server_id);
+    if (server_id == 0) {
+        return; /* the producer makes one */
+    }
+    if (mysql_session_ask(check->session, old ? "SHOW SLAVE HOSTS" : "SHOW REPLICAS", &rows, &err) != 0) {
+        finding(check->findings, FINDING_WARNING, "source.server_id",
+                server->mariadb ? "GRANT REPLICATION MASTER ADMIN ON *.* TO the user" : "GRANT REPLICATION SLAVE ON *.* TO the user",
+                "whether another replica has it can't be asked: %s", err.text);
+        return;
+    }
+    for (size_t row = 0; row < rows.row_count; row++) {
+        const char *id = mysql_rows_text(&rows, row, 0);
+
+        taken = taken || (id != NULL && strtoll(id, NULL, 10) == server_id);
+    }
+    mysql_rows_deinit(&rows);
+    if (taken) {
+        finding(check->findings, FINDING_ERROR, "source.server_id", "take another number, or 0",
+                "%lld is in use by another replica: the two throw each other out", (long long)server_id);
+    } else {
+        finding(check->findings, FINDING_OK, "source.server_id", NULL,
+                "no replica has %lld (only replicas that register are seen; producers, and other readers of the log, don't)", (long long)server_id);
     }
 }
 

@@ -63,6 +63,7 @@ static const struct meaning meanings[] = {
     {1227, "REPLICATION SLAVE", ERR_FATAL, "GRANT REPLICATION SLAVE ON *.* TO the user"},
     {1227, "BINLOG MONITOR", ERR_FATAL, "GRANT BINLOG MONITOR ON *.* TO the user"},
     {1227, "REPLICATION CLIENT", ERR_FATAL, "GRANT REPLICATION CLIENT ON *.* TO the user"},
+    {1227, "REPLICATION MASTER ADMIN", ERR_FATAL, "GRANT REPLICATION MASTER ADMIN ON *.* TO the user"},
     {1227, NULL, ERR_FATAL, "GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO the user"},
     {1381, NULL, ERR_FATAL, "the server writes no binlog: start it with log_bin"},
     /* the dump itself */

@@ -114,6 +114,8 @@ def test_what_a_server_lacks_for_a_bad_day_is_told_in_one_run(path):
     replica = path.connect()
     _register_replica(replica, 4711)
     reader = f"'{READER}'@'%'"
+    asked = set() if mysql else {(level, remedy) for level, subject, _, remedy in _findings(path.run_producer("check", "--json", source__server_id=4711))
+                                 if subject == "source.server_id"}
     path.server.sql(*(f"SET GLOBAL {name} = 7200" for name in kept), *(["SET GLOBAL gtid_mode = ON_PERMISSIVE"] if mysql else [
         f"GRANT REPLICATION MASTER ADMIN ON *.* TO {reader}"]))
     try:
@@ -127,7 +129,8 @@ def test_what_a_server_lacks_for_a_bad_day_is_told_in_one_run(path):
     assert _levels(found, "binlog retention: is 7200 s") == ({"warning"} if kept else set())
     assert _levels(found, "gtid_mode: the server has gtid_mode=ON_PERMISSIVE") == ({"error"} if mysql else set())
     assert not mysql or (refused.popen.returncode == 1 and "finish the change with SET GLOBAL gtid_mode=ON" in refused.errors())
-    assert _levels(found, "source.server_id: 4711 is in use") == {"error"} and not _levels(free, "source.server_id")
+    assert _levels(found, "source.server_id: 4711 is in use") == {"error"} and _levels(free, "source.server_id: no replica has 4712 (only replicas that register") == {"ok"}
+    assert asked == (set() if mysql else {("warning", "GRANT REPLICATION MASTER ADMIN ON *.* TO the user")})
     assert _levels(found, f"table {path.database}.鱼") == {"error"} and _levels(found, f"table {path.database}.fine") == {"ok"}
 
 
