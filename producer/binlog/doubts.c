@@ -3,6 +3,8 @@
 #include "producer/binlog/doubts.h"
 
 #include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -29,12 +31,16 @@ void doubts_deinit(struct doubts *doubts)
 
 void doubts_take_marks(struct doubts *doubts, struct binlog_marks *marks)
 {
-    struct text_list asked = doubts->asking;
-
-    doubts->asking = (struct text_list){0};
-    doubts_deinit(doubts);
+    binlog_marks_free(doubts->marks);
     doubts->marks = marks;
-    doubts->gone = asked; /* of those that the marks hold this says nothing more */
+    text_list_deinit(&doubts->stale);
+    if (doubts->asking.count == 0) {
+        text_list_deinit(&doubts->gone);
+    }
+    for (size_t i = 0; i < doubts->asking.count; i++) {
+        text_list_add(&doubts->gone, doubts->asking.texts[i]); /* of those that the marks hold this says nothing more */
+    }
+    text_list_deinit(&doubts->asking);
 }
 
 bool doubts_settled(const struct doubts *doubts, const char *database, const char *table)
@@ -49,10 +55,14 @@ bool doubts_settled(const struct doubts *doubts, const char *database, const cha
            !holds(&doubts->stale, name);
 }
 
-void doubts_ask(struct doubts *doubts, const char *database, const char *table)
+void doubts_ask(struct doubts *doubts, const char *gtid, const char *database, const char *table)
 {
     char name[TABLE_FULL_NAME_SIZE];
 
+    if (strcmp(doubts->asked_in, gtid) != 0) {
+        (void)snprintf(doubts->asked_in, sizeof doubts->asked_in, "%s", gtid);
+        text_list_deinit(&doubts->gone);
+    }
     table_full_name(database, table, name);
     if (!holds(&doubts->asking, name)) {
         text_list_add(&doubts->asking, name);
@@ -85,6 +95,21 @@ static bool may_change_types(const char *text, size_t size)
     return false;
 }
 
+/* The statement may have made one of them anew. */
+static void forget_gone(struct doubts *doubts, const char *text, size_t size)
+{
+    struct text_list *gone = &doubts->gone;
+
+    for (size_t i = gone->count; i-- > 0;) {
+        const char *table = strrchr(gone->texts[i], '.');
+
+        if (table == NULL || says(text, size, table + 1)) {
+            free(gone->texts[i]);
+            gone->texts[i] = gone->texts[--gone->count];
+        }
+    }
+}
+
 const char *doubts_statement(struct doubts *doubts, const char *gtid, const char *text, size_t size,
                              bool (*is_read)(const void *context, const char *database, const char *table), const void *context)
 {
@@ -93,6 +118,9 @@ const char *doubts_statement(struct doubts *doubts, const char *gtid, const char
     const char *table;
     char name[TABLE_FULL_NAME_SIZE];
 
+    if (!known) {
+        forget_gone(doubts, text, size);
+    }
     for (size_t at = 0; doubts->marks != NULL && binlog_marks_next_table(doubts->marks, &at, &database, &table);) {
         if (!says(text, size, table)) {
             continue;

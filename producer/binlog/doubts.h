@@ -24,15 +24,16 @@ struct doubts {
     struct binlog_marks *marks; /* owned; NULL: the server was never asked */
     struct text_list stale;     /* "database.table": changed since */
     struct text_list asking;    /* to be asked for next */
-    struct text_list gone;      /* asked for, and not there */
+    struct text_list gone;      /* asked for, and not there; no statement named them since */
+    char asked_in[96];          /* the transaction for whose rows they were: the log comes again from its beginning, with rows of all of them */
 };
 
 void doubts_deinit(struct doubts *doubts); /* {0} is valid */
 /* What the server says now; takes the marks. */
 void doubts_take_marks(struct doubts *doubts, struct binlog_marks *marks);
 bool doubts_settled(const struct doubts *doubts, const char *database, const char *table);
-/* The next marks must settle this table. */
-void doubts_ask(struct doubts *doubts, const char *database, const char *table);
+/* The next marks must settle this table, of which the transaction `gtid` has rows; and all that it was asked for before. */
+void doubts_ask(struct doubts *doubts, const char *gtid, const char *database, const char *table);
 
 /* A statement of the transaction `gtid`. `is_read` says whether rows of a table were decoded by the present marks. NULL, or the
  * table of which it can't be known what these rows were. */

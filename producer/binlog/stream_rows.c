@@ -48,7 +48,7 @@ static int check_wanted(struct binlog_stream *stream)
         return stream_failed(stream, &entry->shape->trouble);
     }
     if (stream->options.ask && entry->shape->doubtful && !doubts_settled(&stream->doubts, table->database, table->name)) {
-        doubts_ask(&stream->doubts, table->database, table->name);
+        doubts_ask(&stream->doubts, stream->transaction.gtid, table->database, table->name);
         stream->row = (struct binlog_row){.table = entry->table, .op = stream->rows.op, .index = stream->images};
         return BINLOG_ASK;
     }

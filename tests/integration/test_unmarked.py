@@ -75,3 +75,18 @@ def test_a_type_that_changed_behind_our_back(mariadb_path):
     again = path.start_producer("again")
     wait_for(lambda: not again.running(), lambda: again.text()[-3000:], 60)
     assert again.popen.returncode == FAILED and "table t" in again.errors() and "UUID" in again.errors(), again.text()[-3000:]
+
+
+def test_tables_of_one_transaction_that_are_gone(mariadb_path):
+    """The server is asked for one after the other, and the transaction begins again each time: at last all of them must be settled."""
+    path = mariadb_path
+    path.sql(*[f"CREATE TABLE {name} (id INT PRIMARY KEY, odd BINARY(16))" for name in ("one", "two", "three")])
+    producer = path.producer()
+    path.worker()
+    path.sql("INSERT INTO one VALUES (1, 'sixteen bytes 16')")
+    path.wait_arrived()
+    producer.must_stop()
+    path.sql("BEGIN", *[f"INSERT INTO {name} VALUES (2, 'sixteen bytes 16')" for name in ("one", "two", "three")], "UPDATE one SET odd = NULL", "COMMIT",
+             "DROP TABLE one, two, three")
+    path.producer("again")
+    path.wait_and_judge()

@@ -32,7 +32,7 @@ _WIDER = {"tinyint": "INT", "smallint": "BIGINT", "int": "BIGINT", "float": "DOU
 
 
 # MariaDB's log shows other types in the same bytes.
-_DOUBTFUL = ["longtext", "json", "binary(4)", "varbinary(300)"]
+_DOUBTFUL = ["longtext", "json", "binary(4)", "varbinary(300)", "vector(1)", "vector(3)", "vector(2000)"]
 
 
 def _is_huge(literal):

@@ -89,13 +89,50 @@ static void test_doubts__a_table_that_is_new_must_be_asked_for_once(void **state
 
     (void)state_unused;
     assert_false(doubts_settled(&doubts, "db", "new"));
-    doubts_ask(&doubts, "db", "new");
-    doubts_ask(&doubts, "db", "new");
+    doubts_ask(&doubts, "0-1-11", "db", "new");
+    doubts_ask(&doubts, "0-1-11", "db", "new");
     doubts_take_marks(&doubts, binlog_marks_new()); /* it is not there any more */
     assert_true(doubts_settled(&doubts, "db", "new"));
     assert_false(doubts_settled(&doubts, "db", "newer"));
     doubts_take_marks(&doubts, binlog_marks_new());
     assert_false(doubts_settled(&doubts, "db", "new"));
+    doubts_deinit(&doubts);
+}
+
+static void ask(struct doubts *doubts, const char *gtid, const char *table)
+{
+    doubts_ask(doubts, gtid, "db", table);
+    doubts_take_marks(doubts, binlog_marks_new());
+}
+
+/* The log comes again from the beginning of the transaction, with rows of all of them: asked in turn, they would never be settled. */
+static void test_doubts__all_tables_of_a_transaction_that_are_gone_are_settled(void **state_unused)
+{
+    struct doubts doubts = {0};
+
+    (void)state_unused;
+    ask(&doubts, "0-1-11", "one");
+    ask(&doubts, "0-1-11", "two");
+    ask(&doubts, "0-1-11", "three");
+    assert_true(doubts_settled(&doubts, "db", "one"));
+    assert_true(doubts_settled(&doubts, "db", "two"));
+    assert_true(doubts_settled(&doubts, "db", "three"));
+    ask(&doubts, "0-1-12", "four");
+    assert_false(doubts_settled(&doubts, "db", "one"));
+    assert_true(doubts_settled(&doubts, "db", "four"));
+    doubts_deinit(&doubts);
+}
+
+static void test_doubts__a_table_that_was_gone_and_is_made_anew_must_be_asked_for(void **state_unused)
+{
+    struct doubts doubts = {0};
+
+    (void)state_unused;
+    ask(&doubts, "0-1-11", "one");
+    assert_null(state(&doubts, "0-1-12", "CREATE TABLE other (id UUID)", true));
+    assert_true(doubts_settled(&doubts, "db", "one"));
+    assert_null(state(&doubts, "0-1-13", "CREATE TABLE One (id UUID)", true));
+    assert_false(doubts_settled(&doubts, "db", "one"));
     doubts_deinit(&doubts);
 }
 
@@ -120,6 +157,8 @@ int main(void)
         cmocka_unit_test(test_doubts__marks_say_what_columns_are),
         cmocka_unit_test(test_doubts__a_statement_about_a_table_makes_its_marks_stale),
         cmocka_unit_test(test_doubts__a_table_that_is_new_must_be_asked_for_once),
+        cmocka_unit_test(test_doubts__all_tables_of_a_transaction_that_are_gone_are_settled),
+        cmocka_unit_test(test_doubts__a_table_that_was_gone_and_is_made_anew_must_be_asked_for),
         cmocka_unit_test(test_doubts__a_change_of_types_that_the_marks_already_show_is_too_late),
     };
 
