@@ -8,7 +8,8 @@
  * meant: a person says the source's name.
  *
  * Settling a table takes its name out of what the record says of tables: that its stored rows changed without row events ("reread"), that
- * its changes go to the dead letters ("aside"). The position stays; it is the person's word that the rows were read again or made right.
+ * its changes go to the dead letters ("aside"). The position stays; it is the person's word that the rows were read again or made right. That columns of it were dropped ("dropped") stays, too: right
+ * for the columns of today does not say that no old value is stored.
  */
 #include "producer/position.h"
 
@@ -222,7 +223,7 @@ static int parse(struct binlog_wish *wish, const char *text, struct err *err)
 /* What is known of tables does not depend on where the source stands. */
 static void keep_tables(json_t *record, const json_t *old)
 {
-    static const char *const lists[] = {"reread", "aside"};
+    static const char *const lists[] = {"reread", "dropped", "aside"};
 
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         json_t *list = json_object_get(old, lists[i]);

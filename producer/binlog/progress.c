@@ -50,6 +50,7 @@ void progress_deinit(struct progress *progress)
 {
     gtid_set_free(progress->executed);
     text_list_deinit(&progress->reread);
+    text_list_deinit(&progress->dropped);
     *progress = (struct progress){0};
 }
 
@@ -107,6 +108,12 @@ int progress_from_record(struct progress *progress, const struct binlog_wish *wi
     {
         if (json_is_string(table)) {
             progress_reread(progress, json_string_value(table));
+        }
+    }
+    json_array_foreach(json_object_get(record, "dropped"), index, table)
+    {
+        if (json_is_string(table)) {
+            progress_dropped(progress, json_string_value(table));
         }
     }
     if (wish->place.gtid != NULL) {
@@ -175,33 +182,58 @@ bool progress_row(struct progress *progress, uint64_t index)
     return true;
 }
 
+/* Its place in the list, or its end. */
+static size_t find_table(const struct text_list *tables, const char *table)
+{
+    size_t i = 0;
+
+    while (i < tables->count && strcmp(tables->texts[i], table) != 0) {
+        i++;
+    }
+    return i;
+}
+
+static void note_table(struct progress *progress, struct text_list *tables, const char *table)
+{
+    if (find_table(tables, table) == tables->count) {
+        text_list_add(tables, table);
+        progress->moves++;
+    }
+}
+
+static bool forget_table(struct progress *progress, struct text_list *tables, const char *table)
+{
+    size_t i = find_table(tables, table);
+
+    if (i == tables->count) {
+        return false;
+    }
+    free(tables->texts[i]);
+    tables->count--;
+    memmove(&tables->texts[i], &tables->texts[i + 1], (tables->count - i) * sizeof *tables->texts);
+    progress->moves++;
+    return true;
+}
+
 void progress_reread(struct progress *progress, const char *table)
 {
-    for (size_t i = 0; i < progress->reread.count; i++) {
-        if (strcmp(progress->reread.texts[i], table) == 0) {
-            return;
-        }
-    }
-    text_list_add(&progress->reread, table);
-    progress->moves++;
+    note_table(progress, &progress->reread, table);
+}
+
+void progress_dropped(struct progress *progress, const char *table)
+{
+    note_table(progress, &progress->dropped, table);
+}
+
+bool progress_has_dropped(const struct progress *progress, const char *table)
+{
+    return find_table(&progress->dropped, table) < progress->dropped.count;
 }
 
 bool progress_settled(struct progress *progress, const char *table)
 {
-    struct text_list *reread = &progress->reread;
-    size_t i = 0;
-
-    while (i < reread->count && strcmp(reread->texts[i], table) != 0) {
-        i++;
-    }
-    if (i == reread->count) {
-        return false;
-    }
-    free(reread->texts[i]);
-    reread->count--;
-    memmove(&reread->texts[i], &reread->texts[i + 1], (reread->count - i) * sizeof *reread->texts);
-    progress->moves++;
-    return true;
+    (void)forget_table(progress, &progress->dropped, table);
+    return forget_table(progress, &progress->reread, table);
 }
 
 int progress_end(struct progress *progress, const struct binlog_transaction *transaction, uint64_t images, const char *file, uint64_t position,
@@ -265,6 +297,20 @@ void progress_wish(const struct progress *progress, struct binlog_wish *ret_wish
     ret_wish->place.gtid = progress->executed != NULL ? set_text(progress) : NULL;
 }
 
+static void put_tables(json_t *record, const char *key, const struct text_list *tables)
+{
+    json_t *names;
+
+    if (tables->count == 0) {
+        return;
+    }
+    names = json_array();
+    for (size_t i = 0; i < tables->count; i++) {
+        must(json_array_append_new(names, json_text(tables->texts[i])) == 0);
+    }
+    must(json_object_set_new(record, key, names) == 0);
+}
+
 json_t *progress_record(const struct progress *progress)
 {
     json_t *record = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "flavor", binlog_flavor_name(progress->flavor), "server", progress->server, "file",
@@ -278,14 +324,8 @@ json_t *progress_record(const struct progress *progress)
         must(json_object_set_new(record, "gtid", json_string(text)) == 0);
         free(text);
     }
-    if (progress->reread.count > 0) {
-        json_t *tables = json_array();
-
-        for (size_t i = 0; i < progress->reread.count; i++) {
-            must(json_array_append_new(tables, json_text(progress->reread.texts[i])) == 0);
-        }
-        must(json_object_set_new(record, "reread", tables) == 0);
-    }
+    put_tables(record, "reread", &progress->reread);
+    put_tables(record, "dropped", &progress->dropped);
     if (progress->in_transaction && !untouched(progress)) {
         json_t *transaction = json_pack("{s:s, s:I, s:I}", "txid", progress->txid, "seq", (json_int_t)progress->seq, "rows", (json_int_t)progress->rows);
 

@@ -325,14 +325,39 @@ static void take_wait(struct reader *reader)
     }
 }
 
+/* What follows DROP or ADD is a column, unless a word says what else it is. These are reserved: a column of that name stands in quotes. */
+static bool is_of_column(const struct reader *reader)
+{
+    static const char *const others[] = {"index",   "key",     "primary",    "foreign", "unique",    "fulltext",
+                                         "spatial", "default", "constraint", "check",   "partition"};
+    struct reader ahead = *reader;
+
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        if (take_word(&ahead, others[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void take_columns(struct query *query, struct reader *reader)
+{
+    if (take_word(reader, "drop")) {
+        query->drops_columns |= is_of_column(reader);
+        (void)take_word(reader, "primary"); /* a key goes, and no row changes */
+    } else if (take_word(reader, "add")) {
+        query->adds_columns |= is_of_column(reader);
+    }
+}
+
 /* A word by which rows that are there may change. A column that is added is NULL in them, unless it may not be, or has a default or an
  * expression; on servers before MySQL 8 and MariaDB 10.10 a TIMESTAMP may not be unless that is said. */
 static bool take_change(struct reader *reader)
 {
     static const char *const words[] = {"auto_increment", "serial", "as", "modify", "change", "period", "partition", "discard", "import", "primary"};
 
-    if (take_word(reader, "drop")) { /* a key goes, and no row changes */
-        (void)take_word(reader, "primary");
+    if (take_word(reader, "rename")) { /* rows that are there have its values under the old name */
+        return take_word(reader, "column");
     }
     if (take_word(reader, "timestamp")) {
         if (take_sign(reader, '(')) {
@@ -362,14 +387,16 @@ static bool take_exchange(struct query *query, struct reader *reader, const char
     return (take_word(reader, "with") || take_word(reader, "to")) && take_word(reader, "table") && take_table(reader, query, database);
 }
 
-/* RENAME [TO | AS | =] name. False: it is another alteration, or a column or an index has a new name. */
+/* RENAME [TO | AS | =] name. False, and nothing is taken: it is another alteration, or a column or an index has a new name. */
 static bool take_rename(struct query *query, struct reader *reader, const char *database)
 {
     static const char *const words[] = {"to", "as", NULL};
+    struct reader ahead = *reader;
 
-    if (!take_word(reader, "rename") || take_word(reader, "column") || take_word(reader, "index") || take_word(reader, "key")) {
+    if (!take_word(&ahead, "rename") || take_word(&ahead, "column") || take_word(&ahead, "index") || take_word(&ahead, "key")) {
         return false;
     }
+    *reader = ahead;
     take_any(reader, words);
     (void)take_sign(reader, '=');
     (void)take_table(reader, query, database);
@@ -377,7 +404,7 @@ static bool take_rename(struct query *query, struct reader *reader, const char *
 }
 
 /* The rest of an ALTER TABLE: may it change rows that are there? Adds tables that get other rows, too. Names and texts in quotes count as
- * words. */
+ * words. A column that is dropped and added in one may have the same name, and its old values are gone from the rows. */
 static bool read_alterations(struct query *query, struct reader *reader, const char *database)
 {
     bool changes = false;
@@ -389,6 +416,7 @@ static bool read_alterations(struct query *query, struct reader *reader, const c
         at = reader->at;
         changes |= take_sign(reader, ',') && take_rename(query, reader, database);
         changes |= take_exchange(query, reader, database);
+        take_columns(query, reader);
         changes |= take_change(reader);
         if (reader->at == at) {
             size_t size = word_size(reader);
@@ -396,7 +424,7 @@ static bool read_alterations(struct query *query, struct reader *reader, const c
             reader->at += size > 0 ? size : reader->at < reader->end;
         }
     }
-    return changes;
+    return changes || (query->drops_columns && query->adds_columns);
 }
 
 static void forget_first(struct query *query)
@@ -447,6 +475,8 @@ static void read_alter(struct query *query, struct reader *reader, const char *d
         }
     } else if (read_alterations(query, reader, database) || drops_rows) {
         query->kind = QUERY_REWRITES_TABLES;
+    } else if (query->drops_columns || query->adds_columns) {
+        query->kind = QUERY_ALTERS_COLUMNS;
     } else {
         forget_tables(query);
     }

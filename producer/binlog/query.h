@@ -25,6 +25,7 @@ enum query_kind {
     QUERY_EMPTIES_DATABASE, /* DROP DATABASE: `tables` is one, whose name is empty */
     QUERY_REWRITES_TABLES,  /* may change stored rows of `tables` without row events, or give a table rows that were never logged as its
                                own: ALTER, RENAME. A hint: words are looked for, so it may be said too often */
+    QUERY_ALTERS_COLUMNS,   /* ALTER that drops columns of `tables`, or adds some that are NULL in the rows that are there */
     QUERY_CHANGES_ROWS,   /* INSERT and the like; `tables` names the one it is about, or is empty where that is not sure */
 };
 
@@ -37,6 +38,8 @@ struct query {
     enum query_kind kind;
     struct query_table *tables; /* owned */
     size_t table_count;
+    bool drops_columns; /* of an ALTER: hints, too */
+    bool adds_columns;
     const char *xid; /* of QUERY_XA_COMMIT and _ROLLBACK: "X'7831',X'',1"; borrowed from the text */
     size_t xid_size;
 };

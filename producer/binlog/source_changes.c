@@ -64,16 +64,28 @@ void source_show_all_reread(const struct binlog_source *source, double value)
 }
 
 /* Its rows change in the warehouse with the next row event of each, or when the table is read again. */
-static void note_reread(struct binlog_source *source)
+static void note_reread(struct binlog_source *source, const char *name)
 {
-    const struct table *table = binlog_stream_row(source->stream)->table->table;
-    char name[TABLE_FULL_NAME_SIZE];
-
-    table_full_name(table->database, table->name, name);
     progress_reread(&source->progress, name);
     show_reread(source, name, 1);
     log_warn("reread_needed", "source=%s table=%q transaction=%s because=%q", source->settings->name, name, source->progress.txid,
              "a statement may have changed stored rows without row events");
+}
+
+/* A column that was dropped stays in the warehouse, with its values: one of that name that comes later would have them again. */
+static void note_altered(struct binlog_source *source)
+{
+    const struct binlog_row *row = binlog_stream_row(source->stream);
+    const struct table *table = row->table->table;
+    char name[TABLE_FULL_NAME_SIZE];
+
+    table_full_name(table->database, table->name, name);
+    if (row->rewritten || (row->adds_columns && progress_has_dropped(&source->progress, name))) {
+        note_reread(source, name);
+    }
+    if (row->drops_columns) {
+        progress_dropped(&source->progress, name);
+    }
 }
 
 /* None of the rows that it is about is left. */
@@ -209,8 +221,8 @@ enum source_step source_step(struct binlog_source *source, size_t *fed_bytes, st
         source->failures = 0;
         progress_idle(&source->progress, binlog_stream_file(source->stream), binlog_stream_position(source->stream));
         return STEP_ON;
-    case BINLOG_REREAD:
-        note_reread(source);
+    case BINLOG_ALTERED:
+        note_altered(source);
         return STEP_ON;
     case BINLOG_ASK:
         source_look(source);

@@ -85,6 +85,9 @@ struct binlog_row {
     const struct cell *after;  /* c, u */
     unsigned replaced;         /* values that had no place in their type, and were changed as chosen */
     uint64_t index;            /* of the row image in its transaction, before selection: 0, 1, ...; an update counts once */
+    bool rewritten;            /* only with BINLOG_ALTERED, as the next two: see there */
+    bool drops_columns;
+    bool adds_columns;
 };
 
 enum binlog_item {
@@ -95,7 +98,8 @@ enum binlog_item {
     BINLOG_IDLE,        /* heartbeat or rotation between transactions; the position may have moved */
     BINLOG_ROLLED_BACK, /* the transaction that began ends without effect (its rows, if any, were of non-transactional engines);
                            its GTID counts as executed at the server */
-    BINLOG_REREAD,      /* a statement may have changed rows of `row`->table without row events, or given it rows that stood in another */
+    BINLOG_ALTERED,     /* a statement may have changed rows of `row`->table without row events, or given it rows that stood in another
+                           (`rewritten`); or it only dropped columns of it, or added some that are NULL in all rows */
     BINLOG_ASK,         /* before a row of a table: binlog_stream_take_marks and then binlog_stream_open must follow, and the log
                            comes again from behind the last complete transaction. Only with the option `ask` */
     BINLOG_AGAIN,       /* a large compressed transaction has a good checksum: binlog_stream_open must follow, and the log comes again from

@@ -219,7 +219,7 @@ static int on_statement(struct binlog_stream *stream)
     if (query->kind == QUERY_EMPTIES_DATABASE) {
         (void)snprintf(dropped, sizeof dropped, "%s", query->tables[0].database);
         tables_of_database(stream->tables, query);
-    } else if (query->kind != QUERY_EMPTIES_TABLES && query->kind != QUERY_REWRITES_TABLES) {
+    } else if (query->kind != QUERY_EMPTIES_TABLES && query->kind != QUERY_REWRITES_TABLES && query->kind != QUERY_ALTERS_COLUMNS) {
         query_deinit(query);
     }
     if (result != GO_ON) {

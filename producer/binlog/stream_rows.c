@@ -202,13 +202,18 @@ int stream_next_row(struct binlog_stream *stream)
 
 int stream_next_emptied(struct binlog_stream *stream)
 {
-    const struct query_table *emptied = &stream->query.tables[stream->emptied++];
+    const struct query *query = &stream->query;
+    const struct query_table *emptied = &query->tables[stream->emptied++];
     const struct binlog_table *table;
 
-    if (stream->query.kind == QUERY_REWRITES_TABLES) {
+    if (query->kind == QUERY_REWRITES_TABLES || query->kind == QUERY_ALTERS_COLUMNS) {
         table = tables_rewritten(stream->tables, emptied->database, emptied->name);
-        stream->row = (struct binlog_row){.table = table, .index = stream->images};
-        return table != NULL ? BINLOG_REREAD : GO_ON;
+        stream->row = (struct binlog_row){.table = table,
+                                          .index = stream->images,
+                                          .rewritten = query->kind == QUERY_REWRITES_TABLES,
+                                          .drops_columns = query->drops_columns,
+                                          .adds_columns = query->adds_columns};
+        return table != NULL ? BINLOG_ALTERED : GO_ON;
     }
     table = tables_emptied(stream->tables, emptied->database, emptied->name);
     stream->row = (struct binlog_row){.table = table, .op = 't', .index = stream->images++};

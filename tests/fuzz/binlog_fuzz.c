@@ -102,7 +102,7 @@ static bool drain(struct binlog_stream *stream, bool *inside)
         case BINLOG_IDLE:
             must(!*inside);
             break;
-        case BINLOG_REREAD:
+        case BINLOG_ALTERED:
             must(*inside && binlog_stream_row(stream)->table != NULL);
             break;
         case BINLOG_ASK:

@@ -136,6 +136,23 @@ def test_reread_needed(path):
         assert [value for name, value in producer.metrics().items() if name.startswith("kakehi_reread_needed") and f'"{path.database}.t"' in name] == [1]
 
 
+def test_reread_needed_of_columns_that_come_back(path):
+    """DROP and later ADD of a name, also over a restart: the rows that are there have no such value at the source, and the old one in the view."""
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY, a INT)", "CREATE TABLE u (id INT PRIMARY KEY, a INT)")
+    producer = path.producer()
+    path.worker()
+    path.sql("INSERT INTO t VALUES (1, 1)", "INSERT INTO u VALUES (1, 1)", "ALTER TABLE t DROP COLUMN a", "INSERT INTO t VALUES (2)")
+    path.wait_and_judge(whole=False)
+    assert producer.status()["source"]["reread_needed"] == []
+    producer.must_stop()
+    producer = path.producer("again")
+    path.sql("ALTER TABLE u ADD COLUMN b INT", "ALTER TABLE t ADD COLUMN a INT")
+    wait_for(lambda: producer.status()["source"]["reread_needed"] == [f"{path.database}.t"], "the table whose column came back", 60)
+    path.sql("TRUNCATE TABLE t", "INSERT INTO t VALUES (3, 3)", "ALTER TABLE t ADD COLUMN c INT", "INSERT INTO t VALUES (4, 4, 4)")
+    path.wait_and_judge()
+    assert producer.status()["source"]["reread_needed"] == []  # none of the old rows is left
+
+
 def test_what_empties_tables_does_so_after_a_restart(path):
     """TRUNCATE, DROP TABLE, and DROP DATABASE of each table that has rows in Kafka, by a producer that has seen no row of any of them."""
     other = path.database + "x"

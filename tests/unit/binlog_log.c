@@ -301,7 +301,7 @@ static void note_verified(struct played *played, const struct binlog_stream *str
 static bool play_piece(struct played *played, struct binlog_stream *stream)
 {
     static const char letters[] = {[BINLOG_BEGIN] = 'B', [BINLOG_ROW] = 'R',         [BINLOG_COMMIT] = 'C',
-                                   [BINLOG_IDLE] = 'I',  [BINLOG_ROLLED_BACK] = 'X', [BINLOG_REREAD] = 'A', [BINLOG_ASK] = '?', [BINLOG_AGAIN] = 'W',
+                                   [BINLOG_IDLE] = 'I',  [BINLOG_ROLLED_BACK] = 'X', [BINLOG_ALTERED] = 'A', [BINLOG_ASK] = '?', [BINLOG_AGAIN] = 'W',
                                    [BINLOG_FAILED] = 'F'};
 
     for (;;) {

@@ -222,6 +222,35 @@ static void test_progress__forgets_that_a_table_must_be_read_again_when_it_was_e
     progress_deinit(&progress);
 }
 
+/* Whether a column that comes back has other values than are stored: over restarts, until none are stored. */
+static void test_progress__remembers_who_dropped_a_column_until_the_table_is_emptied(void **state)
+{
+    struct progress progress, later;
+    struct binlog_wish wish;
+    struct err err = {0};
+    uint64_t moves;
+    json_t *record;
+
+    (void)state;
+    start_by_file(&progress);
+    moves = progress.moves;
+    assert_false(progress_has_dropped(&progress, "d.a"));
+    progress_dropped(&progress, "d.a");
+    assert_true(progress.moves > moves); /* so that it is written down */
+    record = progress_record(&progress);
+    assert_null(json_object_get(record, "reread"));
+    progress_wish(&progress, &wish);
+    assert_int_equal(progress_from_record(&later, &wish, record, &err), 0);
+    assert_true(progress_has_dropped(&later, "d.a"));
+    assert_false(progress_has_dropped(&later, "d.ab"));
+    assert_false(progress_settled(&later, "d.a")); /* emptied: it had not to be read again */
+    assert_false(progress_has_dropped(&later, "d.a"));
+    binlog_wish_deinit(&wish);
+    json_decref(record);
+    progress_deinit(&later);
+    progress_deinit(&progress);
+}
+
 static void test_progress__trusts_nothing_in_a_record(void **state)
 {
     static const char *const parts[] = {
@@ -266,6 +295,7 @@ int main(void)
         cmocka_unit_test(test_progress__refuses_a_transaction_that_holds_less_than_is_in_kafka),
         cmocka_unit_test(test_progress__awaits_nothing_of_which_nothing_was_seen),
         cmocka_unit_test(test_progress__stays_at_the_start_of_what_is_in_work),
+        cmocka_unit_test(test_progress__remembers_who_dropped_a_column_until_the_table_is_emptied),
         cmocka_unit_test(test_progress__forgets_that_a_table_must_be_read_again_when_it_was_emptied),
         cmocka_unit_test(test_progress__trusts_nothing_in_a_record),
     };

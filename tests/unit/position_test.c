@@ -145,11 +145,12 @@ static void test_position__settling_takes_out_the_named_table_alone(void **state
 
 static void test_position__a_new_place_keeps_what_is_known_of_tables(void **state)
 {
-    json_t *old = json_pack("{s:[s], s:{s:s}}", "reread", "d.a", "aside", "d.c", "why");
+    json_t *old = json_pack("{s:[s], s:[s], s:{s:s}}", "reread", "d.a", "dropped", "d.b", "aside", "d.c", "why");
     json_t *record = set("0-1-7", old, NULL);
 
     (void)state;
     assert_true(json_equal(json_object_get(record, "reread"), json_object_get(old, "reread")));
+    assert_true(json_equal(json_object_get(record, "dropped"), json_object_get(old, "dropped")));
     assert_true(json_equal(json_object_get(record, "aside"), json_object_get(old, "aside")));
     json_decref(record);
     json_decref(old);

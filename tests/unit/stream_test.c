@@ -562,7 +562,7 @@ static void test_stream__ends_transactions_where_the_server_does(void **state)
     add_gtid(&log);
     log_query_add(&log, "BEGIN");
     log_query_add(&log, "ROLLBACK");
-    log_query_add(&log, "ALTER TABLE a ADD c int"); /* of a log without GTID */
+    log_query_add(&log, "ALTER TABLE a ADD INDEX (b)"); /* of a log without GTID */
     assert_items(&log, "BCBCBCBXBC");
 }
 
@@ -748,6 +748,40 @@ static void test_stream__tells_of_selected_tables_that_a_statement_may_have_chan
     assert_int_equal(played.row_count, 0);
     played_deinit(&played);
     buffer_deinit(&log);
+}
+
+/* What an ALTER did, by A's: rewritten, dropped columns, added columns. */
+static void assert_altered(const char *text, bool rewritten, bool drops, bool adds)
+{
+    struct buffer log = log_begin("mysql-9.7.4.binlog.000008");
+    const struct binlog_stream_options options = {.framing = BINLOG_FILE};
+    struct binlog_stream *stream = binlog_stream_new(&options);
+    const struct binlog_row *row = binlog_stream_row(stream);
+    struct err err = {0};
+
+    add_gtid(&log);
+    log_query_add(&log, text);
+    binlog_stream_open(stream, "binlog.000008", 4);
+    binlog_stream_give(stream, log.bytes, log.size);
+    assert_int_equal(binlog_stream_next(stream, &err), BINLOG_BEGIN);
+    assert_int_equal(binlog_stream_next(stream, &err), BINLOG_ALTERED);
+    assert_string_equal(row->table->table->name, "a");
+    if (row->rewritten != rewritten || row->drops_columns != drops || row->adds_columns != adds) {
+        fail_msg("%s: rewritten %d, drops %d, adds %d", text, row->rewritten, row->drops_columns, row->adds_columns);
+    }
+    assert_int_equal(binlog_stream_next(stream, &err), BINLOG_COMMIT);
+    binlog_stream_free(stream);
+    buffer_deinit(&log);
+}
+
+static void test_stream__tells_columns_that_go_and_come_from_rows_that_change(void **state)
+{
+    (void)state;
+    assert_altered("ALTER TABLE a ADD b INT", false, false, true);
+    assert_altered("ALTER TABLE a DROP b", false, true, false);
+    assert_altered("ALTER TABLE a DROP b, ADD b INT", true, true, true);
+    assert_altered("ALTER TABLE a DROP b, MODIFY c INT", true, true, false);
+    assert_altered("ALTER TABLE a RENAME COLUMN b TO c", true, false, false);
 }
 
 /* ---- refusals */
@@ -1092,6 +1126,7 @@ int main(void)
         cmocka_unit_test(test_stream__empties_the_tables_that_it_was_told_of_all_or_none),
         cmocka_unit_test(test_stream__tells_which_database_was_dropped),
         cmocka_unit_test(test_stream__tells_of_selected_tables_that_a_statement_may_have_changed),
+        cmocka_unit_test(test_stream__tells_columns_that_go_and_come_from_rows_that_change),
         cmocka_unit_test(test_stream__refuses_what_is_not_read_yet),
         cmocka_unit_test(test_stream__yields_vectors_as_json),
         cmocka_unit_test(test_stream__refuses_rows_of_prepared_xa_transactions_and_lets_none_be_committed),
