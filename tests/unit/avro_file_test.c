@@ -2,7 +2,7 @@
 /*
  * Avro C is the oracle: its file reader must find in the file, record by record, the bytes that went in and the ingest day,
  * under the schema of the header. Blocks by zstd, which Debian's Avro C does not know, are unpacked here and must hold what the
- * file without compression holds.
+ * file without compression holds. On libuv's threads, as loads fill their files, ThreadSanitizer looks on in the check.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uv.h>
 #include <zstd.h>
 
 #include "common/must.h"
@@ -233,6 +234,103 @@ static void test_avro_file__zstd_blocks_hold_the_same_rows_in_less(void **state)
     world_deinit(&world);
 }
 
+/* ---- threads */
+
+#define FILES      6  /* more than libuv has threads */
+#define BATCH_ROWS 40 /* of a work */
+
+struct filling {
+    uv_loop_t *loop;
+    uv_work_t work;
+    const struct buffer *rows; /* the values of all, one behind the other ... */
+    const size_t *ends;        /* ... and where each ends */
+    struct avro_file file;
+    struct buffer out;
+};
+
+/* On a thread of libuv's. */
+static void fill(uv_work_t *work)
+{
+    struct filling *filling = work->data;
+
+    for (int i = 0; i < BATCH_ROWS; i++) {
+        size_t row = filling->file.row_count;
+        size_t start = row > 0 ? filling->ends[row - 1] : 0;
+
+        avro_file_add(&filling->file, filling->rows->bytes + start, filling->ends[row] - start, DAY, &filling->out);
+    }
+}
+
+static void on_filled(uv_work_t *work, int status)
+{
+    struct filling *filling = work->data;
+
+    must(status == 0);
+    if (filling->file.row_count < ROWS) {
+        must(uv_queue_work(filling->loop, work, fill, on_filled) == 0);
+    } else {
+        avro_file_flush(&filling->file, &filling->out); /* on the loop's own, beside those that still fill */
+    }
+}
+
+static void begin_filling(struct filling *filling, uv_loop_t *loop, struct avro_coder *coder, const struct buffer *rows, const size_t *ends)
+{
+    *filling = (struct filling){.loop = loop, .rows = rows, .ends = ends};
+    filling->work.data = filling;
+    avro_file_begin(&filling->file, coder, "{}", sync_marker, 1000, &filling->out);
+    must(uv_queue_work(loop, &filling->work, fill, on_filled) == 0);
+}
+
+/* What one file holds: each row and the bytes of its day. */
+static void check_filling(struct filling *filling)
+{
+    struct buffer data = {0};
+    struct buffer expected = {0};
+
+    for (size_t row = 0; row < ROWS; row++) {
+        size_t start = row > 0 ? filling->ends[row - 1] : 0;
+
+        buffer_append(&expected, filling->rows->bytes + start, filling->ends[row] - start);
+        buffer_append(&expected, "\xd4\xc4\x02", 3); /* DAY as an Avro long */
+    }
+    assert_int_equal(unpack(&filling->out, true, &data), ROWS);
+    assert_int_equal(data.size, expected.size);
+    assert_memory_equal(data.bytes, expected.bytes, expected.size);
+    buffer_deinit(&data);
+    buffer_deinit(&expected);
+}
+
+static void test_avro_file__files_that_fill_on_threads_share_a_coder(void **state)
+{
+    struct avro_coder *coder = avro_coder_new(AVRO_FILE_ZSTD);
+    static struct filling fillings[FILES];
+    static size_t ends[ROWS];
+    struct buffer rows = {0};
+    struct world world;
+    uv_loop_t loop;
+
+    (void)state;
+    _Static_assert(ROWS % BATCH_ROWS == 0, "the last work must find all its rows");
+    world_init(&world, "a_long long, a_text text, a_decimal decimal 10 2");
+    for (int i = 0; i < ROWS; i++) {
+        make_row(&world, i, &rows);
+        ends[i] = rows.size;
+    }
+    must(uv_loop_init(&loop) == 0);
+    for (size_t i = 0; i < FILES; i++) {
+        begin_filling(&fillings[i], &loop, coder, &rows, ends);
+    }
+    must(uv_run(&loop, UV_RUN_DEFAULT) == 0 && uv_loop_close(&loop) == 0);
+    for (size_t i = 0; i < FILES; i++) {
+        check_filling(&fillings[i]);
+        avro_file_deinit(&fillings[i].file);
+        buffer_deinit(&fillings[i].out);
+    }
+    avro_coder_free(coder);
+    buffer_deinit(&rows);
+    world_deinit(&world);
+}
+
 static void test_avro_file__a_row_larger_than_a_block_is_a_block(void **state)
 {
     struct avro_coder *coder = avro_coder_new(AVRO_FILE_NULL);
@@ -315,6 +413,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_avro_file__avro_c_reads_back_each_row_and_its_day),
         cmocka_unit_test(test_avro_file__zstd_blocks_hold_the_same_rows_in_less),
+        cmocka_unit_test(test_avro_file__files_that_fill_on_threads_share_a_coder),
         cmocka_unit_test(test_avro_file__a_row_larger_than_a_block_is_a_block),
         cmocka_unit_test(test_avro_file__the_schema_has_the_names_of_the_history_and_the_types_of_the_source),
         cmocka_unit_test(test_avro_file__a_column_that_is_not_stored_is_no_load_file),
