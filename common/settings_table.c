@@ -184,8 +184,8 @@ const struct setting settings_table[] = {
      .min = 0,
      .max = UINT32_MAX,
      .sentence =
-         "Our number among the server's replicas: two readers with the same one throw each other out. 0 derives it from "
-         "the source's name and the process."},
+         "Our number among the server's replicas: two readers with the same one throw each other out. 0 derives it anew at each start, "
+         "from the source's name, host, process and clock."},
     {.path = "source.heartbeat",
      .type = SETTING_DURATION,
      .offset = PLACE(source.heartbeat_ms),
