@@ -8,8 +8,8 @@
  * meant: a person says the source's name.
  *
  * Settling a table takes its name out of what the record says of tables: that its stored rows changed without row events ("reread"), that
- * its changes go to the dead letters ("aside"). The position stays; it is the person's word that the rows were read again or made right. That columns of it were dropped ("dropped") stays, too: right
- * for the columns of today does not say that no old value is stored.
+ * its changes go to the dead letters ("aside"). The position stays; it is the person's word that the rows were read again or made right.
+ * That columns of it were dropped ("dropped") stays, too: right for the columns of today does not say that no old value is stored.
  */
 #include "producer/position.h"
 
