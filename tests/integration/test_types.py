@@ -66,11 +66,12 @@ def test_every_kind_of_key_arrives_exactly(make_path, server, broker):
 
 
 def test_odd_names_are_kept(make_path, server, broker):
-    """Names that neither Kafka nor Avro accept are mapped in the topic and in the schema, and arrive as they are."""
+    """Names that neither Kafka nor Avro accept are mapped in the topic and in the schema, and arrive as they are; `__op` and `__seq`
+    stand mapped beside our own."""
     path = make_path(server, broker)
-    path.sql("CREATE TABLE `odd näme` (`a-b` INT, `日` INT, `1st` INT, `a_x0020_b` INT, PRIMARY KEY (`日`))")
+    path.sql("CREATE TABLE `odd näme` (`a-b` INT, `日` INT, `1st` INT, `a_x0020_b` INT, `__op` INT, `__seq` INT, PRIMARY KEY (`日`))")
     path.topic = lambda table: f"{path.prefix}.{path.database}.odd_x0020_n_x00E4_me"
     path.producer()
     path.worker()
-    path.sql("INSERT INTO `odd näme` VALUES (1, 2, 3, 4), (5, 6, 7, 8)", "UPDATE `odd näme` SET `a-b` = 0")
+    path.sql("INSERT INTO `odd näme` VALUES (1, 2, 3, 4, 5, 6), (7, 8, 9, 10, 11, 12)", "UPDATE `odd näme` SET `a-b` = 0")
     path.wait_and_judge()

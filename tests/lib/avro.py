@@ -121,10 +121,13 @@ class Schemas:
         return value
 
     def read_named(self, framed):
-        """The value with the source's own column names; a BIGINT UNSIGNED that fits is a number, as in the embedded warehouse."""
+        """The value with the source's own column names, but for those that begin with `__`, as ours do: they stay mapped. A BIGINT
+        UNSIGNED that fits is a number, as in the embedded warehouse."""
         schema, _ = self.of(framed)
         fields = {field["name"]: field for field in schema["fields"]}
-        return {fields[name].get("kakehi.column", name): int(value) if fields[name].get("kakehi.type") == "ulong" and value and int(value) < 2 ** 63 else value
+        original = lambda name: fields[name].get("kakehi.column", name)
+        named = lambda name: name if original(name).startswith("__") else original(name)
+        return {named(name): int(value) if fields[name].get("kakehi.type") == "ulong" and value and int(value) < 2 ** 63 else value
                 for name, value in self.read(framed).items()}
 
     def table_of(self, framed):
