@@ -31,6 +31,7 @@ static const struct claim *take(struct claims *claims, const char *name, const c
     claim = calloc(1, sizeof *claim);
     must(claim != NULL);
     *claim = (struct claim){.next = claims->_first, .name = must_strdup(name), .owner = must_strdup(owner)};
+    must(claim->name != NULL && claim->owner != NULL);
     claims->_first = claim;
     return NULL;
 }

@@ -94,6 +94,7 @@ static void leave_bucket(struct shown *shown, const struct shown_shape *shape)
     struct shown_shape **at = bucket_of(shown, shape->table.table->database, shape->table.table->name);
 
     while (*at != shape) {
+        must(*at != NULL);
         at = &(*at)->next;
     }
     *at = shape->next;
@@ -119,6 +120,7 @@ static void settle(struct shown *shown, struct shown_shape *shape)
         leave_queue(shown, shape);
     }
     if (shown->_loose_count > SHOWN_LOOSE_MAX) {
+        must(shown->_oldest != shape); /* it has just joined behind them all */
         give_up_oldest(shown);
     }
 }

@@ -66,7 +66,7 @@ struct world {
 static void check(struct world *world, bool right, const char *what)
 {
     if (!right && world->wrong[0] == '\0') {
-        (void)snprintf(world->wrong, sizeof world->wrong, "%s", what);
+        (void)snprintf(world->wrong, sizeof world->wrong, "%.255s", what);
     }
 }
 
