@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 static void check(const struct query *query, const char *text, size_t size)
 {
     bool about_tables = query->kind == QUERY_EMPTIES_TABLES || query->kind == QUERY_EMPTIES_DATABASE || query->kind == QUERY_REWRITES_TABLES ||
-                        query->kind == QUERY_CHANGES_ROWS;
+                        query->kind == QUERY_ALTERS_COLUMNS || query->kind == QUERY_CHANGES_ROWS;
 
     must(query->kind <= QUERY_CHANGES_ROWS);
     must(query->table_count == 0 || about_tables);

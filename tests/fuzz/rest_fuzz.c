@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Error answers of REST calls: whatever a server says is read into an error whose class fits, with a text of one printable
- * line. Input: two bytes of status, one for the size of a Retry-After header, that header, the body.
+ * line. Input: two bytes of status, one for the size of a Retry-After header, that header, the body. An odd status has the same text as
+ * its Date, by which a Retry-After that is a date is read.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -13,13 +14,14 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char *retry_after;
+static const char *date;
 
 /* In the place of common/http.c's. */
 const char *http_answer_header(const struct http_answer *answer, const char *name)
 {
     (void)answer;
-    must(strcmp(name, "Retry-After") == 0);
-    return retry_after;
+    must(strcmp(name, "Retry-After") == 0 || strcmp(name, "Date") == 0);
+    return strcmp(name, "Date") == 0 ? date : retry_after;
 }
 
 static char *text_of(const uint8_t *data, size_t size)
@@ -69,6 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     header = text_of(data + 3, header_size);
     body = text_of(data + 3 + header_size, size - 3 - header_size);
     retry_after = header_size > 0 ? header : NULL;
+    date = data[1] % 2 == 1 ? retry_after : NULL;
     answer.status = (data[0] << 8 | data[1]) % 1000;
     answer.body = body;
     answer.body_size = size - 3 - header_size;

@@ -72,8 +72,11 @@ static struct http *current;
 const char *http_answer_header(const struct http_answer *answer, const char *name)
 {
     (void)answer;
-    must(strcmp(name, "Metadata-Flavor") == 0);
-    return current->names_itself ? "Google" : NULL;
+    must(strcmp(name, "Metadata-Flavor") == 0 || strcmp(name, "Date") == 0);
+    if (!current->names_itself) {
+        return NULL;
+    }
+    return strcmp(name, "Date") == 0 ? "Sat, 21 Nov 2026 13:00:00 GMT" : "Google";
 }
 
 /* ---- answers */
