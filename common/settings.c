@@ -419,12 +419,7 @@ static void walk(struct load *load, const yaml_node_t *mapping, const char *path
 
 static bool was_refused(const struct load *load, const char *key)
 {
-    for (size_t index = 0; index < load->refused.count; index++) {
-        if (strcmp(load->refused.texts[index], key) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return text_list_find(&load->refused, key) < load->refused.count;
 }
 
 static void complete(struct load *load, enum settings_for who)

@@ -14,6 +14,24 @@ void text_list_add(struct text_list *list, const char *text)
     list->texts[list->count++] = must_strdup(text);
 }
 
+size_t text_list_find(const struct text_list *list, const char *text)
+{
+    size_t index = 0;
+
+    while (index < list->count && strcmp(list->texts[index], text) != 0) {
+        index++;
+    }
+    return index;
+}
+
+void text_list_remove(struct text_list *list, size_t index)
+{
+    must(index < list->count);
+    free(list->texts[index]);
+    list->count--;
+    memmove(&list->texts[index], &list->texts[index + 1], (list->count - index) * sizeof *list->texts);
+}
+
 void text_list_deinit(struct text_list *list)
 {
     for (size_t index = 0; index < list->count; index++) {

@@ -22,6 +22,8 @@ struct text_pairs {
 };
 
 void text_list_add(struct text_list *list, const char *text); /* copies */
+size_t text_list_find(const struct text_list *list, const char *text); /* its place; list->count: it is not there */
+void text_list_remove(struct text_list *list, size_t index);           /* the others keep their order */
 void text_list_deinit(struct text_list *list);
 void text_pairs_set(struct text_pairs *pairs, const char *key, const char *value); /* copies; a key that is there is replaced */
 const char *text_pairs_get(const struct text_pairs *pairs, const char *key);       /* NULL when absent */

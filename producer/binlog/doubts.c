@@ -4,7 +4,6 @@
 
 #include <ctype.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -12,12 +11,7 @@
 
 static bool holds(const struct text_list *list, const char *name)
 {
-    for (size_t i = 0; i < list->count; i++) {
-        if (strcmp(list->texts[i], name) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return text_list_find(list, name) < list->count;
 }
 
 void doubts_deinit(struct doubts *doubts)
@@ -104,8 +98,7 @@ static void forget_gone(struct doubts *doubts, const char *text, size_t size)
         const char *table = strrchr(gone->texts[i], '.');
 
         if (table == NULL || says(text, size, table + 1)) {
-            free(gone->texts[i]);
-            gone->texts[i] = gone->texts[--gone->count];
+            text_list_remove(gone, i);
         }
     }
 }

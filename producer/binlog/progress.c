@@ -182,20 +182,9 @@ bool progress_row(struct progress *progress, uint64_t index)
     return true;
 }
 
-/* Its place in the list, or its end. */
-static size_t find_table(const struct text_list *tables, const char *table)
-{
-    size_t i = 0;
-
-    while (i < tables->count && strcmp(tables->texts[i], table) != 0) {
-        i++;
-    }
-    return i;
-}
-
 static void note_table(struct progress *progress, struct text_list *tables, const char *table)
 {
-    if (find_table(tables, table) == tables->count) {
+    if (text_list_find(tables, table) == tables->count) {
         text_list_add(tables, table);
         progress->moves++;
     }
@@ -203,14 +192,12 @@ static void note_table(struct progress *progress, struct text_list *tables, cons
 
 static bool forget_table(struct progress *progress, struct text_list *tables, const char *table)
 {
-    size_t i = find_table(tables, table);
+    size_t i = text_list_find(tables, table);
 
     if (i == tables->count) {
         return false;
     }
-    free(tables->texts[i]);
-    tables->count--;
-    memmove(&tables->texts[i], &tables->texts[i + 1], (tables->count - i) * sizeof *tables->texts);
+    text_list_remove(tables, i);
     progress->moves++;
     return true;
 }
@@ -227,7 +214,7 @@ void progress_dropped(struct progress *progress, const char *table)
 
 bool progress_has_dropped(const struct progress *progress, const char *table)
 {
-    return find_table(&progress->dropped, table) < progress->dropped.count;
+    return text_list_find(&progress->dropped, table) < progress->dropped.count;
 }
 
 bool progress_settled(struct progress *progress, const char *table)

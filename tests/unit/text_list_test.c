@@ -89,6 +89,26 @@ static void test_text_list__of_no_patterns_matches_nothing(void **state)
     assert_int_equal(list.count, 0);
 }
 
+static void test_text_list__what_is_removed_is_not_found_and_the_others_keep_their_order(void **state)
+{
+    struct text_list list = {0};
+
+    (void)state;
+    assert_int_equal(text_list_find(&list, "a"), 0); /* its count: it is not there */
+    text_list_add(&list, "a");
+    text_list_add(&list, "b");
+    text_list_add(&list, "c");
+    assert_int_equal(text_list_find(&list, "b"), 1);
+    text_list_remove(&list, 0);
+    assert_int_equal(text_list_find(&list, "a"), 2);
+    assert_int_equal(text_list_find(&list, "b"), 0);
+    assert_int_equal(text_list_find(&list, "c"), 1);
+    text_list_remove(&list, 1);
+    text_list_remove(&list, 0);
+    assert_int_equal(list.count, 0);
+    text_list_deinit(&list);
+}
+
 static void test_text_pairs__replace_a_key_and_keep_its_place(void **state)
 {
     struct text_pairs pairs = {0};
@@ -116,6 +136,7 @@ int main(void)
         cmocka_unit_test(test_text_matches__a_question_mark_takes_one_character_not_one_byte),
         cmocka_unit_test(test_text_matches__a_hostile_pattern_in_bounded_time),
         cmocka_unit_test(test_text_list__of_no_patterns_matches_nothing),
+        cmocka_unit_test(test_text_list__what_is_removed_is_not_found_and_the_others_keep_their_order),
         cmocka_unit_test(test_text_pairs__replace_a_key_and_keep_its_place),
     };
 

@@ -84,6 +84,12 @@ static void turn(struct load *load)
 
 static void fill(struct load *load);
 
+/* An absorb is not answered while its thread is at work: on_absorbed does it (L5). */
+static bool may_give(const struct load *load)
+{
+    return load->answer != NULL && !load->given && !load->absorbing;
+}
+
 static void on_refused(struct load *load, enum upload_answer answer, const struct err *err)
 {
     struct err reason = *err;
@@ -93,7 +99,7 @@ static void on_refused(struct load *load, enum upload_answer answer, const struc
         if (state(load) == SENDING) {
             sm_move(&load->sm, SEALED, err->text);
         }
-        if (load->answer != NULL && !load->given && !load->absorbing) {
+        if (may_give(load)) {
             load_give(load, LOAD_PAUSE, err);
         }
         return;
@@ -102,7 +108,7 @@ static void on_refused(struct load *load, enum upload_answer answer, const struc
     load->early = answer == UPLOAD_EARLY;
     if (state(load) == SENDING) {
         load_watch(load);
-    } else if (load->answer != NULL && !load->given && !load->absorbing) {
+    } else if (may_give(load)) {
         load_give(load, load->early ? LOAD_FAILED : LOAD_SURPRISE, &reason);
     }
 }
@@ -117,12 +123,9 @@ static void on_piece(void *context, enum upload_answer answer, const struct err 
         return;
     }
     buffer_deinit(&load->sending);
-    if (load->absorbing) {
-        return;
-    }
-    if (state(load) == FILLING && load->answer != NULL && !load->given) {
+    if (state(load) == FILLING && may_give(load)) {
         fill(load);
-    } else {
+    } else if (!load->absorbing) {
         load_pump(load);
     }
 }
