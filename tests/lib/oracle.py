@@ -192,7 +192,9 @@ class SqliteWarehouse:
         try:
             if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'kakehi_offsets'").fetchone():
                 return {}
-            return {(row["topic"], row["partition"]): row["next"] for row in connection.execute("SELECT * FROM kakehi_offsets")}
+            # next is NULL from the moment a worker owns the partition until its first rows are in
+            rows = connection.execute("SELECT topic, partition, next FROM kakehi_offsets WHERE next IS NOT NULL")
+            return {(row["topic"], row["partition"]): row["next"] for row in rows}
         finally:
             connection.close()
 
