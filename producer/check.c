@@ -7,6 +7,7 @@
  */
 #include "producer/check.h"
 
+#include <inttypes.h>
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include "common/kafka_check.h"
 #include "common/must.h"
 #include "common/registry_check.h"
+#include "producer/binlog/payload.h"
 #include "producer/binlog/requirements.h"
 #include "producer/check_parts.h"
 #include "producer/handle.h"
@@ -166,6 +168,21 @@ static void check_event_size(struct check *check)
     }
 }
 
+/* A session may have a level of its own: the stream sees what each transaction needs. */
+static void check_compression(struct check *check)
+{
+    int64_t level = number_of(check, "binlog_transaction_compression_level_zstd");
+    uint64_t memory_bytes = level > 0 ? payload_memory_of_level((int)level) : 0;
+
+    if (memory_bytes > (uint64_t)check->settings->producer.memory_bytes) {
+        char remedy[128];
+
+        (void)snprintf(remedy, sizeof remedy, "set producer.memory to %" PRIu64 "MiB, or the level to 19", memory_bytes >> 20);
+        finding(check->findings, FINDING_WARNING, "binlog_transaction_compression_level_zstd", remedy,
+                "is %lld: a large transaction that is compressed so stops the stream, since its window does not fit into producer.memory", (long long)level);
+    }
+}
+
 /* Our own dump does not register, nor do other readers of logs: what is not seen may be in use all the same. */
 static void check_server_id(struct check *check)
 {
@@ -217,6 +234,7 @@ static void check_source(struct check *check)
     check_replica(check);
     check_retention(check);
     check_event_size(check);
+    check_compression(check);
     check_server_id(check);
     check_grants(check);
     check_tables(check);

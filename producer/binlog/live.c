@@ -44,7 +44,12 @@ static size_t ring_bytes(int64_t memory_bytes)
 int binlog_source_new(uv_loop_t *loop, const struct settings *settings, struct source **ret_source, struct err *err)
 {
     const struct settings_source *source = &settings->source;
-    struct binlog_world world = {.connect = connect_dump, .pause_first_ms = PAUSE_FIRST_MS, .ring_bytes = ring_bytes(settings->producer.memory_bytes)};
+    struct binlog_world world = {
+        .connect = connect_dump,
+        .pause_first_ms = PAUSE_FIRST_MS,
+        .ring_bytes = ring_bytes(settings->producer.memory_bytes),
+        .memory_bytes = (uint64_t)settings->producer.memory_bytes,
+    };
     struct binlog_wish wish;
 
     if (binlog_wish_from_text(&wish, source->start, err) != 0) {

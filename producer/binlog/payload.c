@@ -6,12 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
+#define ZSTD_STATIC_LINKING_ONLY /* what a frame's head says, and the memory that it will take */
 #include <zstd.h>
 
 #include "common/must.h"
 
 #define WINDOW_LOG_MAX 27 /* 128 MiB: of zstd's level 22, the highest */
 #define KEPT_BYTES_MAX (4 * 1024 * 1024)
+#define MIB ((uint64_t)1 << 20)
+
+_Static_assert(PAYLOAD_FRAME_HEAD_MAX == ZSTD_FRAMEHEADERSIZE_MAX, "the head of a frame of zstd");
 
 enum { FIELD_END, FIELD_SIZE, FIELD_COMPRESSION, FIELD_UNCOMPRESSED_SIZE };
 enum { COMPRESSION_ZSTD = 0, COMPRESSION_NONE = 255 };
@@ -70,6 +74,8 @@ static void begin_any(struct payload *payload)
         must(payload->piece != NULL);
     }
     payload->frame_open = payload->flush_due = false;
+    payload->window_known = false;
+    payload->frame_head_size = 0;
 }
 
 void payload_begin(struct payload *payload, struct cursor *cursor)
@@ -122,18 +128,77 @@ void payload_begin_mariadb(struct payload *payload, struct cursor *cursor, uint6
     must(inflateReset(payload->zlib) == Z_OK);
 }
 
-/* One call of a library: takes some of the input, gives some of the piece. */
+/* ---- zstd's window */
+
+static uint64_t memory_of_window(uint64_t window_bytes)
+{
+    uint64_t share = PAYLOAD_MEMORY_SIXTEENTHS * MIB;
+
+    return (ZSTD_estimateDStreamSize((size_t)window_bytes) * 16 + share - 1) / share * MIB;
+}
+
+uint64_t payload_memory_of_level(int level)
+{
+    return memory_of_window((uint64_t)1 << ZSTD_getCParams(level, ZSTD_CONTENTSIZE_UNKNOWN, 0).windowLog);
+}
+
+static int check_window(const struct payload *payload, uint64_t window_bytes, struct err *err)
+{
+    uint64_t memory_bytes;
+
+    if (payload->memory_bytes == 0 || window_bytes > (uint64_t)1 << WINDOW_LOG_MAX) { /* the latter is refused by zstd */
+        return 0;
+    }
+    memory_bytes = memory_of_window(window_bytes);
+    if (memory_bytes <= payload->memory_bytes) {
+        return 0;
+    }
+    return err_set(err, ERR_FATAL,
+                   "its window of %" PRIu64 " MiB does not fit into producer.memory: set that to %" PRIu64 "MiB; for what is logged later, "
+                   "lower binlog_transaction_compression_level_zstd",
+                   window_bytes / MIB, memory_bytes / MIB);
+}
+
+/* Looks at the head of a frame in front of zstd, which allocates the window as soon as it has seen all of it. */
+static int watch_frame(struct payload *payload, const uint8_t *bytes, size_t size, struct err *err)
+{
+    size_t room = sizeof payload->frame_head - payload->frame_head_size;
+    size_t more = size < room ? size : room;
+    ZSTD_frameHeader header;
+
+    if (payload->window_known || more == 0) {
+        return 0;
+    }
+    memcpy(payload->frame_head + payload->frame_head_size, bytes, more);
+    payload->frame_head_size += (uint8_t)more;
+    if (ZSTD_getFrameHeader(&header, payload->frame_head, payload->frame_head_size) != 0) {
+        return 0; /* more must come, or zstd says what is wrong with it */
+    }
+    payload->window_known = true;
+    return check_window(payload, header.windowSize, err);
+}
+
+/* ---- one call of a library: takes some of the input, gives some of the piece */
+
 static int run_zstd(struct payload *payload, const uint8_t *bytes, size_t size, size_t *ret_taken, size_t *ret_given,
                     struct err *err)
 {
     ZSTD_inBuffer in = {bytes, size, 0};
     ZSTD_outBuffer out = {payload->piece, PAYLOAD_PIECE_BYTES, 0};
-    size_t hint = ZSTD_decompressStream(payload->zstd, &out, &in);
+    size_t hint;
 
+    if (watch_frame(payload, bytes, size, err) != 0) {
+        return -1;
+    }
+    hint = ZSTD_decompressStream(payload->zstd, &out, &in);
     if (ZSTD_isError(hint)) {
         return err_set(err, ERR_FATAL, "it can't be inflated: %s", ZSTD_getErrorName(hint));
     }
     payload->frame_open = hint != 0;
+    if (hint == 0) { /* another frame may follow */
+        payload->window_known = false;
+        payload->frame_head_size = 0;
+    }
     payload->flush_due = out.pos == out.size && hint != 0;
     *ret_taken = in.pos;
     *ret_given = out.pos;

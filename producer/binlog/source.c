@@ -155,6 +155,7 @@ static int source_start(struct source *seam, const json_t *record, const json_t 
         .choose_context = source->world.choices,
         .ask = true,
         .twice = true,
+        .memory_bytes = source->world.memory_bytes,
         .row_bytes_max = ROW_BYTES_MAX,
     };
 

@@ -21,6 +21,7 @@ struct binlog_world {
     uint32_t server_id;      /* ours, among the replicas of the server */
     uint64_t pause_first_ms; /* doubles with each failure in a row, up to a minute */
     size_t ring_bytes;
+    uint64_t memory_bytes;   /* producer.memory; 0: there is no ceiling */
     struct choices *choices; /* taken; NULL: nothing is chosen */
 };
 

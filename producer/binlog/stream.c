@@ -31,6 +31,7 @@ struct binlog_stream *binlog_stream_new(const struct binlog_stream_options *opti
     assembly_init(&stream->outer, options->framing);
     stream->outer.seals = options->twice ? &stream->seals : NULL;
     stream->assembly = &stream->outer;
+    stream->payload.memory_bytes = options->memory_bytes;
     stream->tables = tables_new(&stream->options, &stream->doubts);
     stream->end_due = GO_ON;
     stream->position = FIRST_EVENT;

@@ -58,7 +58,8 @@ struct binlog_stream_options {
     /* decode of an old log: columns without names become c1, c2, ...; a missing sign is taken as signed. Off in the live
      * stream. */
     bool names_optional;
-    size_t row_bytes_max; /* a row above this is refused; 0: 1 GiB, the most that the protocol allows */
+    uint64_t memory_bytes; /* producer.memory, into which the window of a compressed transaction must fit (payload.h); 0: there is no ceiling */
+    size_t row_bytes_max;  /* a row above this is refused; 0: 1 GiB, the most that the protocol allows */
 };
 
 /* A table as a TABLE_MAP showed it: borrowed until the next call of binlog_stream_next. A later TABLE_MAP that says the same gives the same

@@ -106,17 +106,18 @@ def _register_replica(connection, server_id):
 
 
 def test_what_a_server_lacks_for_a_bad_day_is_told_in_one_run(path):
-    """Logs that go soon, transactions of which some have no GTID (the stream would not begin), a number that another replica has, a name that
-    Kafka can't hold."""
+    """Logs that go soon, transactions that need more memory than there is, some of which have no GTID (the stream would not begin), a number
+    that another replica has, a name that Kafka can't hold."""
     mysql = path.server.flavor == "mysql"
-    kept = dict(path.server.sql("SHOW GLOBAL VARIABLES LIKE 'binlog_expire_logs_seconds'"))  # MariaDB before 10.6: whole days
+    bad = {"binlog_expire_logs_seconds": 7200, "binlog_transaction_compression_level_zstd": 22}
+    kept = dict(path.server.sql(f"SHOW GLOBAL VARIABLES WHERE Variable_name IN {tuple(bad)}"))  # MariaDB before 10.6: whole days
     path.sql(f"CREATE TABLE `{'鱼' * 40}` (id INT PRIMARY KEY)", "CREATE TABLE fine (id INT PRIMARY KEY)")
     replica = path.connect()
     _register_replica(replica, 4711)
     reader = f"'{READER}'@'%'"
     asked = set() if mysql else {(level, remedy) for level, subject, _, remedy in _findings(path.run_producer("check", "--json", source__server_id=4711))
                                  if subject == "source.server_id"}
-    path.server.sql(*(f"SET GLOBAL {name} = 7200" for name in kept), *(["SET GLOBAL gtid_mode = ON_PERMISSIVE"] if mysql else [
+    path.server.sql(*(f"SET GLOBAL {name} = {bad[name]}" for name in kept), *(["SET GLOBAL gtid_mode = ON_PERMISSIVE"] if mysql else [
         f"GRANT REPLICATION MASTER ADMIN ON *.* TO {reader}"]))
     try:
         found = _findings(path.run_producer("check", "--json", source__server_id=4711))
@@ -126,7 +127,9 @@ def test_what_a_server_lacks_for_a_bad_day_is_told_in_one_run(path):
         path.server.sql(*(f"SET GLOBAL {name} = {value}" for name, value in kept.items()), *(["SET GLOBAL gtid_mode = ON"] if mysql else [
             f"REVOKE REPLICATION MASTER ADMIN ON *.* FROM {reader}"]))
         replica.close()
-    assert _levels(found, "binlog retention: is 7200 s") == ({"warning"} if kept else set())
+    assert _levels(found, "binlog retention: is 7200 s") == ({"warning"} if "binlog_expire_logs_seconds" in kept else set())
+    inflating = [remedy for _, subject, _, remedy in found if subject == "binlog_transaction_compression_level_zstd"]
+    assert inflating == (["set producer.memory to 187MiB, or the level to 19"] if "binlog_transaction_compression_level_zstd" in kept else [])
     assert _levels(found, "gtid_mode: the server has gtid_mode=ON_PERMISSIVE") == ({"error"} if mysql else set())
     assert not mysql or (refused.popen.returncode == 1 and "finish the change with SET GLOBAL gtid_mode=ON" in refused.errors())
     assert _levels(found, "source.server_id: 4711 is in use") == {"error"} and _levels(free, "source.server_id: no replica has 4712 (only replicas that register") == {"ok"}

@@ -17,6 +17,7 @@
 #include <zstd.h>
 
 #include "producer/binlog/assembly.h"
+#include "producer/binlog/payload.h"
 #include "tests/unit/binlog_log.h"
 
 #define STORED (-1) /* as a level: not compressed */
@@ -36,6 +37,8 @@ static void append_field(struct buffer *out, uint8_t type, uint64_t value)
 struct packing {
     int level;
     int window_log;    /* 0: as the level has it */
+    bool lean;         /* tables of a few KiB in the compressor, instead of the level's: they leave no trace in what it makes of the window */
+    bool pledged;      /* its end is known when it begins */
     int64_t size_more; /* what the head says beyond the truth */
     int64_t inflated_more;
     uint8_t compression; /* instead of the true one, if not 0 */
@@ -67,6 +70,13 @@ static struct buffer deflate_it(const struct packing *packing, const struct buff
         (void)ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, packing->level);
         if (packing->window_log != 0) {
             (void)ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, packing->window_log);
+        }
+        if (packing->lean) {
+            (void)ZSTD_CCtx_setParameter(context, ZSTD_c_hashLog, 10);
+            (void)ZSTD_CCtx_setParameter(context, ZSTD_c_chainLog, 10);
+        }
+        if (packing->pledged) {
+            (void)ZSTD_CCtx_setPledgedSrcSize(context, inside->size);
         }
         packed.size = deflate_as_a_stream(context, buffer_reserve(&packed, room), room, inside);
     }
@@ -488,6 +498,111 @@ static void test_payload__heads_that_lie_are_refused(void **state)
     buffer_deinit(&log);
 }
 
+/* ---- zstd's window and the ceiling */
+
+#define MIB ((uint64_t)1 << 20)
+
+static struct play_options under(uint64_t memory_bytes, size_t piece_size)
+{
+    return (struct play_options){.stream = {.framing = BINLOG_FILE, .memory_bytes = memory_bytes}, .piece_size = piece_size};
+}
+
+static void refuse_window(const struct buffer *packed, uint64_t memory_bytes, size_t piece_size, const char *why)
+{
+    const struct play_options options = under(memory_bytes, piece_size);
+    struct played played = log_play(packed, &options);
+
+    assert_true(played.failed);
+    assert_int_equal(played.err.class, ERR_FATAL);
+    assert_int_equal(played.row_count, 0);
+    if (strstr(played.err.text, why) == NULL || strstr(played.err.text, ", position ") == NULL) {
+        fail_msg("'%s', or the position, is not in '%s'", why, played.err.text);
+    }
+    played_deinit(&played);
+}
+
+/* Each as libzstd makes it of the level, with no end known; the heads come in any pieces. */
+static void test_payload__a_window_above_the_ceiling_is_refused_with_what_to_set(void **state)
+{
+    static const struct {
+        int level;
+        uint64_t fits_mib;
+        const char *why;
+    } cases[] = {
+        {19, 13, "TRANSACTION_PAYLOAD: its window of 8 MiB does not fit into producer.memory: set that to 13MiB; "},
+        {20, 48, "its window of 32 MiB does not fit into producer.memory: set that to 48MiB; "},
+        {21, 94, "its window of 64 MiB does not fit into producer.memory: set that to 94MiB; "},
+        {22, 187, "its window of 128 MiB does not fit into producer.memory: set that to 187MiB; "},
+    };
+    static const size_t pieces[] = {0, 1, 7};
+    struct buffer log = long_log(2000, 1000);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct play_options fitting = under(cases[i].fits_mib * MIB, 7);
+        struct buffer packed = repack(&log, &(struct packing){.level = cases[i].level, .lean = true});
+
+        assert_int_equal(payload_memory_of_level(cases[i].level), cases[i].fits_mib * MIB);
+        for (size_t p = 0; p < sizeof pieces / sizeof pieces[0]; p++) {
+            refuse_window(&packed, cases[i].fits_mib * MIB - 1, pieces[p], cases[i].why);
+        }
+        log_assert_same(&log, &packed, &fitting);
+        log_assert_same(&log, &packed, &plain); /* without a ceiling */
+        buffer_deinit(&packed);
+    }
+    buffer_deinit(&log);
+}
+
+static void test_payload__what_is_smaller_than_its_levels_window_fits_where_zstd_was_told(void **state)
+{
+    const struct play_options least = under(16 * MIB, 0);
+    struct buffer log = long_log(2000, 1000);
+    struct buffer packed = repack(&log, &(struct packing){.level = 22, .lean = true, .pledged = true});
+
+    (void)state;
+    log_assert_same(&log, &packed, &least);
+    buffer_deinit(&packed);
+    buffer_deinit(&log);
+}
+
+static struct buffer frames(const struct packing *first, const struct packing *second)
+{
+    const struct buffer inside = {.bytes = (uint8_t *)(uintptr_t)"what is inside", .size = 14};
+    struct buffer one = deflate_it(first, &inside);
+    struct buffer two = deflate_it(second, &inside);
+    struct buffer body = {0};
+
+    append_field(&body, 2, 0);
+    append_field(&body, 1, one.size + two.size);
+    buffer_append_byte(&body, 0);
+    buffer_append(&body, one.bytes, one.size);
+    buffer_append(&body, two.bytes, two.size);
+    buffer_deinit(&one);
+    buffer_deinit(&two);
+    return body;
+}
+
+/* A server writes one frame; of two, the second must not come past the ceiling. */
+static void test_payload__the_window_of_each_frame_is_refused_before_it_is_allocated(void **state)
+{
+    struct payload payload = {.memory_bytes = 16 * MIB};
+    struct buffer body = frames(&(struct packing){.level = 3}, &(struct packing){.level = 22, .lean = true});
+    struct cursor cursor = cursor_over(body.bytes, body.size);
+    struct err err = {0};
+    size_t size;
+
+    (void)state;
+    payload_begin(&payload, &cursor);
+    assert_null(cursor.why);
+    assert_int_equal(payload_inflate(&payload, &cursor, &size, &err), 0);
+    assert_int_equal(size, 14);
+    assert_int_equal(payload_inflate(&payload, &cursor, &size, &err), -1);
+    assert_non_null(strstr(err.text, "its window of 128 MiB"));
+    assert_true(ZSTD_sizeof_DCtx(payload.zstd) < 4 * MIB);
+    payload_deinit(&payload);
+    buffer_deinit(&body);
+}
+
 static void refuse_inside(uint8_t type, const char *body, size_t size, size_t cut, const char *why)
 {
     struct buffer log = long_log(0, 1000);
@@ -548,6 +663,9 @@ int main(void)
         cmocka_unit_test(test_payload__damage_at_the_second_reading_lets_nothing_of_its_piece_out),
         cmocka_unit_test(test_payload__two_large_ones_in_turn_do_not_ask_for_each_other_without_end),
         cmocka_unit_test(test_payload__heads_that_lie_are_refused),
+        cmocka_unit_test(test_payload__a_window_above_the_ceiling_is_refused_with_what_to_set),
+        cmocka_unit_test(test_payload__what_is_smaller_than_its_levels_window_fits_where_zstd_was_told),
+        cmocka_unit_test(test_payload__the_window_of_each_frame_is_refused_before_it_is_allocated),
         cmocka_unit_test(test_payload__what_has_no_place_inside_is_refused),
         cmocka_unit_test(test_payload__a_log_that_ends_inside_one_is_not_complete),
     };
