@@ -365,7 +365,8 @@ const struct setting settings_table[] = {
      .standard = "1s",
      .min = 1,
      .max = 10 * MINUTE,
-     .sentence = "... or at this age: it is most of the delay that the worker adds."},
+     .sentence = "... or at this age: it is most of the delay that the worker adds. In BigQuery a table's freshness goes before it, where "
+                 "that is not 1s."},
     {.path = "worker.dedupe.window",
      .type = SETTING_INTEGER,
      .offset = PLACE(worker.dedupe_window),

@@ -328,12 +328,17 @@ static void end(struct test *test)
 
 /* ---- which way */
 
-static struct batch_limits limits_of(const struct test *test, size_t rows)
+static struct batch_limits limits_at(const struct test *test, size_t rows, uint64_t age_ms)
 {
-    struct batch_limits limits = {.rows = rows, .bytes = 1 << 20, .age_ms = 200};
+    struct batch_limits limits = {.rows = rows, .bytes = 1 << 20, .age_ms = age_ms};
 
     lane_limit(test->lane, &limits);
     return limits;
+}
+
+static struct batch_limits limits_of(const struct test *test, size_t rows)
+{
+    return limits_at(test, rows, 200);
 }
 
 static void test_lane__takes_batches_into_a_file_and_lets_it_be_sealed(void **state)
@@ -642,18 +647,28 @@ static void test_lane__fills_batches_by_freshness(void **state)
 {
     static const struct {
         const char *freshness;
+        uint64_t batch_age_ms; /* worker.batch.age */
         uint64_t age_ms;
-    } ages[] = {{"100ms", 75}, {"500ms", 200}, {"1s", 200}, {"2s", 1500}, {"15m", 600000}, {"6h", 600000}};
+    } ages[] = {{"100ms", 200, 75},
+                {"500ms", 200, 200},
+                {"1s", 200, 200},
+                {"2s", 200, 1500},
+                {"15m", 200, 600000},
+                {"6h", 200, 600000},
+                {"100ms", 5000, 75},
+                {"1s", 5000, 5000},
+                {"2s", 5000, 1500}, /* it rules a longer one as well */
+                {"12m", 600000, 540000}};
 
     (void)state;
     for (size_t i = 0; i < sizeof ages / sizeof ages[0]; i++) {
         struct test *test = begin("append");
 
         text_pairs_set(&test->cloud->settings.freshness, "*.*", ages[i].freshness);
-        assert_int_equal(limits_of(test, 5000).age_ms, 200); /* no table is known yet */
+        assert_int_equal(limits_at(test, 5000, ages[i].batch_age_ms).age_ms, ages[i].batch_age_ms); /* no table is known yet */
         recover(test, -1001, "");
         ensure(test, test->cloud->schema);
-        assert_int_equal(limits_of(test, 5000).age_ms, ages[i].age_ms);
+        assert_int_equal(limits_at(test, 5000, ages[i].batch_age_ms).age_ms, ages[i].age_ms);
         assert_int_equal(limits_of(test, 5000).rows, 5000);
         text_pairs_deinit(&test->cloud->settings.freshness);
         end(test);

@@ -107,7 +107,8 @@ uint64_t lane_seal_due_ms(struct lane *lane)
     return lane->load != NULL ? load_due_ms(lane->load) : UINT64_MAX;
 }
 
-/* Append: a quarter of the freshness is for the way. The setting of all tables stands where that of the table asks for nothing else. */
+/* Append: a quarter of the freshness is for the way. A table's freshness rules wherever it says anything: longer, and it is the batch's
+ * age, whether worker.batch.age is below or above it; shorter, and it may only shorten that. */
 static uint64_t append_age_ms(const struct lane *lane, uint64_t age_ms)
 {
     uint64_t freshness_ms = (uint64_t)settings_freshness_ms(lane->lanes->settings, lane->table);
@@ -116,7 +117,7 @@ static uint64_t append_age_ms(const struct lane *lane, uint64_t age_ms)
     if (freshness_ms < FRESHNESS_STANDARD_MS) {
         return wanted_ms < age_ms ? wanted_ms : age_ms;
     }
-    if (freshness_ms == FRESHNESS_STANDARD_MS || wanted_ms <= age_ms) {
+    if (freshness_ms == FRESHNESS_STANDARD_MS) {
         return age_ms;
     }
     return wanted_ms < BATCH_AGE_MAX_MS ? wanted_ms : BATCH_AGE_MAX_MS;
