@@ -91,7 +91,8 @@ static const char *read_scalar(struct load *load, const yaml_node_t *node, const
         return NULL;
     }
     if (is_null(node)) {
-        complain(load, line_of(node), path, "has no value; give it one, or leave the key out");
+        complain(load, line_of(node), path, "has no value; give it one%s, or leave the key out",
+                 strcmp(scalar_text(node), "null") == 0 ? " (of the word null YAML makes none: write \"null\" where it is meant)" : "");
         return NULL;
     }
     if (strlen(scalar_text(node)) != node->data.scalar.length) {

@@ -217,9 +217,10 @@ const struct setting settings_table[] = {
      .each = SETTING_CHOICE,
      .choices = unrepresentable,
      .sentence = "What becomes of values that a column's type has no place for (zero and partial dates, times that a zone skips, bytes "
-                 "that are no text): stop ends the stream; null writes NULL, and a key can't be that; text makes the column a text, dates "
-                 "as MySQL prints them, such bytes as \\xHH; dead_letter gives the row to the dead letters, and the table goes on "
-                 "without it. By pattern of database.table.column, the first that matches wins; stop where none does. "
+                 "that are no text): stop ends the stream; \"null\" (in quotes: without them it is no value to YAML) writes NULL, and a "
+                 "key can't be that; text makes the column a text, dates as MySQL prints them, such bytes as \\xHH; dead_letter gives "
+                 "the row to the dead letters, and the table goes on without it. By pattern of database.table.column, the first that "
+                 "matches wins; stop where none does. "
                  "kakehi_unrepresentable_total counts what was changed, kakehi_producer_dead_letters_total the letters."},
     {.path = "source.datetime_zone",
      .type = SETTING_BY_TABLE,

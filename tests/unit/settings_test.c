@@ -708,6 +708,24 @@ static void test_settings__patterns_of_columns_have_three_parts_or_a_star(void *
                    "or \"*\")\n");
 }
 
+/* YAML's null may be somebody's "not set", so it is not taken for the choice of that name. */
+static void test_settings__the_choice_null_must_be_quoted(void **state)
+{
+    static const char hint[] =
+        "has no value; give it one (of the word null YAML makes none: write \"null\" where it is meant), or leave the key out\n";
+    char words[256];
+    struct settings *settings = load_more("source.unrepresentable: 'null'\n");
+
+    (void)state;
+    assert_string_equal(text_pairs_match(&settings->source.unrepresentable, "shop.orders.placed"), "null");
+    settings_free(settings);
+    (void)snprintf(words, sizeof words, "F:9: source.unrepresentable: %s", hint);
+    assert_refused("source.unrepresentable: null\n", words);
+    (void)snprintf(words, sizeof words, "F:9: source.unrepresentable.shop.*: %s", hint);
+    assert_refused("source.unrepresentable: {\"shop.*\": null}\n", words);
+    assert_refused("source.unrepresentable: ~\n", "F:9: source.unrepresentable: has no value; give it one, or leave the key out\n");
+}
+
 /* Both come from the table: one that leaves a key out would be found here. */
 static void test_settings__help_and_page_name_every_key_of_the_print(void **state)
 {
@@ -775,6 +793,7 @@ int main(void)
         cmocka_unit_test(test_settings__printed_hold_no_secret),
         cmocka_unit_test(test_settings__printed_can_be_loaded_again),
         cmocka_unit_test(test_settings__patterns_of_columns_have_three_parts_or_a_star),
+        cmocka_unit_test(test_settings__the_choice_null_must_be_quoted),
         cmocka_unit_test(test_settings__help_and_page_name_every_key_of_the_print),
     };
 
