@@ -183,6 +183,20 @@ static void check_compression(struct check *check)
     }
 }
 
+static void check_log_in_engine(struct check *check)
+{
+    struct err err;
+    bool in_engine;
+
+    if (requirement_log_in_engine(check->session, &in_engine, &err) != 0) {
+        finding(check->findings, FINDING_WARNING, "binlog_storage_engine", "let source.user ask this", "can't be asked: %s", err.text);
+    } else if (in_engine) {
+        finding(check->findings, FINDING_WARNING, "binlog_storage_engine",
+                "start the server without it, so that its log is in files; or try it with data that you can compare",
+                "is set: by MariaDB's word such a server sends what it would of files, but this program never met one; source.start=earliest is refused");
+    }
+}
+
 /* Our own dump does not register, nor do other readers of logs: what is not seen may be in use all the same. */
 static void check_server_id(struct check *check)
 {
@@ -233,6 +247,7 @@ static void check_source(struct check *check)
     check_gtid(check);
     check_replica(check);
     check_retention(check);
+    check_log_in_engine(check);
     check_event_size(check);
     check_compression(check);
     check_server_id(check);

@@ -187,10 +187,11 @@ static int read_mariadb(struct mysql_session *session, struct binlog_facts *fact
 {
     facts->gtid = true;
     if (read_short(session, "server_id", facts->server, sizeof facts->server, err) != 0 ||
+        requirement_log_in_engine(session, &facts->in_engine, err) != 0 ||
         read_set(session, "gtid_binlog_pos", &facts->executed, err) != 0) {
         return -1;
     }
-    if (wish != WISH_EARLIEST) {
+    if (wish != WISH_EARLIEST || facts->in_engine) {
         facts->purged = must_strdup("");
         return 0; /* the server itself refuses a position that is purged */
     }

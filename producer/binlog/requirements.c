@@ -62,6 +62,18 @@ int requirement_gtid_mode(struct mysql_session *session, bool *ret_gtid, struct 
     return result;
 }
 
+int requirement_log_in_engine(struct mysql_session *session, bool *ret_in_engine, struct err *err)
+{
+    char *engine;
+
+    if (mysql_session_variable(session, "binlog_storage_engine", &engine, err) != 0) {
+        return -1;
+    }
+    *ret_in_engine = engine != NULL && engine[0] != '\0';
+    free(engine);
+    return 0;
+}
+
 /* ---- replicas */
 
 /* A server has one name or the other, or both. */

@@ -23,6 +23,9 @@ int requirement_check(struct mysql_session *session, const struct requirement *r
 int requirements_check(struct mysql_session *session, struct err *err) MUST_CHECK;
 /* Of MySQL: do all transactions have a GTID (ON), or none (OFF)? ERR_FATAL: some have, and no position would say where the log is. */
 int requirement_gtid_mode(struct mysql_session *session, bool *ret_gtid, struct err *err) MUST_CHECK;
+/* MariaDB from 12.3: does a storage engine keep the log (binlog_storage_engine), instead of files? By MariaDB's word such a server sends the same
+ * events, without places in files; we never met one. Others: false. */
+int requirement_log_in_engine(struct mysql_session *session, bool *ret_in_engine, struct err *err) MUST_CHECK;
 /* A server that does not log what it replicates (log_replica_updates, log_slave_updates) must not be a replica: rows from its own source would be lost
  * in silence. ERR_FATAL: it is one. 0 with *ret_known false: the user may not ask (MariaDB's SLAVE MONITOR), and no replication is running now. */
 int requirement_no_silent_replica(struct mysql_session *session, bool *ret_known, struct err *err) MUST_CHECK;

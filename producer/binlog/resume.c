@@ -286,6 +286,10 @@ int binlog_place_find(struct binlog_place *ret_place, const struct binlog_wish *
         ret_place->gtid = facts->gtid ? must_strdup(facts->executed) : NULL;
         return 0;
     case WISH_EARLIEST:
+        if (facts->in_engine) {
+            return err_set(err, ERR_FATAL, "where its log begins is asked by the name of a file, and the server's has none (binlog_storage_engine): "
+                           "set source.start to current, or to a GTID set");
+        }
         (void)snprintf(ret_place->file, sizeof ret_place->file, "%s", facts->first_file);
         ret_place->position = 4; /* behind the magic number */
         ret_place->gtid = facts->gtid ? must_strdup(facts->purged) : NULL;

@@ -45,6 +45,7 @@ struct binlog_wish {
 struct binlog_facts {
     enum binlog_flavor flavor;
     bool gtid;                         /* does it log by GTID? */
+    bool in_engine;                    /* the log has no files: a storage engine keeps it (MariaDB from 12.3) */
     char server[RESUME_SERVER_SIZE];   /* server_uuid; MariaDB: server_id */
     char description[192];             /* for people */
     char *executed;                    /* GTID sets, owned; NULL without GTIDs. MariaDB: gtid_binlog_pos */

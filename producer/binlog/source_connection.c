@@ -142,6 +142,11 @@ static void opened(struct binlog_source *source)
     sm_move(&source->sm, STREAMING, "opened");
     log_info("source_open", "source=%s server=%q position=%q server_id=%u", source->settings->name, connection->facts.description, position,
              source->world.server_id);
+    if (connection->facts.in_engine) {
+        log_warn("source_unproven", "source=%s because=%q then=%q", source->settings->name,
+                 "the server has binlog_storage_engine set, and this program never met one that has",
+                 "reading; what is not understood stops the stream");
+    }
 }
 
 /* CONNECTING: whatever the reader says is the answer. */

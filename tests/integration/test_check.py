@@ -8,7 +8,8 @@ import struct
 import pytest
 
 from lib.databases import READER, READER_PASSWORD, MySQL
-from lib.processes import wait_for
+from lib.processes import free_ports, wait_for
+from lib.proxy import Cutter
 
 
 def _findings(program):
@@ -150,6 +151,25 @@ def test_logs_that_rds_deletes_soon_are_told(path):
         path.server.sql("DROP TABLE mysql.rds_configuration")
     table = "mysql.rds_configuration has binlog retention hours="
     assert said == [("warning", f"{table}NULL"), ("warning", f"{table}23"), ("ok", "is 24 h")]
+
+
+def test_a_log_that_innodb_keeps_is_told_and_has_no_beginning(mariadb_path):
+    """MariaDB from 12.3. None is at hand: this server is made to say that it is one."""
+    path = mariadb_path
+    question = b"@@GLOBAL.binlog_storage_engine"
+    server = Cutter(free_ports(), path.server.port, swap=(question, b"'innodb'".ljust(len(question))))
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY)")
+    assert _levels(_findings(path.run_producer("check", "--json")), "binlog_storage_engine") == set()
+    found = _findings(path.run_producer("check", "--json", source__port=server.port))
+    refused = path.run_producer("run", source__port=server.port, source__start="earliest")
+    path.worker()
+    producer = path.producer(source__port=server.port)
+    path.sql("INSERT INTO t VALUES (1)")
+    path.wait_and_judge()
+    server.close()
+    assert _levels(found, "binlog_storage_engine: is set: ") == {"warning"}
+    assert refused.popen.returncode == 1 and "set source.start to current, or to a GTID set" in refused.errors()
+    assert "source_unproven" in producer.text()
 
 
 def _replication(path):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """TCP proxies that misbehave on demand. Proxy: stalls, cuts, holds Kafka requests of one kind back, or swallows the answers to them. Cutter: ends
-connections in the middle of what the server says.
+connections in the middle of what the server says, or puts other words of the same length in a client's mouth.
 
 Kafka's framing is all it knows: a request is int32 size, int16 api key, int16 version, int32 correlation id, ...; an answer is int32 size, int32
 correlation id, ... (Kafka protocol guide). An answer that is swallowed was given by the broker: the request has been carried out, and
@@ -190,12 +190,13 @@ class Proxy:
 
 class Cutter:
     """Listens on `port`, speaks to 127.0.0.1:`target`. The n-th connection ends when the server has said cuts[n] bytes, wherever in a packet that
-    is; when the cuts are used up, all passes."""
+    is; when the cuts are used up, all passes. `swap`: what a client says, and what the server hears instead, of the same length."""
 
-    def __init__(self, port, target, cuts):
+    def __init__(self, port, target, cuts=(), swap=(b"", b"")):
         self.port = port
         self.target = target
         self.cuts = list(cuts)
+        self._swap = swap
         self._listener = socket.create_server(("127.0.0.1", port), reuse_port=False)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -223,7 +224,7 @@ class Cutter:
                         if not data:
                             return
                         if ready is client:
-                            server.sendall(data)
+                            server.sendall(data.replace(*self._swap))
                             continue
                         client.sendall(data if left is None else data[:left])
                         left = left and left - len(data)

@@ -146,6 +146,20 @@ static void test_resume__does_not_mix_gtids_and_files(void **state)
     assert_refused(wish_of_record(RECORD_MARIA("7-1-5")), mysql_facts(UUID ":1-8", ""), "the position is one of mariadb");
 }
 
+/* Where it begins would be asked by the name of a file. */
+static void test_resume__the_beginning_of_a_log_without_files_must_be_named(void **state)
+{
+    struct binlog_facts facts = mariadb_facts("7-1-9");
+
+    (void)state;
+    assert_begins(wish_of_text("earliest"), facts, "", NULL, 0);
+    facts.in_engine = true;
+    assert_refused(wish_of_text("earliest"), facts, "set source.start to current, or to a GTID set");
+    assert_begins(wish_of_text("current"), facts, "7-1-9", NULL, 0);
+    assert_begins(wish_of_text("7-1-3"), facts, "7-1-3", NULL, 0);
+    assert_begins(wish_of_record(RECORD_MARIA("7-1-5")), facts, "7-1-5", NULL, 0);
+}
+
 static void test_resume__first_run_begins_where_the_settings_say(void **state)
 {
     (void)state;
@@ -197,6 +211,7 @@ int main(void)
         cmocka_unit_test(test_resume__by_hand_must_name_every_domain),
         cmocka_unit_test(test_resume__without_gtids_stays_with_its_server),
         cmocka_unit_test(test_resume__does_not_mix_gtids_and_files),
+        cmocka_unit_test(test_resume__the_beginning_of_a_log_without_files_must_be_named),
         cmocka_unit_test(test_resume__first_run_begins_where_the_settings_say),
         cmocka_unit_test(test_resume__trusts_nothing_in_a_record),
     };
