@@ -68,6 +68,7 @@ struct settings_source {
     int64_t connect_timeout_ms;
     enum on_table_error on_table_error;
     struct text_pairs unrepresentable; /* pattern db.table.column -> "stop", "null", "text", "dead_letter" */
+    struct text_pairs wide_decimals;   /* the same, of DECIMALs wider than BIGNUMERIC; text where no pattern matches */
     struct text_pairs datetime_zone;   /* pattern db.table.column -> zone */
 };
 

@@ -222,6 +222,18 @@ const struct setting settings_table[] = {
                  "the row to the dead letters, and the table goes on without it. By pattern of database.table.column, the first that "
                  "matches wins; stop where none does. "
                  "kakehi_unrepresentable_total counts what was changed, kakehi_producer_dead_letters_total the letters."},
+    {.path = "source.wide_decimals",
+     .type = SETTING_BY_TABLE,
+     .flags = SETTING_OF_COLUMNS,
+     .offset = PLACE(source.wide_decimals),
+     .each = SETTING_CHOICE,
+     .choices = unrepresentable,
+     .sentence = "What becomes of DECIMAL columns with more than 38 digits before the point, of which BigQuery's BIGNUMERIC can't hold "
+                 "every value: text makes the column a text, with all digits; stop, \"null\" and dead_letter make it a number, and say what "
+                 "becomes of values that have more than 38, as in source.unrepresentable, and counted there. By pattern of "
+                 "database.table.column, the first that matches wins; text where none does. A history that has the column already keeps "
+                 "it: a text takes numbers too, a number goes on as text in a further column. Where the column is part of the "
+                 "primary key choose before the first row: the key's bytes, and so the partition of a key, differ."},
     {.path = "source.datetime_zone",
      .type = SETTING_BY_TABLE,
      .flags = SETTING_OF_COLUMNS,

@@ -15,6 +15,7 @@
 #include "common/must.h"
 #include "producer/check_parts.h"
 #include "producer/topics.h"
+#include "schemas/types.h"
 
 #define NAME_SIZE    520 /* database.table: 64 characters each, up to 4 bytes */
 #define SUBJECT_SIZE (NAME_SIZE + 280) /* a column, and a word before it */
@@ -231,6 +232,20 @@ static void judge_table(struct check *check, const struct mysql_rows *rows, size
     }
 }
 
+/* `name`: database.table.column. */
+static void judge_wide_decimal(struct check *check, const char *name, const char *subject, const char *type)
+{
+    const char *policy = text_pairs_match(&check->settings->source.wide_decimals, name);
+
+    if (policy == NULL || strcmp(policy, "text") == 0) {
+        finding(check->findings, FINDING_NOTE, subject, NULL, "%s is wider than BigQuery's BIGNUMERIC: it travels as text", type);
+    } else {
+        finding(check->findings, FINDING_NOTE, subject, NULL,
+                "%s is wider than BigQuery's BIGNUMERIC: what has more than %d digits before the point follows source.wide_decimals (%s)",
+                type, TYPES_DECIMAL_WHOLE_MAX, policy);
+    }
+}
+
 /* Only those that the question picks out. */
 static void judge_column(struct check *check, const struct mysql_rows *rows, size_t row)
 {
@@ -243,7 +258,7 @@ static void judge_column(struct check *check, const struct mysql_rows *rows, siz
     }
     (void)snprintf(subject, sizeof subject, "column %s.%s", name, mysql_rows_text(rows, row, 2));
     if (strncmp(type, "decimal", strlen("decimal")) == 0) {
-        finding(check->findings, FINDING_NOTE, subject, NULL, "%s is wider than BigQuery's BIGNUMERIC: it travels as text", type);
+        judge_wide_decimal(check, subject + strlen("column "), subject, type);
     } else {
         finding(check->findings, stops ? FINDING_ERROR : FINDING_WARNING, subject,
                 "set mysql56_temporal_format=ON and rebuild the table (ALTER TABLE ... FORCE), or leave it out (source.exclude)",

@@ -4,7 +4,8 @@
  * the position (P1), or the end of the source.
  *
  * | what is wrong                                         | who decides              | what happens                                    |
- * | values that have no place in their column's type      | source.unrepresentable   | a letter; the table goes on                     |
+ * | values that have no place in their column's type      | source.unrepresentable,  | a letter; the table goes on                     |
+ * |                                                       | source.wide_decimals     |                                                 |
  * | the table: no schema, a null in the key, such a value | source.on_table_error    | the table is set aside: this change and all     |
  * | under the policy `stop`                               |                          | later ones are letters                          |
  * | a message larger than Kafka takes                     | producer.too_large       | a letter that refers to it; the table goes on   |

@@ -64,8 +64,8 @@ void table_full_name(const char *database, const char *name, char ret_text[TABLE
 enum cell_state {
     CELL_NULL,
     CELL_VALUE,
-    CELL_UNREPRESENTABLE, /* zero or partial date, bytes invalid in their character set: `bytes` says it as MySQL would print it
-                             (dates) or holds the raw bytes (text); the column's policy decides */
+    CELL_UNREPRESENTABLE, /* zero or partial date, too many digits, bytes invalid in their character set: `bytes` says it as MySQL
+                             would print it (dates, digits) or holds the raw bytes (text); the column's policy decides */
 };
 
 /* One value. bytes are borrowed from whoever decoded it, until its next row. */

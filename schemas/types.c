@@ -11,9 +11,6 @@
 
 #include "common/must.h"
 
-/* BigQuery's BIGNUMERIC: 38 digits behind the point, 38 whole ones in front (the 39th can't hold every digit). */
-#define BIGNUMERIC_DIGITS 38
-
 static const struct type_facts facts[COLUMN_TYPE_COUNT] = {
     [COLUMN_LONG] = {"long", "\"long\"", "INTEGER", "INT64", "TINYINT, SMALLINT, MEDIUMINT, INT, signed or not; BIGINT"},
     [COLUMN_ULONG] = {"ulong", "{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":20,\"scale\":0}",
@@ -66,8 +63,10 @@ void type_avro(struct buffer *out, const struct column *column)
 
 enum column_type type_of_decimal(unsigned precision, unsigned scale)
 {
+    bool fits = scale <= TYPES_DECIMAL_FRACTION_MAX && precision - scale <= TYPES_DECIMAL_WHOLE_MAX;
+
     must(scale <= precision);
-    return scale <= BIGNUMERIC_DIGITS && precision - scale <= BIGNUMERIC_DIGITS ? COLUMN_DECIMAL : COLUMN_DECIMAL_TEXT;
+    return fits ? COLUMN_DECIMAL : COLUMN_DECIMAL_TEXT;
 }
 
 void types_print_markdown(FILE *out)

@@ -26,6 +26,10 @@ void types_print_markdown(FILE *out);
 int type_by_name(const char *name);
 /* Appends the Avro type of the column as JSON. */
 void type_avro(struct buffer *out, const struct column *column);
+/* BigQuery's BIGNUMERIC: 38 digits behind the point, 38 whole ones in front (the 39th can't hold every digit). */
+#define TYPES_DECIMAL_WHOLE_MAX    38
+#define TYPES_DECIMAL_FRACTION_MAX 38
+
 /* COLUMN_DECIMAL where BigQuery's NUMERIC or BIGNUMERIC holds it (s <= 38 and p - s <= 38), else COLUMN_DECIMAL_TEXT. */
 enum column_type type_of_decimal(unsigned precision, unsigned scale);
 

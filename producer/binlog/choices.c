@@ -45,19 +45,21 @@ void choices_free(struct choices *choices)
     free(choices);
 }
 
-static enum binlog_unrepresentable word_of(const char *text)
+/* `otherwise`: where no pattern matches. */
+static enum binlog_unrepresentable find(const struct text_pairs *pairs, const char *name, enum binlog_unrepresentable otherwise)
 {
     static const struct {
         const char *word;
         enum binlog_unrepresentable choice;
-    } words[] = {{"null", BINLOG_NULL}, {"text", BINLOG_TEXT}, {"dead_letter", BINLOG_LETTER}};
+    } words[] = {{"stop", BINLOG_STOP}, {"null", BINLOG_NULL}, {"text", BINLOG_TEXT}, {"dead_letter", BINLOG_LETTER}};
+    const char *text = text_pairs_match(pairs, name);
 
     for (size_t i = 0; text != NULL && i < sizeof words / sizeof words[0]; i++) {
         if (strcmp(words[i].word, text) == 0) {
             return words[i].choice;
         }
     }
-    return BINLOG_STOP;
+    return otherwise;
 }
 
 void choices_choose(void *context, const char *database, const char *table, const char *column,
@@ -68,8 +70,10 @@ void choices_choose(void *context, const char *database, const char *table, cons
     char *name;
 
     must(asprintf(&name, "%s.%s.%s", database, table, column) > 0);
-    *ret_choice =
-        (struct binlog_choice){.unrepresentable = word_of(text_pairs_match(&choices->settings->unrepresentable, name))};
+    *ret_choice = (struct binlog_choice){
+        .unrepresentable = find(&choices->settings->unrepresentable, name, BINLOG_STOP),
+        .wide_decimal = find(&choices->settings->wide_decimals, name, BINLOG_TEXT),
+    };
     for (size_t i = 0; i < zones->count && ret_choice->zone == NULL; i++) {
         if (text_matches(zones->pairs[i].key, name)) {
             ret_choice->zone = choices->zones[i];

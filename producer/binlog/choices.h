@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* choices: what source.unrepresentable and source.datetime_zone choose for each column; the zones that they name, loaded once.
- */
+/* choices: what source.unrepresentable, source.wide_decimals and source.datetime_zone choose for each column; the zones that they name,
+ * loaded once. */
 #ifndef KAKEHI_PRODUCER_BINLOG_CHOICES_H
 #define KAKEHI_PRODUCER_BINLOG_CHOICES_H
 

@@ -534,13 +534,22 @@ static bool has_moments(enum column_type type)
     return type == COLUMN_DATE || type == COLUMN_DATETIME || type == COLUMN_TIMESTAMP;
 }
 
+/* Its values are bounded as they are decoded: so the column has no more digits than the number type that holds it. */
+static void make_wide_decimal_a_number(struct making *making, enum binlog_unrepresentable policy)
+{
+    making->value->decode = value_decimal_bounded;
+    making->value->choice = policy;
+    making->column->type = COLUMN_DECIMAL;
+    making->column->precision = (uint8_t)(TYPES_DECIMAL_WHOLE_MAX + making->column->scale);
+}
+
 /* What the settings choose for it. */
 static void apply_choice(struct making *making)
 {
     struct value_column *value = making->value;
     struct column *column = making->column;
     const struct table *table = making->shape->table;
-    struct binlog_choice choice = {0};
+    struct binlog_choice choice = {.wide_decimal = BINLOG_TEXT};
 
     if (making->options->choose != NULL && value->decode != NULL && !value->hidden) {
         making->options->choose(making->options->choose_context, table->database, table->name, column->name, &choice);
@@ -548,6 +557,8 @@ static void apply_choice(struct making *making)
     value->zone = column->type == COLUMN_DATETIME ? choice.zone : NULL;
     if (has_moments(column->type) || value->decode == value_text) {
         value->choice = choice.unrepresentable;
+    } else if (column->type == COLUMN_DECIMAL_TEXT && choice.wide_decimal != BINLOG_TEXT) {
+        make_wide_decimal_a_number(making, choice.wide_decimal);
     }
     if (value->zone != NULL) {
         column->type = COLUMN_TIMESTAMP;

@@ -28,7 +28,7 @@ static struct metric_family reread_needed METRIC_FAMILY = {
 
 static struct metric_family replaced_values METRIC_FAMILY = {
     .name = "kakehi_unrepresentable_total",
-    .help = "Values that had no place in their type and were changed as source.unrepresentable says, by table.",
+    .help = "Values that had no place in their type and were changed as source.unrepresentable or source.wide_decimals says, by table.",
     .kind = METRIC_COUNTER,
     .labels = {"source", "table"},
 };

@@ -38,8 +38,9 @@ enum binlog_unrepresentable { BINLOG_STOP, BINLOG_NULL, BINLOG_TEXT, BINLOG_LETT
 
 struct zone;
 
-struct binlog_choice { /* what the settings say of a column; {0}: nothing */
+struct binlog_choice { /* what the settings say of a column */
     enum binlog_unrepresentable unrepresentable;
+    enum binlog_unrepresentable wide_decimal; /* of a COLUMN_DECIMAL_TEXT; BINLOG_TEXT: it stays that */
     const struct zone *zone; /* of DATETIME; NULL: it has none */
 };
 

@@ -3,8 +3,8 @@
  * value: one column's bytes in a row image to one struct cell. A function a kind of column, chosen once a table (shape.h).
  *
  * They read through a sticky cursor: bytes that end too early, or that no server writes, make it fail, and the row with it.
- * What is well-formed but has no place in the target type (zero dates, text that is not text) is CELL_UNREPRESENTABLE instead:
- * the policy of the column decides, not the decoder. Bytes of a cell point into the row where they stand there as they are,
+ * What is well-formed but has no place in the target type (zero dates, text that is not text, too many digits) is
+ * CELL_UNREPRESENTABLE instead: the policy of the column decides, not the decoder. Bytes of a cell point into the row where they stand there as they are,
  * else into the scratch.
  */
 #ifndef KAKEHI_PRODUCER_BINLOG_VALUE_H
@@ -58,6 +58,9 @@ void value_year(const struct value_column *, struct cursor *, struct scratch *, 
 size_t value_decimal_width(unsigned precision, unsigned scale);
 void value_decimal(const struct value_column *, struct cursor *, struct scratch *, struct cell *);
 void value_decimal_text(const struct value_column *, struct cursor *, struct scratch *, struct cell *);
+/* Of a wide one that shall be a number all the same: with more than TYPES_DECIMAL_WHOLE_MAX digits before the point it is
+ * CELL_UNREPRESENTABLE, as value_decimal_text prints it. */
+void value_decimal_bounded(const struct value_column *, struct cursor *, struct scratch *, struct cell *);
 /* "-123.4500" of the wire form, appended; for JSON. Fails the cursor on digits that are none. */
 void value_decimal_print(struct cursor *cursor, unsigned precision, unsigned scale, struct buffer *out);
 

@@ -11,6 +11,7 @@
 #include "common/must.h"
 #include "producer/binlog/value.h"
 #include "schemas/decimal.h"
+#include "schemas/types.h"
 
 #define DIGITS_A_GROUP     9
 #define BYTES_A_GROUP      4
@@ -100,6 +101,25 @@ static size_t write_digits(const struct groups *groups, unsigned first, unsigned
     return count;
 }
 
+static size_t leading_zeros(const char *digits, size_t count)
+{
+    size_t zeros = 0;
+
+    while (zeros < count && digits[zeros] == '0') {
+        zeros++;
+    }
+    return zeros;
+}
+
+static void set_number(const struct groups *groups, struct scratch *scratch, struct cell *cell)
+{
+    uint8_t *bytes = scratch_take(scratch, DECIMAL_BYTES_MAX);
+    char digits[DIGITS_MAX];
+    size_t count = write_digits(groups, 0, groups->count, digits);
+
+    value_set_bytes(cell, bytes, decimal_from_digits(digits, count, groups->negative, bytes));
+}
+
 static size_t fast_twos_complement(const struct groups *groups, uint8_t bytes[16])
 {
     unsigned __int128 number = 0;
@@ -117,8 +137,8 @@ static size_t fast_twos_complement(const struct groups *groups, uint8_t bytes[16
 
 void value_decimal(const struct value_column *column, struct cursor *cursor, struct scratch *scratch, struct cell *ret_cell)
 {
-    uint8_t *bytes = scratch_take(scratch, DECIMAL_BYTES_MAX);
     struct groups groups;
+    uint8_t *bytes;
     size_t first = 0;
     size_t size;
 
@@ -127,12 +147,10 @@ void value_decimal(const struct value_column *column, struct cursor *cursor, str
         return;
     }
     if (column->precision > DIGITS_FAST) {
-        char digits[DIGITS_MAX];
-        size_t count = write_digits(&groups, 0, groups.count, digits);
-
-        value_set_bytes(ret_cell, bytes, decimal_from_digits(digits, count, groups.negative, bytes));
+        set_number(&groups, scratch, ret_cell);
         return;
     }
+    bytes = scratch_take(scratch, DECIMAL_BYTES_MAX);
     size = fast_twos_complement(&groups, bytes);
     while (first + 1 < size && bytes[first] == ((bytes[first + 1] & 0x80) != 0 ? 0xff : 0x00)) {
         first++; /* a byte that only repeats the sign of the next */
@@ -140,30 +158,32 @@ void value_decimal(const struct value_column *column, struct cursor *cursor, str
     value_set_bytes(ret_cell, bytes + first, size - first);
 }
 
-void value_decimal_print(struct cursor *cursor, unsigned precision, unsigned scale, struct buffer *out)
+static void print_groups(const struct groups *groups, struct buffer *out)
 {
-    struct groups groups;
     char digits[DIGITS_MAX];
-    size_t count;
-    size_t zeros = 0;
+    size_t count = write_digits(groups, 0, groups->whole_count, digits);
+    size_t zeros = leading_zeros(digits, count);
 
-    read_groups(&groups, cursor, precision, scale);
-    count = write_digits(&groups, 0, groups.whole_count, digits);
-    while (zeros < count && digits[zeros] == '0') {
-        zeros++;
-    }
-    if (groups.negative) {
+    if (groups->negative) {
         buffer_append_byte(out, '-');
     }
     buffer_append(out, digits + zeros, count - zeros);
     if (zeros == count) {
         buffer_append_byte(out, '0');
     }
-    if (scale > 0) {
-        count = write_digits(&groups, groups.whole_count, groups.count, digits);
+    if (groups->count > groups->whole_count) {
+        count = write_digits(groups, groups->whole_count, groups->count, digits);
         buffer_append_byte(out, '.');
         buffer_append(out, digits, count);
     }
+}
+
+void value_decimal_print(struct cursor *cursor, unsigned precision, unsigned scale, struct buffer *out)
+{
+    struct groups groups;
+
+    read_groups(&groups, cursor, precision, scale);
+    print_groups(&groups, out);
 }
 
 void value_decimal_text(const struct value_column *column, struct cursor *cursor, struct scratch *scratch,
@@ -172,4 +192,31 @@ void value_decimal_text(const struct value_column *column, struct cursor *cursor
     buffer_clear(&scratch->text);
     value_decimal_print(cursor, column->precision, column->scale, &scratch->text);
     value_set_bytes(ret_cell, scratch_keep_text(scratch), scratch->text.size);
+}
+
+static size_t whole_digits(const struct groups *groups)
+{
+    char digits[DIGITS_MAX];
+    size_t count = write_digits(groups, 0, groups->whole_count, digits);
+
+    return count - leading_zeros(digits, count);
+}
+
+void value_decimal_bounded(const struct value_column *column, struct cursor *cursor, struct scratch *scratch,
+                           struct cell *ret_cell)
+{
+    struct groups groups;
+
+    read_groups(&groups, cursor, column->precision, column->scale);
+    if (cursor->why != NULL) {
+        return;
+    }
+    if (whole_digits(&groups) <= TYPES_DECIMAL_WHOLE_MAX) {
+        set_number(&groups, scratch, ret_cell);
+        return;
+    }
+    buffer_clear(&scratch->text);
+    print_groups(&groups, &scratch->text);
+    *ret_cell = (struct cell){.state = CELL_UNREPRESENTABLE, .size = scratch->text.size};
+    ret_cell->bytes = scratch_keep_text(scratch);
 }

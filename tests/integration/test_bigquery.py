@@ -5,6 +5,7 @@ Both methods must give the same rows, and those of the source. The emulator says
 emulator lacks: BIGNUMERIC beyond 38 digits.
 """
 import datetime
+import json
 
 import pytest
 
@@ -189,6 +190,44 @@ def test_types_that_do_not_widen(bigquery_path, mariadb):
     found = sorted((row["id"], row["__op"], row["v"], row["v__string"], row["w"], row["w__float64"]) for row in rows)
     assert found == [(1, "c", 1, None, 10, None), (2, "c", 2, None, 20, None), (2, "u", None, "zwei", None, 20), (3, "c", None, "drei", None, 0.1)]
     assert "name=v__string" in worker.text() and "name=w__float64" in worker.text()
+
+
+def test_decimals_too_wide_follow_their_policy(bigquery_path, mariadb):
+    """By append and by load: the column is BIGNUMERIC, what fits is exact, what does not is NULL or a dead letter, counted; or the column is a text,
+    every digit kept. With another policy nothing that is stored changes: text goes to a further column, and a text column takes the numbers."""
+    path = bigquery_path(mariadb, "fake")
+    most, over, longest = "9" * 38, "1" + "0" * 38, "9" * 65
+    tables = [f"wide_{method}" for method in ("append", "load")]
+    path.sql(*[f"CREATE TABLE {table} (id INT PRIMARY KEY, n DECIMAL(65,10), l DECIMAL(39,0), t DECIMAL(65,0))" for table in tables])
+    producer = path.producer(source__wide_decimals={"*.n": "null", "*.l": "dead_letter"})
+    path.worker(**_by_method(path))
+    for table in tables:
+        path.sql(f"INSERT INTO {table} VALUES (1, -{most}.9999999999, {most}, {longest}), (2, {over}, -1, -{over}), (3, 1, {over}, 1)")
+
+    def stored(table, *names):
+        return {row["id"]: tuple(str(row[name]) if row.get(name) is not None else None for name in names) for row in path.warehouse.raw_history(path, table)}
+    letters = wait_for(lambda: (lambda found: len(found) >= 2 and found)(path.broker.messages(f"{path.prefix}.dead")), "two dead letters", 90)
+    said = [json.loads(letter.value()) for letter in letters]
+    assert sorted((letter["table"], letter["after"]["l"]) for letter in said) == [(f"{path.database}.{table}", over) for table in tables]
+    for table in tables:
+        wait_for(lambda: path.warehouse.history_count(path, table) == 2, lambda: f"the rows of {table}: {stored(table, 'n')}", 90)
+        assert stored(table, "n", "l", "t") == {1: (f"-{most}.9999999999", most, longest), 2: (None, "-1", f"-{over}")}
+        name = f"{path.database}.{table}"
+        changed = [value for metric, value in producer.metrics().items() if metric.startswith("kakehi_unrepresentable_total") and f'"{name}"' in metric]
+        assert changed == [1], producer.metrics()
+        wait_for(lambda: producer.status()["tables"][name]["dead_lettered"] == 1, f"the figure of {table}", 60)
+
+    assert producer.terminate(60) == 0
+    path.producer("other", source__wide_decimals={"*.t": "null"})
+    for table in tables:
+        path.sql(f"INSERT INTO {table} VALUES (4, {longest[:55]}, {over}, {most})")
+    for table in tables:
+        wait_for(lambda: path.warehouse.history_count(path, table) == 3, lambda: f"the rows of {table}: {stored(table, 'n')}", 90)
+        assert stored(table, "n", "n__string", "l", "l__string", "t")[4] == (None, f"{longest[:55]}.0000000000", None, over, most)
+        assert stored(table, "n", "n__string")[1] == (f"-{most}.9999999999", None)
+        schema = path.warehouse.server.client.call("table", path.warehouse.dataset(path), f"{table}_history")["schema"]["fields"]
+        kinds = {field["name"]: field["type"] for field in schema if not field["name"].startswith("__")}
+        assert kinds == {"id": "INTEGER", "n": "BIGNUMERIC", "l": "BIGNUMERIC", "t": "STRING", "n__string": "STRING", "l__string": "STRING"}
 
 
 def test_names_that_bigquery_refuses(bigquery_path, mariadb):

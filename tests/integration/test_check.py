@@ -48,11 +48,11 @@ def test_tables_that_will_surprise_are_named(path):
     logged = bool(path.server.sql("SHOW GLOBAL VARIABLES LIKE 'innodb_native_foreign_keys'"))  # MySQL from 9.6 on: cascades stand in the log
     path.sql("CREATE TABLE keyless (a INT)", "CREATE TABLE unique_only (a INT NOT NULL UNIQUE)", "CREATE TABLE parent (id INT PRIMARY KEY)",
              "CREATE TABLE child (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES parent (id) ON DELETE CASCADE)",
-             "CREATE TABLE wide (id INT PRIMARY KEY, d DECIMAL(60, 10))",
+             "CREATE TABLE wide (id INT PRIMARY KEY, d DECIMAL(60, 10), e DECIMAL(39, 0), f DECIMAL(65, 30))",
              "CREATE TABLE quiet (id INT PRIMARY KEY COMMENT 'FOREIGN KEY ON DELETE CASCADE')",
              f"CREATE TABLE plain (id INT PRIMARY KEY, at DATETIME(3) COMMENT '/* mariadb-5.3 */'{', place VECTOR(3)' if logged else ''})")
     found = _findings(path.run_producer("check", "--json", source__tables=[f"{path.database}.*", f"{path.database}.Keyless"],
-                                        topics__topic={f"{path.database}.quiet": path.topic("wide")}))
+                                        topics__topic={f"{path.database}.quiet": path.topic("wide")}, source__wide_decimals={"*.wide.e": "null"}))
     assert _levels(found, f"table {path.database}.keyless: it has no primary key") == {"warning"}
     assert _levels(found, f"table {path.database}.unique_only: it has no primary key") == {"warning"}
     assert _levels(found, f"table {path.database}.child: a foreign key") == {"note" if logged else "warning"}
@@ -64,7 +64,9 @@ def test_tables_that_will_surprise_are_named(path):
     assert not _levels(found, f"source.tables, {path.database}.*")
     assert not _levels(found, f"column {path.database}.plain.")
     assert _levels(found, f"table {path.database}.parent") == {"ok"}
-    assert _levels(found, f"column {path.database}.wide.d") == {"note"}
+    said = {subject: (level, text) for level, subject, text, _ in found if subject.startswith(f"column {path.database}.wide.")}
+    assert {subject[-1]: level for subject, (level, _) in said.items()} == {"d": "note", "e": "note"}
+    assert said[f"column {path.database}.wide.d"][1].endswith("it travels as text") and said[f"column {path.database}.wide.e"][1].endswith("source.wide_decimals (null)")
 
 
 def test_times_in_mariadbs_old_form_are_an_error(mariadb_path):

@@ -38,6 +38,18 @@ def test_text(path):
     assert [rows[2][name] for name in ("d", "dt", "ts", "s")] == ["2026-11-21", "2026-11-21 01:02:03.456", "2026-11-21 01:02:03.4", "表"]
 
 
+def test_a_decimal_too_wide_stops_by_policy(mariadb_path):
+    """Nothing of the row is stored; with the default policy it goes on from there, every digit kept, and the column was not another one for SQLite."""
+    path = mariadb_path
+    path.sql("CREATE TABLE wide (id INT PRIMARY KEY, n DECIMAL(65,2))")
+    producer = path.producer(source__wide_decimals="stop")
+    path.worker()
+    path.sql(f"INSERT INTO wide VALUES (1, {'9' * 38}.99)", f"INSERT INTO wide VALUES (2, {'9' * 39}.99)")
+    assert producer.wait(60) == FAILED and "column n of" in producer.errors(), producer.text()[-2000:]
+    path.producer("again")
+    path.wait_and_judge()
+
+
 def test_a_key_can_not_be_null(path):
     path.sql("CREATE TABLE k (d DATE PRIMARY KEY)")
     producer = path.producer(source__unrepresentable={"*": "null"})

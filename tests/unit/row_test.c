@@ -14,6 +14,7 @@
 #include "producer/binlog/stream.h"
 #include "producer/binlog/value.h"
 #include "schemas/civil.h"
+#include "schemas/decimal.h"
 
 #define SECOND     INT64_C(1000000)
 #define BYTES(...) (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})
@@ -205,6 +206,70 @@ static void test_row__calls_text_that_is_none_unrepresentable(void **state)
     assert_unrepresentable(&cell, "a\xe9");
 }
 
+/* A DECIMAL(41,2), of 39 digits before the point: `top` is the first three, all others are nines or zeros. */
+static struct cell decode_wide(unsigned top, bool nines, bool negative, enum binlog_unrepresentable choice)
+{
+    static const uint8_t nine_nines[] = {0x3b, 0x9a, 0xc9, 0xff};
+    struct value_column column = {.plain = value_decimal_bounded, .precision = 41, .scale = 2, .choice = choice};
+    uint8_t bytes[19] = {(uint8_t)(top >> 8), (uint8_t)top};
+    const char *why;
+    struct cell cell;
+
+    assert_int_equal(value_decimal_width(column.precision, column.scale), sizeof bytes);
+    for (size_t group = 0; nines && group < 4; group++) {
+        memcpy(bytes + 2 + 4 * group, nine_nines, sizeof nine_nines);
+    }
+    bytes[18] = nines ? 99 : 0;
+    bytes[0] ^= 0x80;
+    for (size_t i = 0; negative && i < sizeof bytes; i++) {
+        bytes[i] = (uint8_t)~bytes[i];
+    }
+    cell = decode(&column, value_by_choice, bytes, sizeof bytes, &why);
+    assert_null(why);
+    return cell;
+}
+
+static void assert_decimal(const struct cell *cell, unsigned scale, const char *expected)
+{
+    char text[DECIMAL_TEXT_MAX];
+    struct err err;
+
+    assert_int_equal(cell->state, CELL_VALUE);
+    assert_int_equal(decimal_to_text(cell->bytes, cell->size, scale, text, &err), 0);
+    assert_string_equal(text, expected);
+}
+
+/* P4: what BIGNUMERIC can't hold never becomes another number. */
+static void test_row__a_decimal_with_more_digits_than_a_number_has_follows_the_policy(void **state)
+{
+    struct cell cell;
+
+    (void)state;
+    cell = decode_wide(100, false, false, BINLOG_STOP);
+    assert_unrepresentable(&cell, "100000000000000000000000000000000000000.00");
+    assert_false(cell.to_letter);
+    cell = decode_wide(999, true, true, BINLOG_LETTER);
+    assert_unrepresentable(&cell, "-999999999999999999999999999999999999999.99");
+    assert_true(cell.to_letter);
+    assert_int_equal(decode_wide(100, false, true, BINLOG_NULL).state, CELL_NULL);
+}
+
+static void test_row__a_decimal_of_a_wide_column_that_a_number_holds_stays_exact(void **state)
+{
+    static const enum binlog_unrepresentable choices[] = {BINLOG_STOP, BINLOG_NULL, BINLOG_LETTER};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++) {
+        struct cell cell = decode_wide(99, true, false, choices[i]);
+
+        assert_decimal(&cell, 2, "99999999999999999999999999999999999999.99");
+        cell = decode_wide(99, true, true, choices[i]);
+        assert_decimal(&cell, 2, "-99999999999999999999999999999999999999.99");
+        cell = decode_wide(0, false, false, choices[i]);
+        assert_decimal(&cell, 2, "0.00");
+    }
+}
+
 static void assert_fails(const struct value_column *column, value_decode function, const uint8_t *bytes, size_t size)
 {
     const char *why;
@@ -234,7 +299,8 @@ static void test_row__of_any_type_ends_where_its_bytes_end(void **state)
     static const value_decode functions[] = {
         value_integer,  value_float,     value_double, value_year,         value_decimal,       value_decimal_text, value_date,
         value_datetime, value_timestamp, value_time,   value_old_datetime, value_old_timestamp, value_old_time,     value_text,
-        value_bytes,    value_enum,      value_set,    value_label_number, value_json,          value_boolean,      value_bit};
+        value_bytes,    value_enum,      value_set,    value_label_number, value_json,          value_boolean,      value_bit,
+        value_decimal_bounded};
     struct value_column column = {.width = 2, .length_size = 2, .precision = 6, .scale = 2, .charset = CHARSET_UTF8};
 
     (void)state;
@@ -311,6 +377,8 @@ int main(void)
         cmocka_unit_test(test_row__reads_the_year_0),
         cmocka_unit_test(test_row__pads_binary_with_the_zeros_that_were_stripped),
         cmocka_unit_test(test_row__calls_text_that_is_none_unrepresentable),
+        cmocka_unit_test(test_row__a_decimal_with_more_digits_than_a_number_has_follows_the_policy),
+        cmocka_unit_test(test_row__a_decimal_of_a_wide_column_that_a_number_holds_stays_exact),
         cmocka_unit_test(test_row__refuses_values_that_no_server_writes),
         cmocka_unit_test(test_row__of_any_type_ends_where_its_bytes_end),
         cmocka_unit_test(test_row__prints_vectors_with_every_bit),

@@ -696,12 +696,15 @@ static void test_settings__printed_can_be_loaded_again(void **state)
 static void test_settings__patterns_of_columns_have_three_parts_or_a_star(void **state)
 {
     struct settings *settings =
-        load_more("source.unrepresentable: {shop.orders.placed: \"null\", \"*\": text}\nsource.datetime_zone: {\"shop.*\": Asia/Tokyo}\n");
+        load_more("source.unrepresentable: {shop.orders.placed: \"null\", \"*\": text}\nsource.datetime_zone: {\"shop.*\": Asia/Tokyo}\n"
+                  "source.wide_decimals: {shop.orders.price: dead_letter}\n");
 
     (void)state;
     assert_string_equal(text_pairs_match(&settings->source.unrepresentable, "shop.orders.placed"), "null");
     assert_string_equal(text_pairs_match(&settings->source.unrepresentable, "shop.orders.paid"), "text");
     assert_string_equal(text_pairs_match(&settings->source.datetime_zone, "shop.orders.paid"), "Asia/Tokyo");
+    assert_string_equal(text_pairs_match(&settings->source.wide_decimals, "shop.orders.price"), "dead_letter");
+    assert_null(text_pairs_match(&settings->source.wide_decimals, "shop.orders.paid"));
     settings_free(settings);
     assert_refused("source.unrepresentable: {shop.orders: \"null\"}\n",
                    "F:9: source.unrepresentable.shop.orders: is not a pattern database.table.column (like shop.orders.placed, \"shop.*\" "
