@@ -2,7 +2,8 @@
 /*
  * Packets, events and rows: any bytes as a binlog. The first byte chooses: bit 0 packets or file, bit 1 whether names are
  * optional, bit 2 whether tables are selected, bits 3 and 4 the size of the pieces, bit 5 whether the checksums are mended
- * first. Without the last, hardly a changed byte would get past the first checksum.
+ * first, bit 6 whether values without a place in their type follow a policy. Without the checksums, hardly a changed byte would get
+ * past the first one.
  *
  * What must hold beside "no crash": each cell of a row that is yielded can be read over its whole size; a failure lasts; rows
  * and ends come only inside a transaction.
@@ -26,6 +27,18 @@ static bool never(void *context, const char *database, const char *table)
     (void)database;
     (void)table;
     return false;
+}
+
+/* A policy by the column's name, so that each is met. */
+static void choose(void *context, const char *database, const char *table, const char *column, struct binlog_choice *ret_choice)
+{
+    static const enum binlog_unrepresentable policies[] = {BINLOG_STOP, BINLOG_NULL, BINLOG_TEXT, BINLOG_LETTER};
+    enum binlog_unrepresentable policy = policies[(unsigned char)column[0] % 4];
+
+    (void)context;
+    (void)database;
+    (void)table;
+    *ret_choice = (struct binlog_choice){.unrepresentable = policy, .wide_decimal = policy};
 }
 
 /* Gives each event of the file the checksum that it should have. */
@@ -146,6 +159,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     options.framing = (data[0] & 1) != 0 ? BINLOG_PACKETS : BINLOG_FILE;
     options.names_optional = (data[0] & 2) != 0;
     options.selected = (data[0] & 4) != 0 ? never : NULL;
+    options.choose = (data[0] & 64) != 0 ? choose : NULL;
     bytes = malloc(size);
     must(bytes != NULL);
     memcpy(bytes, data + 1, size - 1);
