@@ -54,6 +54,33 @@ def test_whoever_stands_there_gives_the_answers_that_exactly_once_rests_on(reque
     assert path.warehouse.server.client.call("datasets") == before  # nothing is left
 
 
+# What a service would be without one of the answers, and what --prove must say of it: the step itself, then those that count its rows.
+_UNKEPT = {
+    "offsets": ([("offset", {"ignore": True}, 1)],
+                ["the same request again is ALREADY_EXISTS", "the right offset after refusals is taken", "a bad row is named, and none of its request is in",
+                 "the same offset after row errors is taken", "rows can be queried at once after the answer", "a MERGE sees rows at once after the answer",
+                 "a writer with the added column is taken, in the end", "Finalize says how many rows are in", "a second Finalize says the same"]),
+    "counts, etags and ids": ([("FinalizeWriteStream", {"no_count": True}, -1), ("etag", {"ignore": True}, -1), ("job id", {"ignore": True}, 1)],
+                              ["Finalize says how many rows are in", "a second Finalize says the same", "a patch with an old ETag is refused with 412",
+                               "its job id again is 409, and loads nothing", "a load file sent in pieces is in whole",
+                               "its job id again is 409, in pieces too", "a file that is none fails, and leaves nothing",
+                               "a failed job's id is used up too"]),
+}
+
+
+@pytest.mark.parametrize("unkept", _UNKEPT)
+def test_an_answer_that_nobody_should_build_on_is_named(make_path, mariadb, broker, fake, unkept):
+    faults, steps = _UNKEPT[unkept]
+    path = make_path(mariadb, broker, warehouse=BigQueryWarehouse(fake))
+    before = fake.client.call("datasets")
+    for call, do, times in faults:
+        fake.fault(call, do, times=times)
+    found = _check(path, "--prove")
+    assert sorted(_errors(found)) == sorted(f"prove: {step}" for step in steps), found
+    assert ("ok", "prove: clean up") in {(level, subject) for level, subject, _ in found}, found
+    assert fake.client.call("datasets") == before
+
+
 def test_what_stands_right_is_said_and_what_it_costs(filled):
     path = filled
     found = _check(path)

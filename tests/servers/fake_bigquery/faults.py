@@ -6,7 +6,7 @@ A fault is a dictionary, as it comes over the control endpoint:
     call    at which call: AppendRows, CreateWriteStream, GetWriteStream, FinalizeWriteStream; tables.get, tables.insert, tables.patch,
             datasets.get, jobs.insert, jobs.get, jobs.query, upload.start, upload.put, upload.probe, upload.multipart, upload.last (the piece
             that makes the job, however it comes); job.run (a load job's own
-            work); "*" every HTTP call
+            work); "*" every HTTP call. And what is no call: "rows" (each row), "offset", "etag", "job id" (what a request is compared by)
     when    "before" its work (the default: nothing has happened) or "after" it (all has happened, only the answer is missing)
     table   "dataset.table"; left out: any
     method  an HTTP method; left out: any
@@ -27,6 +27,8 @@ A fault is a dictionary, as it comes over the control endpoint:
       {"short_range": 262144}                                                     upload.put: keeps so many bytes of the chunk only, and says so
       {"job_error": "backendError", "message": "..."}                             job.run: DONE with this error, nothing loaded
       {"no_count": true}                                                          FinalizeWriteStream: finalized, and row_count left out
+      {"ignore": true}                                                            with call "offset": rows are appended though rows are there; "etag": a table is
+                                                                                  patched whatever If-Match says; "job id": one that was used makes a job again
 """
 import asyncio
 

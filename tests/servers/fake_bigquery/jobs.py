@@ -58,11 +58,14 @@ class Jobs:
 
     # ---- what a job is
 
+    def _refuse_used(self, job_id):
+        if job_id in self.jobs and not self.faults.take("job id", table=self.jobs[job_id].table):
+            raise Refused(409, "duplicate", f"Already Exists: Job {self.store.project}:US.{job_id}")
+
     def _new(self, body, kind):
         reference = body.get("jobReference", {})
         job_id = reference.get("jobId") or f"job_{uuid.uuid4().hex}"
-        if job_id in self.jobs:
-            raise Refused(409, "duplicate", f"Already Exists: Job {self.store.project}:US.{job_id}")
+        self._refuse_used(job_id)
         self.jobs[job_id] = Job(self.store.project, job_id, body.get("configuration", {}), kind)
         return self.jobs[job_id]
 
@@ -139,9 +142,7 @@ class Jobs:
             raise Refused(400, "badRequest", "uploadType must be multipart or resumable")
         upload = Upload(request.json())
         # A used id is told when the upload begins, not when it ends.
-        job_id = upload.body.get("jobReference", {}).get("jobId")
-        if job_id in self.jobs:
-            raise Refused(409, "duplicate", f"Already Exists: Job {self.store.project}:US.{job_id}")
+        self._refuse_used(upload.body.get("jobReference", {}).get("jobId"))
         self.uploads[upload.id] = upload
         where = f"http://{request.headers['host']}{request.path}?uploadType=resumable&upload_id={upload.id}"
         return Answer(b"", 200, {"Location": where, "X-GUploader-UploadID": upload.id})

@@ -32,8 +32,7 @@ class Rest:
             ("POST", _API, f"{project}/datasets/(?P<dataset>[^/]+)/tables", "tables.insert",
              lambda r, m: self.store.make_table(m["dataset"], r.json()).shown()),
             ("GET", _API, table, "tables.get", lambda r, m: self.store.table(m["dataset"], m["table"]).shown()),
-            ("PATCH", _API, table, "tables.patch",
-             lambda r, m: self.store.patch_table(m["dataset"], m["table"], r.json(), r.headers.get("if-match")).shown()),
+            ("PATCH", _API, table, "tables.patch", self._patch_table),
             ("PUT", _API, table, "tables.update",
              lambda r, m: self.store.patch_table(m["dataset"], m["table"], r.json(), r.headers.get("if-match")).shown()),
             ("DELETE", _API, table, "tables.delete", lambda r, m: self.store.drop_table(m["dataset"], m["table"])),
@@ -104,6 +103,12 @@ class Rest:
         self.store.dataset(match["dataset"])
         tables = [table.shown() for (dataset, _), table in sorted(self.store.tables.items()) if dataset == match["dataset"]]
         return {"kind": "bigquery#tableList", "tables": tables, "totalItems": len(tables)}
+
+    def _patch_table(self, request, match):
+        dataset, name, if_match = match["dataset"], match["table"], request.headers.get("if-match")
+        if self.faults.take("etag", table=f"{dataset}.{name}"):
+            if_match = None
+        return self.store.patch_table(dataset, name, request.json(), if_match).shown()
 
     def _insert_all(self, request, match):
         raise Refused(501, "notImplemented", "the fake has no insertAll: what it loses is silent")

@@ -371,7 +371,7 @@ class WriteApi:
             offset = request.offset.value
             if stream.kind != _COMMITTED:
                 return refuse("INVALID_ARGUMENT", "Offset can't be given on the default stream")
-            if offset < stream.end:
+            if offset < stream.end and not self.faults.take("offset", table=stream.table.label, stream=stream.name):
                 return refuse("ALREADY_EXISTS", f"The offset is within stream, expected offset {stream.end}, received {offset}", "OFFSET_ALREADY_EXISTS")
             if offset > stream.end:
                 return refuse("OUT_OF_RANGE", f"The offset is beyond stream, expected offset {stream.end}, received {offset}", "OFFSET_OUT_OF_RANGE")
