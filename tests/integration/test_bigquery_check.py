@@ -2,6 +2,8 @@
 """`kakehi-worker check` before BigQuery: what stands in the way of rows is found before it does; and --prove asks whoever stands there for the
 answers that exactly-once rests on: the emulator, and our own fake, which must not promise what nobody would keep."""
 import json
+import re
+import time
 
 import pytest
 
@@ -96,6 +98,57 @@ def test_what_stands_right_is_said_and_what_it_costs(filled):
     for partitions, way in ((1, "load jobs, free"), (6, "appends")):  # of six each may have a job every seven minutes
         found = _check(path, "--cost", freshness={"*.*": "5m"}, topics__partitions=partitions)
         assert any(f"({way}" in text for _, _, text in found), found
+
+
+# Round figures: a month of 30 GiB appended is 30, ten GiB stored are 100, a TiB read is 100.
+_PRICES = {"append_gib": "1", "storage_gib_month": "10", "scan_tib": "100", "date": "2020-02-02"}
+_MONTH = re.compile(r"a month: ([\d.]+) = writing ([\d.]+) \(([^,]+).* \+ storage ([\d.]+) .* \+ queries ([\d.]+) .* \+ refresh ([\d.]+) ")
+
+
+def _month(found, path, table):
+    """What a table costs: (way, [sum, writing, storage, queries, refresh])."""
+    text, = [text for _, subject, text in found if subject == f"table {path.database}.{table}" and text.startswith("a month")]
+    total, writing, way, *others = _MONTH.match(text).groups()
+    return way, [float(value) for value in (total, writing, *others)]
+
+
+@pytest.fixture
+def priced(make_path, mariadb, broker, fake):
+    """On the fake: a history of 7 GiB that was made a week ago, with a base of 3 GiB, and one without a row. Any query reads a thirtieth of a TiB."""
+    path = make_path(mariadb, broker, warehouse=BigQueryWarehouse(fake))
+    path.settings["bigquery"].update(prices=_PRICES, queries_a_day=5, view={f"{path.database}.orders": "base"})
+    dataset = path.warehouse.dataset(path)
+    path.sql("CREATE TABLE orders (id INT PRIMARY KEY, note VARCHAR(20))", "CREATE TABLE wide (id INT PRIMARY KEY)")
+    producer, worker = path.producer(topics__partitions_by_table={f"{path.database}.wide": 6}), path.worker()
+    path.sql("INSERT INTO orders VALUES (1, 'a'), (2, 'b'), (3, 'c')", "INSERT INTO wide VALUES (1)")
+    wanted = {f"{dataset}.{name}" for name in ("orders", "orders_base", "wide")}
+    wait_for(lambda: wanted <= set(fake.get("tables", dataset=dataset)), lambda: f"views and base to be made: {fake.get('tables', dataset=dataset)}", 90)
+    path.wait_arrived()
+    worker.must_stop(30)
+    producer.must_stop()
+    made_ms = int((time.time() - 7 * 86400) * 1000)
+    fake.post("figures", table=f"{dataset}.orders_history", numBytes=str(7 << 30), numRows="7000", creationTime=str(made_ms))
+    fake.post("figures", table=f"{dataset}.orders_base", numBytes=str(3 << 30))
+    fake.set(query_bytes=(1 << 40) // 30)
+    return path
+
+
+def test_a_month_is_the_sum_of_what_bigquery_says(priced):
+    about = lambda *values: pytest.approx(values, rel=0.01)  # the week goes on
+    found = _check(priced, "--cost")
+    assert any("_history: 7000 rows, 7516.2 MB" in text for _, _, text in found), found
+    assert any("reads 36650.4 MB" in text for _, _, text in found), found
+    # 1 GiB a day x 30; 7 + 3 and half of the 30; a TiB in 30 queries, of which there are 150, and 30 MERGEs
+    assert _month(found, priced, "orders") == ("appends", about(880, 30, 250, 500, 100)), found
+    assert _month(found, priced, "wide") == ("appends", about(500, 0, 0, 500, 0)), found
+    text, = [text for _, subject, text in found if subject == "cost"]
+    assert float(text.split()[0]) == pytest.approx(1380, rel=0.01) and "for 2 tables" in text and "2020-02-02" in text, text
+    # What is kept for 4 days was collected in 4.
+    found = _check(priced, "--cost", bigquery__partition_expiration="4d", bigquery__view={"*.*": "base"})
+    assert _month(found, priced, "orders") == ("appends", about(30 * 1.75 + 10 * (10 + 15 * 1.75) + 600, 30 * 1.75, 10 * (10 + 15 * 1.75), 500, 100)), found
+    # Merged every fourth day.
+    found = _check(priced, "--cost", freshness={"*.*": "4d"}, bigquery__method={"*.*": "append"})
+    assert _month(found, priced, "orders")[1][4] == pytest.approx(25, rel=0.01), found
 
 
 def test_settings_that_a_history_does_not_follow_are_told(filled):

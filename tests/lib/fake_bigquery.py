@@ -15,6 +15,7 @@ Control is HTTP on the REST port, JSON both ways (POST sets, GET asks):
     POST /control/heal {}                      no faults, all doors open once, the settings as at the start
     POST /control/open {"door": "name"}        who was held at the door goes on; who comes later waits again
     POST /control/settings {"schema_lag_s": 60, "idle_s": 2, "job_s": 5, "tokens": [...], ...}       store.py's DEFAULTS has all
+    POST /control/figures {"table": "d.t_history", "numBytes": "5"}       tables.get says so of its size, whatever is true
     POST /control/end-calls {"table": ..., "status": "UNAVAILABLE"}       open AppendRows calls end
     POST /control/expire {"table": ...} | {"stream": ...}                 write streams are gone (NOT_FOUND)
     POST /control/revoke-tokens {}             tokens that POST /token gave out are no good any more

@@ -43,6 +43,10 @@ class Control:
         self.store.settings.update(changes)
         return self.store.settings
 
+    def post_figures(self, which):
+        """What tables.get says of a table from now on, over what is true: {"table": ..., "numBytes": "5", ...}"""
+        self._table(which).figures = {name: value for name, value in which.items() if name != "table"}
+
     def post_end_calls(self, which):
         """All open AppendRows calls (of a table) end with this status."""
         calls = [call for call in self.write.calls.values() if which.get("table") in (None, call.stream.table.label if call.stream else None)]

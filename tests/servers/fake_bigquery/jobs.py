@@ -98,7 +98,8 @@ class Jobs:
         """A dry run: a job without an id, which nobody can ask for."""
         query = configuration["query"]
         self.queries.try_out(query["query"], query.get("defaultDataset", {}).get("datasetId"), query.get("queryParameters", []))
-        statistics = {"totalBytesProcessed": "0", "query": {"statementType": "SELECT", "totalBytesProcessed": "0", "totalBytesBilled": "0"}}
+        read = str(self.store.settings["query_bytes"])
+        statistics = {"totalBytesProcessed": read, "query": {"statementType": "SELECT", "totalBytesProcessed": read, "totalBytesBilled": "0"}}
         return {"kind": "bigquery#job", "configuration": configuration, "jobReference": {"projectId": self.store.project, "location": "US"},
                 "status": {"state": "DONE"}, "statistics": statistics}
 
@@ -269,8 +270,8 @@ class Jobs:
     def query(self, body):
         configuration = {"query": {name: body[name] for name in ("query", "defaultDataset", "queryParameters", "useLegacySql") if name in body}}
         if body.get("dryRun"):
-            self._try_out(configuration)
-            return {"kind": "bigquery#queryResponse", "jobComplete": True, "totalBytesProcessed": "0", "jobReference": {"projectId": self.store.project}}
+            read = self._try_out(configuration)["statistics"]["totalBytesProcessed"]
+            return {"kind": "bigquery#queryResponse", "jobComplete": True, "totalBytesProcessed": read, "jobReference": {"projectId": self.store.project}}
         job = self._new({"configuration": configuration}, "query")
         self._run_query(job)
         if job.error:

@@ -24,6 +24,7 @@ DEFAULTS = {
     "token_life_s": 3600,           # of what POST /token gives out; those are accepted until then
     "job_s": 0,                     # so long a load job is RUNNING
     "civil_time": "both",           # DATETIME and TIME: "both" text and packed, or "text"
+    "query_bytes": 0,               # a dry run says that a query would read so many
 }
 
 
@@ -48,6 +49,7 @@ class Table:
         self.project, self.dataset, self.name = project, dataset, name
         self.serial = next(_serial)  # a table made anew is another one
         self.rows = []
+        self.figures = {}  # what tables.get says of its size, as it was told to
         self.known = []  # (since, fields): what the write side knows lags behind
         self.resource = {**resource, "kind": "bigquery#table", "id": f"{project}:{dataset}.{name}", "creationTime": _milliseconds(),
                          "type": "VIEW" if "view" in resource else "MATERIALIZED_VIEW" if "materializedView" in resource else "TABLE",
@@ -83,7 +85,7 @@ class Table:
         return older[-1] if older else self.known[0][1]
 
     def shown(self):
-        return {**self.resource, "numRows": str(len(self.rows)), "numBytes": "0"}
+        return {**self.resource, "numRows": str(len(self.rows)), "numBytes": "0", **self.figures}
 
 
 class Stream:
