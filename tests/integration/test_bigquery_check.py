@@ -114,7 +114,8 @@ def _month(found, path, table):
 
 @pytest.fixture
 def priced(make_path, mariadb, broker, fake):
-    """On the fake: a history of 7 GiB that was made a week ago, with a base of 3 GiB, and one without a row. Any query reads a thirtieth of a TiB."""
+    """On the fake: a history of 7 GiB that was made a week ago, two of them in its streaming buffer, with a base of 3 GiB; and one without a byte. Any
+    query reads a thirtieth of a TiB."""
     path = make_path(mariadb, broker, warehouse=BigQueryWarehouse(fake))
     path.settings["bigquery"].update(prices=_PRICES, queries_a_day=5, view={f"{path.database}.orders": "base"})
     dataset = path.warehouse.dataset(path)
@@ -127,7 +128,8 @@ def priced(make_path, mariadb, broker, fake):
     worker.must_stop(30)
     producer.must_stop()
     made_ms = int((time.time() - 7 * 86400) * 1000)
-    fake.post("figures", table=f"{dataset}.orders_history", numBytes=str(7 << 30), numRows="7000", creationTime=str(made_ms))
+    fake.post("figures", table=f"{dataset}.orders_history", numBytes=str(5 << 30), numRows="5000", creationTime=str(made_ms),
+              streamingBuffer={"estimatedBytes": str(2 << 30), "estimatedRows": "2000", "oldestEntryTime": str(made_ms)})
     fake.post("figures", table=f"{dataset}.orders_base", numBytes=str(3 << 30))
     fake.set(query_bytes=(1 << 40) // 30)
     return path
@@ -136,7 +138,7 @@ def priced(make_path, mariadb, broker, fake):
 def test_a_month_is_the_sum_of_what_bigquery_says(priced):
     about = lambda *values: pytest.approx(values, rel=0.01)  # the week goes on
     found = _check(priced, "--cost")
-    assert any("_history: 7000 rows, 7516.2 MB" in text for _, _, text in found), found
+    assert any("_history: 5000 rows, 5368.7 MB; about 2000 rows more, 2147.5 MB, in its streaming buffer" in text for _, _, text in found), found
     assert any("reads 36650.4 MB" in text for _, _, text in found), found
     # 1 GiB a day x 30; 7 + 3 and half of the 30; a TiB in 30 queries, of which there are 150, and 30 MERGEs
     assert _month(found, priced, "orders") == ("appends", about(880, 30, 250, 500, 100)), found

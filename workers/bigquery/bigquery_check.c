@@ -174,11 +174,17 @@ static void query_bytes(struct look *look, const struct place *place, double *re
     buffer_deinit(&sql);
 }
 
+/* numBytes leaves out what stands in the streaming buffer: what was appended in the last minutes, up to 90, so all of a young table. */
+static double stored_bytes(const json_t *table)
+{
+    return number_of(table, "numBytes") + number_of(json_object_get(table, "streamingBuffer"), "estimatedBytes");
+}
+
 static double base_bytes(struct look *look, const struct place *place)
 {
     json_t *base = NULL;
     struct rest_error error;
-    double bytes = get(look, place->names.dataset, place->names.base, &base, &error) == 0 ? number_of(base, "numBytes") : 0;
+    double bytes = get(look, place->names.dataset, place->names.base, &base, &error) == 0 ? stored_bytes(base) : 0;
 
     json_decref(base);
     return bytes;
@@ -211,7 +217,7 @@ static double collected_days(const struct look *look, const json_t *history)
 
 static void estimate(struct look *look, const struct place *place, const json_t *history, double view_bytes)
 {
-    double bytes = number_of(history, "numBytes");
+    double bytes = stored_bytes(history);
     bool base = settings_bigquery_view(look->settings, place->full_name) == BIGQUERY_VIEW_BASE;
     const struct cost_facts facts = {
         .bytes_a_day = bytes / collected_days(look, history),
@@ -260,6 +266,21 @@ static void check_settings(struct look *look, const struct place *place, const j
     shape_deinit(&shape);
 }
 
+static void say_size(struct look *look, const struct place *place, const json_t *history)
+{
+    const json_t *streaming = json_object_get(history, "streamingBuffer");
+    struct buffer text = {0};
+
+    buffer_printf(&text, "history %s.%s: %s rows, %.1f MB", place->names.dataset, place->names.history, text_of(history, "numRows"),
+                  number_of(history, "numBytes") / 1e6);
+    if (streaming != NULL) {
+        buffer_printf(&text, "; about %s rows more, %.1f MB, in its streaming buffer", text_of(streaming, "estimatedRows"),
+                      number_of(streaming, "estimatedBytes") / 1e6);
+    }
+    finding(look->findings, FINDING_OK, place->subject, NULL, "%s", buffer_text(&text));
+    buffer_deinit(&text);
+}
+
 static void check_history(struct look *look, const struct place *place)
 {
     json_t *history = NULL;
@@ -272,8 +293,7 @@ static void check_history(struct look *look, const struct place *place)
                 error.status == HTTP_NOT_FOUND ? "not there yet: the worker makes it" : error.err.text);
         return;
     }
-    finding(look->findings, FINDING_OK, place->subject, NULL, "history %s.%s: %s rows, %.1f MB", place->names.dataset,
-            place->names.history, text_of(history, "numRows"), number_of(history, "numBytes") / 1e6);
+    say_size(look, place, history);
     check_permissions(look, PERMISSIONS_TABLE, place->subject, place->names.dataset, place->names.history);
     check_settings(look, place, history);
     if (place->table->key_count > 0) {
