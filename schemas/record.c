@@ -264,23 +264,40 @@ static uint8_t take_byte(struct cursor *cursor)
     return *cursor->at++; /* NOLINT(clang-analyzer-core.NullDereference): it is below the end; the analyzer lost count */
 }
 
-static int64_t take_long(struct cursor *cursor)
+static int64_t zigzag(uint64_t value)
 {
+    return (int64_t)(value >> 1 ^ -(value & 1));
+}
+
+static int64_t take_varint(struct cursor *cursor)
+{
+    const uint8_t *at = cursor->at;
     uint64_t value = 0;
 
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-        uint8_t byte = take_byte(cursor);
+    for (unsigned shift = 0; at < cursor->end; shift += 7) {
+        uint8_t byte = *at++;
 
         if (shift == 63 && byte > 1) {
-            break;
+            spoil(cursor, "a number of more than 64 bits");
+            return 0;
         }
         value |= (uint64_t)(byte & 0x7f) << shift;
         if (byte < 0x80) {
-            return (int64_t)(value >> 1 ^ -(value & 1));
+            cursor->at = at;
+            return zigzag(value);
         }
     }
-    spoil(cursor, "a number of more than 64 bits");
+    spoil(cursor, "the bytes end too early");
     return 0;
+}
+
+/* The lengths of most texts, and most numbers of a row, are one byte: they are taken on the spot. */
+static inline int64_t take_long(struct cursor *cursor)
+{
+    if (cursor->at < cursor->end && *cursor->at < 0x80) {
+        return zigzag(*cursor->at++);
+    }
+    return take_varint(cursor);
 }
 
 static int64_t take_int(struct cursor *cursor)
