@@ -34,6 +34,8 @@ libraries := rdkafka libmariadb libuv sqlite3 jansson yaml-0.1 libmicrohttpd lib
 pkg_cflags = $(eval pkg_cflags := $$(shell pkg-config --cflags $(libraries)))$(pkg_cflags)
 pkg_libs   = $(eval pkg_libs := $$(shell pkg-config --libs $(libraries)))$(pkg_libs)
 compile    = $(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) $(FLAGS_$(VARIANT)) -I. $(pkg_cflags) -MMD -MP
+# The worker's allocator; sanitizers bring their own. Nothing names it, so the linker is told to keep it.
+allocator_release := -Wl,--no-as-needed -ljemalloc -Wl,--as-needed
 link       = $(CC) $(CFLAGS) $(FLAGS_$(VARIANT)) $(LDFLAGS)
 
 mains    := producer/main.c workers/main.c
@@ -124,7 +126,7 @@ $(out)/kakehi-producer: $(out)/producer/main.o $(out)/libproducer.a $(out)/libsc
 	$(link) -o $@ $^ $(pkg_libs)
 
 $(out)/kakehi-worker: $(out)/workers/main.o $(out)/libworkers.a $(out)/libschemas.a $(out)/libcommon.a
-	$(link) -o $@ $^ $(pkg_libs)
+	$(link) -o $@ $^ $(pkg_libs) $(allocator_$(VARIANT))
 
 # librdkafka's mock cluster as a program, for `make demo`.
 $(out)/kakehi-demo-broker: $(out)/ops/demo/broker.o

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kakehi-worker: the commands, and nothing else. */
 #include <librdkafka/rdkafka.h>
-#include <malloc.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -97,9 +96,11 @@ static void print_versions(void)
                  sqlite3_libversion());
 }
 
-/* librdkafka reads each answer of a broker, a megabyte or so, into memory of its own. By default libc maps and unmaps that each time, and the
- * kernel clears every page of it: a tenth of all the work on a backlog. Up to here it is reused; and given back when more is free. */
-#define REUSED_BYTES (32 << 20)
+/* What jemalloc reads at the start (jemalloc(3), TUNING); MALLOC_CONF in the environment goes before it. librdkafka allocates in its
+ * threads what our loop frees, some megabytes of fetched messages at a time: with libc the two wait for each other, and the kernel clears
+ * each page anew. Here memory passes between threads by the hundred, and is given back when nobody took it again for a while. */
+extern const char *malloc_conf;
+const char *malloc_conf = "narenas:1,tcache_max:4096,dirty_decay_ms:100,muzzy_decay_ms:0";
 
 int main(int argc, char **argv)
 {
@@ -112,8 +113,6 @@ int main(int argc, char **argv)
     };
     static const struct cli_program program = {"kakehi-worker", "Kafka to the warehouse, exactly once.", commands, print_versions};
 
-    (void)mallopt(M_MMAP_THRESHOLD, REUSED_BYTES);
-    (void)mallopt(M_TRIM_THRESHOLD, REUSED_BYTES);
     (void)signal(SIGPIPE, SIG_IGN); /* a server that hangs up is an error of its connection, not our end */
     return cli_main(&program, argc, argv);
 }

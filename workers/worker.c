@@ -10,7 +10,6 @@
  */
 #include "workers/worker.h"
 
-#include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -29,7 +28,6 @@
 #define FETCH_BYTES     (16 << 20) /* librdkafka's queue, by common/kafka.c's budget */
 #define BUDGET_BYTES_MIN (4 << 20)
 #define PRIME_BYTES_MAX (4 << 20)
-#define LARGE_BYTES     (256 << 10)
 
 /* ---- turns of the loop */
 
@@ -305,9 +303,6 @@ int worker_run(const struct settings *settings)
     struct err err = {0};
     int code = CLI_OK;
 
-    /* What is large, requests and what librdkafka fetched, goes back to the system when it is freed; by itself the threshold
-     * rises to the largest that was freed, and the heap keeps holes of that size. */
-    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
     process_metrics_start("kakehi-worker");
     open_loop(&worker);
     if (begin(&worker, &err) != 0) {
