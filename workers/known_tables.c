@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The newest schema of a table is the last one that was published; records that are no value schema (keys') are passed over. */
+/*
+ * The newest schema of a table is the last one that was published; records that are no value schema (keys') are passed over. Topics are listed
+ * before: one that is made meanwhile counts as it would be made.
+ */
 #include "workers/known_tables.h"
 
 #include <librdkafka/rdkafka.h>
@@ -9,6 +12,8 @@
 
 #include "common/kafka.h"
 #include "common/must.h"
+#include "schemas/name.h"
+#include "workers/subscription.h"
 
 #define ASK_MS  10000
 #define POLL_MS 1000
@@ -57,20 +62,22 @@ static rd_kafka_t *open_reader(const struct settings *settings, struct err *err)
     return handle;
 }
 
-static int topic_exists(rd_kafka_t *handle, const char *name, bool *ret_exists, struct err *err)
+/* 0: there is no such topic. */
+static int32_t partitions_of(const struct rd_kafka_metadata *metadata, const char *topic)
 {
-    const struct rd_kafka_metadata *metadata;
-    rd_kafka_resp_err_t code = rd_kafka_metadata(handle, 1, NULL, &metadata, ASK_MS);
-
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return kafka_err_set(err, code, "asking for the list of topics");
-    }
-    *ret_exists = false;
     for (int i = 0; i < metadata->topic_cnt; i++) {
-        *ret_exists = *ret_exists || strcmp(metadata->topics[i].topic, name) == 0;
+        if (strcmp(metadata->topics[i].topic, topic) == 0) {
+            return metadata->topics[i].partition_cnt;
+        }
     }
-    rd_kafka_metadata_destroy(metadata);
     return 0;
+}
+
+static int list_topics(rd_kafka_t *handle, const struct rd_kafka_metadata **ret_metadata, struct err *err)
+{
+    rd_kafka_resp_err_t code = rd_kafka_metadata(handle, 1, NULL, ret_metadata, ASK_MS);
+
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : kafka_err_set(err, code, "asking for the list of topics");
 }
 
 /* 1: the end is reached. */
@@ -113,10 +120,48 @@ static int read_all(rd_kafka_t *handle, const char *topic, struct known_tables *
     return status < 0 ? -1 : 0;
 }
 
+/* ---- partitions */
+
+static void count_table(const struct settings *settings, const struct rd_kafka_metadata *metadata, struct known_tables *tables, size_t i)
+{
+    const struct table *table = tables->schemas[i]->table;
+    struct buffer full_name = {0}, topic = {0};
+    const char *given;
+    struct err ignored;
+
+    buffer_printf(&full_name, "%s.%s", table->database, table->name);
+    given = text_pairs_get(&settings->topics.topic, buffer_text(&full_name));
+    if (given != NULL) {
+        tables->partitions[i] = partitions_of(metadata, given);
+    } else if (name_topic(&topic, settings->prefix, table->database, table->name, &ignored) == 0) {
+        tables->partitions[i] = partitions_of(metadata, buffer_text(&topic));
+    }
+    if (tables->partitions[i] == 0) {
+        tables->partitions[i] = settings_partitions(settings, buffer_text(&full_name));
+        tables->group_partitions += tables->partitions[i];
+    }
+    buffer_deinit(&full_name);
+    buffer_deinit(&topic);
+}
+
+static void count_partitions(const struct settings *settings, const struct rd_kafka_metadata *metadata, struct known_tables *tables)
+{
+    for (int i = 0; i < metadata->topic_cnt; i++) {
+        if (subscription_has(settings, metadata->topics[i].topic)) {
+            tables->group_partitions += metadata->topics[i].partition_cnt;
+        }
+    }
+    tables->partitions = calloc(tables->count + 1, sizeof *tables->partitions);
+    must(tables->partitions != NULL);
+    for (size_t i = 0; i < tables->count; i++) {
+        count_table(settings, metadata, tables, i);
+    }
+}
+
 int known_tables_read(const struct settings *settings, struct known_tables *ret_tables, struct err *err)
 {
+    const struct rd_kafka_metadata *metadata = NULL;
     char topic[256];
-    bool exists = false;
     int status;
     rd_kafka_t *handle = open_reader(settings, err);
 
@@ -126,15 +171,20 @@ int known_tables_read(const struct settings *settings, struct known_tables *ret_
     }
     (void)rd_kafka_poll_set_consumer(handle);
     (void)snprintf(topic, sizeof topic, "%s.schemas", settings->prefix);
-    status = topic_exists(handle, topic, &exists, err);
-    if (status == 0 && exists) {
+    status = list_topics(handle, &metadata, err);
+    if (status == 0 && partitions_of(metadata, topic) > 0) {
         status = read_all(handle, topic, ret_tables, err);
+    }
+    if (status == 0) {
+        count_partitions(settings, metadata, ret_tables);
+    } else {
+        known_tables_deinit(ret_tables);
+    }
+    if (metadata != NULL) {
+        rd_kafka_metadata_destroy(metadata);
     }
     (void)rd_kafka_assign(handle, NULL);
     rd_kafka_destroy(handle);
-    if (status != 0) {
-        known_tables_deinit(ret_tables);
-    }
     return status;
 }
 
@@ -144,5 +194,6 @@ void known_tables_deinit(struct known_tables *tables)
         schema_free(tables->schemas[i]);
     }
     free(tables->schemas);
+    free(tables->partitions);
     *tables = (struct known_tables){0};
 }

@@ -25,13 +25,14 @@ struct look {
     struct findings *findings;
     struct client *client;
     struct cost_prices prices;
-    int32_t group_partitions; /* of all known tables */
+    int32_t group_partitions; /* as known_tables counted them */
     double cost_sum;
 };
 
 /* What is looked at, for one table. */
 struct place {
     const struct table *table;
+    int32_t partitions; /* of its topic */
     struct bigquery_names names;
     char subject[1200];
     char full_name[1100]; /* "shop.orders" */
@@ -191,16 +192,15 @@ static double base_bytes(struct look *look, const struct place *place)
 }
 
 /* As a worker would choose that has no backlog. */
-static bool goes_by_loads(const struct look *look, const char *table)
+static bool goes_by_loads(const struct look *look, const struct place *place)
 {
     const struct settings_bigquery *settings = &look->settings->bigquery;
-    const struct method_limits limits = {.setting = settings_bigquery_method(look->settings, table),
-                                         .freshness_ms = settings_freshness_ms(look->settings, table),
+    const struct method_limits limits = {.setting = settings_bigquery_method(look->settings, place->full_name),
+                                         .freshness_ms = settings_freshness_ms(look->settings, place->full_name),
                                          .table_jobs = settings->table_jobs,
                                          .project_jobs = settings->project_jobs,
                                          .backlog_rows = settings->backlog_rows};
-    struct method_choice choice =
-        method_choose(&limits, settings_partitions(look->settings, table), look->group_partitions, 0, &(struct method_choice){0});
+    struct method_choice choice = method_choose(&limits, place->partitions, look->group_partitions, 0, &(struct method_choice){0});
 
     return choice.method == METHOD_LOAD;
 }
@@ -226,7 +226,7 @@ static void estimate(struct look *look, const struct place *place, const json_t 
         .queries_a_day = (double)look->settings->bigquery.queries_a_day,
         .refresh_bytes = base ? view_bytes : 0,
         .refreshes_a_day = 1.0 / (double)view_days_at_once(settings_freshness_ms(look->settings, place->full_name)),
-        .loads = goes_by_loads(look, place->full_name),
+        .loads = goes_by_loads(look, place),
     };
     const struct cost cost = cost_month(&facts, &look->prices);
 
@@ -305,27 +305,28 @@ static void check_history(struct look *look, const struct place *place)
     json_decref(history);
 }
 
-static struct place place_of(const struct table *table)
+static struct place place_of(const struct known_tables *tables, size_t i)
 {
-    struct place place = {.table = table};
+    const struct table *table = tables->schemas[i]->table;
+    struct place place = {.table = table, .partitions = tables->partitions[i]};
 
     (void)snprintf(place.full_name, sizeof place.full_name, "%s.%s", table->database, table->name);
+    (void)snprintf(place.subject, sizeof place.subject, "table %s", place.full_name);
     return place;
 }
 
-static void check_table(struct look *look, const struct table *table)
+static void check_table(struct look *look, struct place *place)
 {
-    struct place place = place_of(table);
+    const struct table *table = place->table;
     struct err err;
 
-    (void)snprintf(place.subject, sizeof place.subject, "table %s", place.full_name);
-    if (bigquery_names_init(&place.names, &look->settings->bigquery, table->database, table->name, &err) != 0) {
-        finding(look->findings, FINDING_ERROR, place.subject, "choose other patterns in bigquery.dataset and bigquery.table", "%s", err.text);
+    if (bigquery_names_init(&place->names, &look->settings->bigquery, table->database, table->name, &err) != 0) {
+        finding(look->findings, FINDING_ERROR, place->subject, "choose other patterns in bigquery.dataset and bigquery.table", "%s", err.text);
         return;
     }
-    check_dataset(look, &place);
-    check_history(look, &place);
-    bigquery_names_deinit(&place.names);
+    check_dataset(look, place);
+    check_history(look, place);
+    bigquery_names_deinit(&place->names);
 }
 
 /* ---- all */
@@ -355,11 +356,11 @@ static bool check_sign_in(struct look *look)
 
 static void look_at_all(struct look *look, const struct known_tables *tables)
 {
+    look->group_partitions = tables->group_partitions;
     for (size_t i = 0; i < tables->count; i++) {
-        look->group_partitions += settings_partitions(look->settings, place_of(tables->schemas[i]->table).full_name);
-    }
-    for (size_t i = 0; i < tables->count; i++) {
-        check_table(look, tables->schemas[i]->table);
+        struct place place = place_of(tables, i);
+
+        check_table(look, &place);
     }
     if (look->options->cost) {
         finding(look->findings, FINDING_NOTE, "cost", NULL,
