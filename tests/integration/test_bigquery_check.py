@@ -8,6 +8,7 @@ import time
 import pytest
 
 from lib.bigquery_judge import BigQueryWarehouse
+from lib.histories import Rest
 from lib.processes import wait_for
 
 
@@ -167,6 +168,22 @@ def test_a_dataset_of_somebody_else_is_an_error(filled):
 def test_a_dataset_in_another_place_is_an_error(filled):
     found = _check(filled, bigquery__location="europe-west1")
     assert "is in US" in _errors(found)[f"table {filled.database}.orders"], found
+
+
+def test_a_dataset_that_deletes_by_default_is_told_and_deletes_nothing_of_ours(make_path, mariadb, broker, fake):
+    path = make_path(mariadb, broker, warehouse=BigQueryWarehouse(fake))
+    rest, dataset = Rest(fake), path.warehouse.dataset(path)
+    rest.call("POST", "/datasets", {"datasetReference": {"projectId": "p", "datasetId": dataset}, "location": "US",
+                                    "defaultTableExpirationMs": "86400000", "defaultPartitionExpirationMs": "172800000"})
+    path.sql("CREATE TABLE orders (id INT PRIMARY KEY)")
+    path.producer()
+    path.worker()
+    path.sql("INSERT INTO orders VALUES (1)")
+    path.wait_arrived()
+    assert "expirationMs" not in rest.table(dataset, "orders_history")["timePartitioning"]
+    wait_for(lambda: "expirationTime" not in (rest.table(dataset, "orders") or {"expirationTime": None}), lambda: rest.table(dataset, "orders"), 60)
+    found = _check(path)
+    assert any(level == "warning" and "tables after 1 days, partitions after 2 days" in text for level, _, text in found), found
 
 
 def test_what_can_not_be_reached_is_an_error_beside_the_rest(make_path, mariadb, broker, fake):

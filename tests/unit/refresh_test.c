@@ -228,6 +228,7 @@ static size_t writes(const struct world *world)
 }
 
 #define PATCH_VIEW "PATCH /bigquery/v2/projects/p/datasets/shop/tables/orders"
+#define PATCH_BASE "PATCH /bigquery/v2/projects/p/datasets/shop/tables/orders_base"
 #define MAKE_TABLE "POST /bigquery/v2/projects/p/datasets/shop/tables"
 
 /* ---- plain */
@@ -544,6 +545,40 @@ static void test_refresh__f6_a_base_that_outlived_its_history_is_not_made_anew(v
     assert_int_equal(writes(world), 0);
 }
 
+/* The history was made by a worker, which sees to it itself. */
+static void test_refresh__f6_neither_base_nor_view_expires_with_its_dataset(void **state)
+{
+    struct world *world = *state;
+
+    want_base(world);
+    ensure(world, "id", "id long");
+    must(json_object_set_new(json_object_get(world->rest.datasets, "shop"), "defaultTableExpirationMs", json_string("2592000000")) == 0);
+    round_of(world);
+    assert_did(world, REFRESH_MERGED);
+    assert_null(json_string_value(json_object_get(rest_world_table(&world->rest, BASE), "expirationTime")));
+    assert_null(json_string_value(json_object_get(rest_world_table(&world->rest, VIEW), "expirationTime")));
+    assert_in_order(world, (const char *const[]){MAKE_TABLE, PATCH_VIEW, MAKE_TABLE, PATCH_BASE, "MERGE", PATCH_VIEW, NULL});
+    round_of(world);
+    assert_did(world, REFRESH_NOTHING);
+    assert_int_equal(writes(world), 0);
+}
+
+static void test_refresh__what_was_told_to_expire_is_told_to_stay(void **state)
+{
+    struct world *world = *state;
+
+    want_base(world);
+    ensure(world, "id", "id long");
+    round_of(world);
+    must(json_object_set_new(rest_world_table(&world->rest, BASE), "expirationTime", json_string("1900000000000")) == 0);
+    must(json_object_set_new(rest_world_table(&world->rest, VIEW), "expirationTime", json_string("1900000000000")) == 0);
+    round_of(world);
+    assert_did(world, REFRESH_CHANGED);
+    assert_int_equal(writes(world), 2);
+    assert_null(json_string_value(json_object_get(rest_world_table(&world->rest, BASE), "expirationTime")));
+    assert_null(json_string_value(json_object_get(rest_world_table(&world->rest, VIEW), "expirationTime")));
+}
+
 static void test_refresh__a_base_of_another_history_is_refused(void **state)
 {
     struct world *world = *state;
@@ -633,6 +668,8 @@ int main(void)
         TEST(test_refresh__f7_a_base_that_was_made_anew_is_filled_before_it_is_read),
         TEST(test_refresh__f7_a_base_that_is_gone_is_made_anew),
         TEST(test_refresh__f6_a_base_that_outlived_its_history_is_not_made_anew),
+        TEST(test_refresh__f6_neither_base_nor_view_expires_with_its_dataset),
+        TEST(test_refresh__what_was_told_to_expire_is_told_to_stay),
         TEST(test_refresh__a_base_of_another_history_is_refused),
         TEST(test_refresh__f5_late_rows_are_told_and_merged),
         TEST(test_refresh__the_base_has_a_column_before_the_view_names_it),

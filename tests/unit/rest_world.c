@@ -130,15 +130,35 @@ static void set_created(struct rest_world *world, json_t *resource)
     rest_world_touch(world, resource);
 }
 
-static void make(struct rest_call *call, json_t *into, const char *name)
+/* What the dataset gives to each table that does not say otherwise; to say null is to say nothing. */
+static void expire(const json_t *dataset, json_t *table)
 {
+    json_t *partitions = json_object_get(table, "timePartitioning");
+    json_t *of_partitions = json_object_get(dataset, "defaultPartitionExpirationMs");
+
+    if (partitions != NULL && of_partitions != NULL) {
+        if (!json_is_string(json_object_get(partitions, "expirationMs"))) {
+            must(json_object_set(partitions, "expirationMs", of_partitions) == 0);
+        }
+    } else if (json_object_get(dataset, "defaultTableExpirationMs") != NULL) {
+        must(json_object_set_new(table, "expirationTime", json_string("1900000000000")) == 0);
+    }
+}
+
+/* dataset: of a table. */
+static void make(struct rest_call *call, json_t *into, const char *name, const json_t *dataset)
+{
+    json_t *made;
+
     if (json_object_get(into, name) != NULL) {
         answer(call, 409, NULL, "already exists");
         return;
     }
     must(json_object_set_new(into, name, json_deep_copy(call->request.body)) == 0);
-    set_created(call->world, json_object_get(into, name));
-    found(call, json_object_get(into, name));
+    made = json_object_get(into, name);
+    set_created(call->world, made);
+    expire(dataset, made);
+    found(call, made);
 }
 
 /* Does the patch keep each column and its type? */
@@ -301,7 +321,7 @@ static void make_table(struct rest_call *call, const char *dataset)
     if (json_object_get(call->world->datasets, dataset) == NULL) {
         answer(call, 404, NULL, "no such dataset");
     } else {
-        make(call, call->world->tables, name);
+        make(call, call->world->tables, name, json_object_get(call->world->datasets, dataset));
     }
 }
 
@@ -330,7 +350,7 @@ static void carry_out_on_dataset(struct rest_call *call)
 
     if (strcmp(request->path, DATASETS) == 0) {
         make(call, call->world->datasets,
-             json_string_value(json_object_get(json_object_get(request->body, "datasetReference"), "datasetId")));
+             json_string_value(json_object_get(json_object_get(request->body, "datasetReference"), "datasetId")), NULL);
         return;
     }
     if (strstr(request->path, "/routines/") != NULL) {

@@ -2,7 +2,7 @@
 /*
  * rest_world: BigQuery's REST API in memory, in the place of workers/bigquery/rest.c: datasets and tables with ETags, query
  * jobs whose rows a test gives. Strict where the service is: a stale If-Match is 412, a patch that drops or retypes a column is
- * 400.
+ * 400, and a table or view that is made takes its dataset's default expirations.
  */
 #ifndef KAKEHI_TESTS_UNIT_REST_WORLD_H
 #define KAKEHI_TESTS_UNIT_REST_WORLD_H

@@ -659,6 +659,77 @@ static void test_tables__rows_do_not_wait_for_settings(void **state)
     text_pairs_deinit(&world->settings.bigquery.labels);
 }
 
+/* ---- a dataset that deletes what is in it */
+
+static json_t *add_deleting_dataset(struct world *world, const char *property)
+{
+    json_t *dataset = add_dataset(world, "kakehi", "EU");
+
+    must(json_object_set_new(dataset, property, json_string("2592000000")) == 0);
+    return dataset;
+}
+
+static const char *lifetime_of(struct world *world)
+{
+    return text_of(rest_world_table(&world->rest, HISTORY), "expirationTime");
+}
+
+static void test_tables__a_history_outlives_its_datasets_default_of_tables(void **state)
+{
+    struct world *world = *state;
+
+    world->settings.bigquery.partition_expiration_ms = 10 * DAY_MS;
+    add_deleting_dataset(world, "defaultTableExpirationMs");
+    ensure(world, "id long");
+    assert_ok(world);
+    assert_string_equal(lifetime_of(world), "");
+    assert_string_equal(expiration_of(world), "864000000");
+    assert_int_equal(rest_world_called(&world->rest, PATCH_HISTORY), 1);
+    restart(world);
+    ensure(world, "id long");
+    assert_int_equal(rest_world_called(&world->rest, PATCH_HISTORY), 0);
+}
+
+static void test_tables__a_history_keeps_its_days_whatever_the_datasets_default_of_partitions(void **state)
+{
+    struct world *world = *state;
+
+    add_deleting_dataset(world, "defaultPartitionExpirationMs");
+    ensure(world, "id long");
+    assert_ok(world);
+    assert_string_equal(expiration_of(world), "");
+    assert_string_equal(text_of(json_object_get(rest_world_table(&world->rest, HISTORY), "timePartitioning"), "field"), "__ingest_day");
+    assert_string_equal(lifetime_of(world), "");
+}
+
+static void test_tables__a_history_that_was_told_to_expire_is_told_to_stay(void **state)
+{
+    struct world *world = *state;
+
+    ensure(world, "id long");
+    must(json_object_set_new(rest_world_table(&world->rest, HISTORY), "expirationTime", json_string("1900000000000")) == 0);
+    restart(world);
+    ensure(world, "id long");
+    assert_ok(world);
+    assert_string_equal(lifetime_of(world), "");
+}
+
+static void test_tables__no_row_goes_into_what_is_to_be_deleted(void **state)
+{
+    struct world *world = *state;
+
+    add_deleting_dataset(world, "defaultTableExpirationMs");
+    world->rest.before = deny_patch;
+    ensure(world, "id long");
+    assert_refused(world, "telling BigQuery to keep its rows: HTTP 403");
+    ensure(world, "id long"); /* neither when asked again */
+    assert_refused(world, "telling BigQuery to keep its rows: HTTP 403");
+    world->rest.before = NULL;
+    ensure(world, "id long");
+    assert_ok(world);
+    assert_string_equal(lifetime_of(world), "");
+}
+
 /* ---- a key that is known only later */
 
 /* "a, b" */
@@ -1082,6 +1153,10 @@ int main(void)
         TEST(test_tables__labels_and_words_are_put_right_and_others_stay),
         TEST(test_tables__another_kms_key_is_told),
         TEST(test_tables__rows_do_not_wait_for_settings),
+        TEST(test_tables__a_history_outlives_its_datasets_default_of_tables),
+        TEST(test_tables__a_history_keeps_its_days_whatever_the_datasets_default_of_partitions),
+        TEST(test_tables__a_history_that_was_told_to_expire_is_told_to_stay),
+        TEST(test_tables__no_row_goes_into_what_is_to_be_deleted),
         TEST(test_tables__a_history_that_a_truncate_made_is_clustered_once_the_key_is_known),
         TEST(test_tables__a_key_that_comes_later_clusters),
         TEST(test_tables__clustering_that_is_there_stays),

@@ -120,6 +120,7 @@ static void judge_dataset(struct look *look, const struct place *place, const js
     const char *location = look->settings->bigquery.location;
     const char *marked = text_of(json_object_get(dataset, "labels"), "kakehi_owner");
     struct buffer owner = {0};
+    struct buffer deleted = {0};
 
     shape_append_owner(&owner, look->settings);
     if (strcasecmp(text_of(dataset, "location"), location) != 0) {
@@ -135,6 +136,14 @@ static void judge_dataset(struct look *look, const struct place *place, const js
         finding(look->findings, FINDING_WARNING, place->subject, "set the label kakehi_owner on it, if it is for this pipeline",
                 "dataset %s has no owner: it is taken only while it holds no table", place->names.dataset);
     }
+    shape_append_expirations(&deleted, dataset);
+    if (deleted.size > 0) {
+        finding(look->findings, FINDING_WARNING, place->subject,
+                "bq update --default_table_expiration 0 --default_partition_expiration 0, unless it is meant for other tables",
+                "dataset %s deletes by default %s: the worker tells each table of its own to stay", place->names.dataset,
+                buffer_text(&deleted));
+    }
+    buffer_deinit(&deleted);
     buffer_deinit(&owner);
 }
 

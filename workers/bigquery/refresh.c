@@ -3,9 +3,9 @@
  * After each answer the same question is asked: what is the next thing that is not as it should be? Nothing but what BigQuery
  * holds is remembered from round to round, so a round that stopped anywhere is finished by the next one.
  *
- *   BEGIN --> HISTORY --> OWNER --> VIEW --> BASE --> FUNCTION --> (what is next?) --> AS_OF | WHOLE | MAKE_BASE | GROW_BASE
- *                |  ^                                                |    ^               | WIDEN_BASE | DAYS | TRUNCATE | MERGE
- *                |  |                                                |    |               | SET_VIEW
+ *   BEGIN --> HISTORY --> OWNER --> VIEW --> BASE --> FUNCTION --> (what is next?) --> AS_OF | WHOLE | MAKE_BASE | KEEP_BASE
+ *                |  ^                                                |    ^               | GROW_BASE | WIDEN_BASE | DAYS
+ *                |  |                                                |    |               | TRUNCATE | MERGE | SET_VIEW
  *       none, or |  |                                           nothing   |                  |            |
  *   as it was    v  |                                                v    +------ done ------+            |
  *              DONE |                                              DONE                                   |
@@ -15,12 +15,13 @@
  * | HISTORY, OWNER, VIEW, BASE,      | GET: what is there, and whose the dataset  | refresh_look.c  |
  * | FUNCTION                         |                                            |                 |
  * | AS_OF, WHOLE, SET_VIEW           | CREATE FUNCTION; POST or PATCH of the view | refresh_view.c  |
- * | MAKE_BASE, GROW_BASE, WIDEN_BASE | POST, PATCH, ALTER TABLE of the base       | refresh_base.c  |
+ * | MAKE_BASE, KEEP_BASE, GROW_BASE, | POST, PATCH, ALTER TABLE of the base       | refresh_base.c  |
+ * | WIDEN_BASE                       |                                            |                 |
  * | DAYS, TRUNCATE, MERGE            | a statement                                | refresh_merge.c |
  *
  * Base + tail, in the order that makes every stop harmless:
  *   WHOLE      the view reads the whole history, unless it already reads this very base (F7)
- *   MAKE_BASE, GROW_BASE, WIDEN_BASE   the base is there, with all columns of the history
+ *   MAKE_BASE, KEEP_BASE, GROW_BASE, WIDEN_BASE   the base is there, for ever, with all columns of the history
  *   DAYS       today by BigQuery's clock, and the rows of each day: before the MERGE, so that what comes in between is merged
  *              twice rather than never
  *   MERGE      F1, F2: from the watermark of the view that we have read, today's rows included
@@ -30,6 +31,9 @@
  * F5: a closed day whose rows are not those that were merged gets an alarm and is merged again, from that day on.
  * F6: a plain view of an expiring history is refused: rows that do not change would leave it. A base that is gone is not made
  * anew then, since it was the only copy of what has expired.
+ *
+ * A dataset may have a default expiration, which every table and view in it takes when it is made, and which only a patch takes
+ * away: so what is found to expire is told not to, once a round.
  *
  * Since the watermark is a day, a round has something to merge once a day; once in so many days, where the table's freshness is
  * that long. What the view shows does not wait for rounds.
@@ -47,8 +51,8 @@
 #define ROUNDS_MAX 8
 
 #define TO_STEPS                                                                                                               \
-    (SM_TO(HISTORY) | SM_TO(AS_OF) | SM_TO(WHOLE) | SM_TO(MAKE_BASE) | SM_TO(GROW_BASE) | SM_TO(WIDEN_BASE) | SM_TO(DAYS) |    \
-     SM_TO(TRUNCATE) | SM_TO(MERGE) | SM_TO(SET_VIEW) | SM_TO(DONE))
+    (SM_TO(HISTORY) | SM_TO(AS_OF) | SM_TO(WHOLE) | SM_TO(MAKE_BASE) | SM_TO(KEEP_BASE) | SM_TO(GROW_BASE) |                   \
+     SM_TO(WIDEN_BASE) | SM_TO(DAYS) | SM_TO(TRUNCATE) | SM_TO(MERGE) | SM_TO(SET_VIEW) | SM_TO(DONE))
 
 static const struct sm_state states[] = {
     [BEGIN] = {"BEGIN", SM_TO(HISTORY)},
@@ -60,6 +64,7 @@ static const struct sm_state states[] = {
     [AS_OF] = {"AS_OF", TO_STEPS},
     [WHOLE] = {"WHOLE", TO_STEPS},
     [MAKE_BASE] = {"MAKE_BASE", TO_STEPS},
+    [KEEP_BASE] = {"KEEP_BASE", TO_STEPS},
     [GROW_BASE] = {"GROW_BASE", TO_STEPS},
     [WIDEN_BASE] = {"WIDEN_BASE", TO_STEPS},
     [DAYS] = {"DAYS", TO_STEPS},
@@ -91,6 +96,7 @@ static void refresh_free(struct refresh *refresh)
 static void begin(struct refresh *refresh, const char *why)
 {
     refresh->as_of_made = refresh->looked = refresh->merge_due = refresh->truncate_due = false;
+    refresh->base_kept = refresh->view_kept = false;
     log_debug("views", "table=%q round=%u why=%q", refresh->options.names->source, refresh->rounds, why);
     refresh_look(refresh);
 }
@@ -258,7 +264,7 @@ static void decide_plain(struct refresh *refresh)
     refresh->next.base_ms = 0;
     refresh->next.watermark = VIEW_DAY_NONE;
     if (!refresh_view_is_so(refresh)) {
-        refresh_set_view(refresh, SET_VIEW, "its text differs");
+        refresh_set_view(refresh, SET_VIEW, "it is not as it should be");
     } else {
         finish_well(refresh);
     }
@@ -298,7 +304,7 @@ static void decide_base(struct refresh *refresh)
     } else if (refresh->merge_due) {
         refresh_merge(refresh);
     } else if (!refresh_view_is_so(refresh)) {
-        refresh_set_view(refresh, SET_VIEW, "its text differs");
+        refresh_set_view(refresh, SET_VIEW, "it is not as it should be");
     } else {
         finish_well(refresh);
     }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The base as a table: made, and given the columns and the widths that the history has by now, before anything is merged. */
+/* The base as a table: made, kept, and given the columns and the widths that the history has by now, before anything is merged. */
 #include "common/must.h"
 #include "workers/bigquery/refresh_parts.h"
 
-/* ---- MAKE_BASE, GROW_BASE, WIDEN_BASE */
+/* ---- MAKE_BASE, KEEP_BASE, GROW_BASE, WIDEN_BASE */
 
 static void on_base_changed(void *context, const struct rest_answer *answered)
 {
@@ -27,6 +27,19 @@ static void make_base(struct refresh *refresh)
 
     sm_move(&refresh->sm, MAKE_BASE, "not there");
     refresh_call(refresh, &request, NULL, on_base_changed);
+    json_decref(body);
+}
+
+/* Behind an expiring history it is the only copy of what has expired (F6). */
+static void keep_base(struct refresh *refresh)
+{
+    json_t *body = json_pack("{s:n}", "expirationTime");
+    struct rest_request request = {.method = "PATCH", .body = body, .if_match = refresh->base.shape.etag};
+
+    must(body != NULL);
+    refresh->base_kept = true;
+    sm_move(&refresh->sm, KEEP_BASE, "it would expire");
+    refresh_call(refresh, &request, refresh->options.names->base, on_base_changed);
     json_decref(body);
 }
 
@@ -68,6 +81,10 @@ bool refresh_change_base(struct refresh *refresh)
 
     if (!refresh->base.there) {
         make_base(refresh);
+        return true;
+    }
+    if (refresh->base.shape.expires_at_ms > 0 && !refresh->base_kept) {
+        keep_base(refresh);
         return true;
     }
     fields = shape_base_lacks(&refresh->base.shape, &refresh->history.shape, &wider);

@@ -13,7 +13,7 @@
 #include "workers/bigquery/view_state.h"
 
 /* The picture is in refresh.c. */
-enum { BEGIN, HISTORY, OWNER, VIEW, BASE, FUNCTION, AS_OF, WHOLE, MAKE_BASE, GROW_BASE, WIDEN_BASE, DAYS, TRUNCATE, MERGE, SET_VIEW, DONE };
+enum { BEGIN, HISTORY, OWNER, VIEW, BASE, FUNCTION, AS_OF, WHOLE, MAKE_BASE, KEEP_BASE, GROW_BASE, WIDEN_BASE, DAYS, TRUNCATE, MERGE, SET_VIEW, DONE };
 
 /* A table or view as it was read last. */
 struct resource {
@@ -39,6 +39,8 @@ struct refresh {
     char as_of[9];           /* fingerprint of the function's text */
     char history_hash[HISTORY_HASH_SIZE];
     bool as_of_made;
+    bool base_kept; /* it was told never to expire, in this round; as the view was */
+    bool view_kept;
     bool looked; /* at the days */
     struct view_days days;
     bool truncate_due;
@@ -72,7 +74,7 @@ void refresh_look(struct refresh *refresh);
 
 /* refresh_view.c: the view and the function. */
 void refresh_make_as_of(struct refresh *refresh);
-/* Is the view's text the one that `next` asks for? */
+/* Is the view's text the one that `next` asks for, and is the view to stay? */
 bool refresh_view_is_so(const struct refresh *refresh);
 void refresh_set_view(struct refresh *refresh, int state, const char *why);
 

@@ -69,6 +69,9 @@ static json_t *view_body(struct refresh *refresh, struct buffer *query)
         must(json_object_set_new(body, "tableReference",
                                  json_pack("{s:s, s:s, s:s}", "projectId", refresh->options.names->project, "datasetId",
                                            refresh->options.names->dataset, "tableId", refresh->options.names->view)) == 0);
+    } else if (refresh->view.shape.expires_at_ms > 0) {
+        must(json_object_set_new(body, "expirationTime", json_null()) == 0);
+        refresh->view_kept = true;
     }
     buffer_deinit(&description);
     return body;
@@ -88,7 +91,8 @@ bool refresh_view_is_so(const struct refresh *refresh)
 
     append_query(&wanted, refresh);
     same = refresh->view.there && refresh->view.shape.view_query != NULL &&
-           strcmp(refresh->view.shape.view_query, buffer_text(&wanted)) == 0;
+           strcmp(refresh->view.shape.view_query, buffer_text(&wanted)) == 0 &&
+           (refresh->view.shape.expires_at_ms == 0 || refresh->view_kept);
     buffer_deinit(&wanted);
     return same;
 }

@@ -122,7 +122,20 @@ void entry_patch(struct entry *entry, struct shape_plan *plan)
 
 /* ---- PATCH of what the settings ask for by now */
 
-/* Rows don't wait for it. */
+/* Rows don't wait for it, unless they would go into what is to be deleted: then nothing is written, and `aligned` stays false, so
+ * that the next wish tries again. */
+static void on_not_aligned(struct entry *entry, const struct rest_error *error)
+{
+    if (entry->keeping) {
+        entry->aligned = false;
+        entry_fail_call(entry, "telling BigQuery to keep its rows", error);
+    } else {
+        log_warn("settings-not-applied", "table=%q reason=%q next=%s", entry->names.source, error->err.text,
+                 "with-the-next-start");
+        entry_decide(entry);
+    }
+}
+
 static void on_aligned(void *context, const struct rest_answer *answered)
 {
     struct entry *entry = context;
@@ -136,13 +149,10 @@ static void on_aligned(void *context, const struct rest_answer *answered)
         entry->aligned = false;
         entry_look(entry, "somebody changed it");
     } else {
-        log_warn("settings-not-applied", "table=%q reason=%q next=%s", entry->names.source, answered->error->err.text,
-                 "with-the-next-start");
-        entry_decide(entry);
+        on_not_aligned(entry, answered->error);
     }
 }
 
-/* True: a change is under way. */
 bool entry_align(struct entry *entry)
 {
     const struct shape_making making = entry_making(entry);
@@ -161,11 +171,12 @@ bool entry_align(struct entry *entry)
         log_warn("settings-not-applied", "table=%q reason=%q", entry->names.source, entry->left);
     }
     changes = drift.patch != NULL;
+    entry->keeping = drift.keeps_rows;
     if (changes) {
         log_info("applying-settings", "table=%q history=%s.%s.%s changes=%q", entry->names.source, entry->names.project,
                  entry->names.dataset, entry->names.history, buffer_text(&drift.changes));
         request.body = drift.patch;
-        sm_move(&entry->sm, PATCH, "the settings were changed");
+        sm_move(&entry->sm, PATCH, "it is not what the settings ask for");
         entry_call(entry, &request, entry->names.history, on_aligned);
     }
     shape_drift_deinit(&drift);

@@ -121,6 +121,19 @@ static int check_location(const struct dataset *dataset, const json_t *body, str
     return 0;
 }
 
+/* Somebody may have meant it, for tables of his own. */
+static void tell_expirations(const struct dataset *dataset, const json_t *body)
+{
+    struct buffer text = {0};
+
+    shape_append_expirations(&text, body);
+    if (text.size > 0) {
+        log_warn("dataset-deletes", "dataset=%s.%s default=%q next=%q", dataset->names.project, dataset->name, buffer_text(&text),
+                 "each table of ours is told to stay");
+    }
+    buffer_deinit(&text);
+}
+
 static void judge(struct dataset *dataset, const json_t *body)
 {
     const struct shape_making making = {dataset->tables->options.settings, &dataset->names};
@@ -133,6 +146,7 @@ static void judge(struct dataset *dataset, const json_t *body)
         finish(dataset, &err);
         return;
     }
+    tell_expirations(dataset, body);
     switch (shape_owner_of(body, &making, &err)) {
     case SHAPE_OURS:
         finish(dataset, NULL);

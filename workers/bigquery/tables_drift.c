@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Settings that were changed after a history was made, and what was not known then. What loses nothing is changed in place. What does is left to a person, who
- * is told the statement: a worker that starts with a slip of the pen in its settings must not delete a year of days.
+ * Settings that were changed after a history was made, and what was not known then. What loses nothing is changed in place. What
+ * does is left to a person, who is told the statement: a worker that starts with a slip of the pen in its settings must not
+ * delete a year of days.
+ *
+ * A history that was made a moment ago may differ already: it takes the default expirations of its dataset, and a request that
+ * makes a table has no word for "never" (BigQuery takes null for "not said"). Only a patch has.
  *
  * | setting                  | differs                        | then |
+ * | none: the table expires  | at a time                      | changed: it never does |
  * | partition_expiration     | longer, or none by now         | changed |
  * |                          | shorter, or for the first time | left: the days beyond it are deleted at once |
  * | require_partition_filter | false by now                   | changed |
@@ -40,6 +45,15 @@ static void leave(struct shape_drift *drift, const struct bigquery_names *names,
     buffer_append_text(&drift->left, " SET OPTIONS ");
 }
 
+/* No setting asks for that: it would take the newest row with the oldest one. */
+static void compare_lifetime(const struct shape *history, struct shape_drift *drift)
+{
+    if (history->expires_at_ms > 0) {
+        change(drift, "table expiration", "expirationTime", json_null());
+        drift->keeps_rows = true;
+    }
+}
+
 static void compare_expiration(const struct shape *history, const struct shape_making *making, struct shape_drift *drift)
 {
     int64_t wanted_ms = making->settings->bigquery.partition_expiration_ms;
@@ -55,6 +69,7 @@ static void compare_expiration(const struct shape *history, const struct shape_m
             shape_set(partitions, "expirationMs", json_null());
         }
         change(drift, "partition expiration", "timePartitioning", partitions);
+        drift->keeps_rows = true;
     } else {
         leave(drift, making->names, "the expiration is not made shorter by us, since it deletes days at once; when the view has its base");
         buffer_printf(&drift->left, "(partition_expiration_days = %g)", (double)wanted_ms / (double)DAY_MS);
@@ -144,6 +159,7 @@ static void compare_kms_key(const struct shape *history, const struct shape_maki
 void shape_drift(const struct shape *history, const struct shape_making *making, struct shape_drift *ret_drift)
 {
     *ret_drift = (struct shape_drift){0};
+    compare_lifetime(history, ret_drift);
     compare_expiration(history, making, ret_drift);
     compare_filter(history, making, ret_drift);
     compare_labels(history, making, ret_drift);

@@ -17,8 +17,8 @@
  * looked at with the same question (shape_plan), so several workers that add columns at once, or one that was paused in
  * between, need no rule of their own: a patch carries the ETag of what it was made from (412: look again).
  *
- * Settings that were changed since the history was made are applied to it (tables_drift.c) by the first wish that finds it there, once
- * a worker's life; and what follows from the key once it is known.
+ * Settings that were changed since the history was made, and what its dataset gave it while it was made, are compared with it
+ * (tables_drift.c) by the first wish that finds it there, once a worker's life; and what follows from the key once it is known.
  *
  * Nothing is made where a mark says that there was a table before (wish.hash): the rows before it would be missing, silently.
  *
@@ -178,7 +178,7 @@ static void on_made(void *context, const struct rest_answer *answered)
     if (answered->error == NULL) {
         log_info("history-made", "table=%q history=%s.%s.%s", entry->names.source, entry->names.project, entry->names.dataset,
                  entry->names.history);
-        entry->aligned = true;
+        entry->aligned = false; /* it took what its dataset gives */
         if (entry_take_shape(entry, answered->body)) {
             entry_decide(entry);
         }

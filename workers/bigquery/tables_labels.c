@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Whose something is: the labels that we write, and what those that we find mean. Of a dataset the owner counts, since to write
- * into another environment's can't be taken back; of a table what it is, and of which source table.
+ * into another environment's can't be taken back; of a table what it is, and of which source table. And what a dataset that
+ * somebody else made does to the tables in it.
  */
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/must.h"
@@ -12,6 +14,7 @@
 #include "workers/bigquery/tables_shape_parts.h"
 
 #define LABEL_VALUE_MAX 63
+#define DAY_MS          86400000.0
 
 /* ---- what we write */
 
@@ -91,6 +94,21 @@ enum shape_owner shape_owner_of(const json_t *dataset, const struct shape_making
     }
     buffer_deinit(&ours);
     return owner;
+}
+
+static void append_days(struct buffer *out, const json_t *dataset, const char *property, const char *what)
+{
+    double after_ms = strtod(shape_text(dataset, property), NULL);
+
+    if (after_ms > 0) {
+        buffer_printf(out, "%s%s after %g days", out->size > 0 ? ", " : "", what, after_ms / DAY_MS);
+    }
+}
+
+void shape_append_expirations(struct buffer *out, const json_t *dataset)
+{
+    append_days(out, dataset, "defaultTableExpirationMs", "tables");
+    append_days(out, dataset, "defaultPartitionExpirationMs", "partitions");
 }
 
 int shape_check(const struct shape *shape, const struct shape_making *making, const char *kind, struct err *err)

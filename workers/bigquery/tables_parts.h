@@ -44,6 +44,7 @@ struct entry {
     struct shape shape;
     bool aligned; /* what the settings ask for was compared with it: once, so that two workers with two files don't fight for long; and
                    * again when its key becomes known */
+    bool keeping; /* the change of it that is under way keeps BigQuery from deleting rows */
     char *left;   /* of that, what a person must change; NULL: nothing */
     struct history *last; /* the newest layout seen; NULL */
     uint32_t generation;

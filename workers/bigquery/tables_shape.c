@@ -94,6 +94,7 @@ int shape_read(const json_t *table, struct shape *ret_shape, struct err *err)
     *ret_shape =
         (struct shape){.created_ms = number_of(table, "creationTime"),
                        .expiration_ms = number_of(partitions, "expirationMs"),
+                       .expires_at_ms = number_of(table, "expirationTime"),
                        .filter_required = json_is_true(json_object_get(table, "requirePartitionFilter")),
                        .clustered = json_array_size(json_object_get(json_object_get(table, "clustering"), "fields")) > 0,
                        .kms_key = shape_copy(

@@ -44,6 +44,7 @@ struct shape {
     char *description; /* owned; NULL */
     int64_t created_ms;
     int64_t expiration_ms; /* of partitions; 0: never */
+    int64_t expires_at_ms; /* since 1970: when the whole table is deleted; 0: never */
     bool filter_required;
     bool clustered;
     char *kms_key; /* owned; NULL: Google's own, or none was said */
@@ -96,11 +97,16 @@ enum shape_owner shape_owner_of(const json_t *dataset, const struct shape_making
 /* Is the table ours, of that kind, for that source table? ERR_FATAL says what to do. */
 int shape_check(const struct shape *shape, const struct shape_making *making, const char *kind, struct err *err) MUST_CHECK;
 
+/* What is deleted of the tables that are made in this dataset (its resource), unless they are told to stay: "tables after 30
+ * days, partitions after 7 days"; nothing is appended where nothing is. */
+void shape_append_expirations(struct buffer *out, const json_t *dataset);
+
 /* ---- what the settings ask for by now */
 
 /* How a history that is there differs from one that would be made now, columns aside. */
 struct shape_drift {
     json_t *patch;         /* body of a PATCH with what may be changed in place; NULL: nothing */
+    bool keeps_rows;       /* until the patch is in, BigQuery deletes rows that the settings keep */
     struct buffer changes; /* what the patch changes, for people: "labels, description" */
     struct buffer left;    /* what we leave alone, why, and the statement by which a person changes it; empty: nothing */
 };

@@ -116,6 +116,18 @@ def _widens(old, new):
     return room(new, "maxLength", 1 << 60) >= room(old, "maxLength", 1 << 60)
 
 
+def _inheriting(resource, dataset):
+    """A new table takes its dataset's default expirations unless it says otherwise; to say null is to say nothing."""
+    life, days = dataset.get("defaultTableExpirationMs"), dataset.get("defaultPartitionExpirationMs")
+    resource = dict(resource)
+    if days and resource.get("timePartitioning"):
+        if not resource["timePartitioning"].get("expirationMs"):
+            resource["timePartitioning"] = {**resource["timePartitioning"], "expirationMs": days}
+    elif life and not resource.get("expirationTime"):
+        resource["expirationTime"] = str(int(_milliseconds()) + int(life))
+    return resource
+
+
 class Store:
     def __init__(self, project):
         self.project = project
@@ -142,8 +154,8 @@ class Store:
     def patch_dataset(self, name, changes, if_match):
         dataset = self.dataset(name)
         self._match(if_match, dataset["etag"])
-        dataset.update(merged(dataset, changes), etag=uuid.uuid4().hex)
-        return dataset
+        self.datasets[name] = {**merged(dataset, changes), "etag": uuid.uuid4().hex}
+        return self.datasets[name]
 
     def drop_dataset(self, name, with_tables):
         self.dataset(name)
@@ -166,7 +178,7 @@ class Store:
         if (dataset, name) in self.tables:
             raise Refused(409, "duplicate", f"Already Exists: Table {self.project}:{dataset}.{name}")
         self._check_new(resource)
-        self.tables[dataset, name] = Table(self.project, dataset, name, resource)
+        self.tables[dataset, name] = Table(self.project, dataset, name, _inheriting(resource, self.datasets[dataset]))
         return self.tables[dataset, name]
 
     @staticmethod
@@ -196,7 +208,7 @@ class Store:
             _check_clustering(changes["clustering"], fields if changed else table.fields)
         if changed:
             table.set_fields(fields)
-        table.resource.update(merged(table.resource, changes))
+        table.resource = merged(table.resource, changes)
         table.touch()
         return table
 
