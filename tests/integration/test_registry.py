@@ -170,6 +170,43 @@ def test_a_version_that_is_refused_stops_its_table_with_the_registrys_words(make
         == [(1, 1), (2, 2), (3, "three")]
 
 
+# What a level takes, statement by statement, and what it then refuses. Each column may be null, so a column may come and go by any level.
+# BACKWARD: who knows the new version reads old rows. FORWARD: who knows the old one reads new rows. TRANSITIVE: this with every earlier version.
+LEVELS = {
+    "BACKWARD": (["MODIFY narrow DOUBLE", "ADD COLUMN late INT", "DROP COLUMN v"], "MODIFY wide FLOAT"),
+    "FORWARD": (["MODIFY wide FLOAT", "ADD COLUMN late INT", "DROP COLUMN v"], "MODIFY narrow DOUBLE"),
+    "FULL": (["ADD COLUMN late INT", "DROP COLUMN v", "ADD COLUMN v DOUBLE"], "MODIFY narrow DOUBLE"),
+    "BACKWARD_TRANSITIVE": (["MODIFY narrow DOUBLE", "DROP COLUMN wide"], "ADD COLUMN wide FLOAT"),
+    "FORWARD_TRANSITIVE": (["MODIFY wide FLOAT", "DROP COLUMN narrow"], "ADD COLUMN narrow DOUBLE"),
+    "FULL_TRANSITIVE": (["ADD COLUMN late INT", "DROP COLUMN v"], "ADD COLUMN v DOUBLE"),
+}
+
+
+@pytest.mark.parametrize("level", [level if level in ("FORWARD", "FULL") else pytest.param(level, marks=pytest.mark.thorough) for level in LEVELS])
+def test_each_level_takes_and_refuses_what_it_should(make_registry_path, registry, mariadb, level):
+    """What it takes arrives; what it refuses stops the table there, with the registry's words and the remedy, and none of its rows is anywhere."""
+    taken, refused = LEVELS[level]
+    path = make_registry_path(mariadb)
+    producer = path.producer()
+    path.worker()
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY, narrow FLOAT, wide DOUBLE, v INT)", "INSERT INTO t VALUES (0, 1, 2, 3)")
+    path.wait_arrived()
+    subject = f"{path.topic('t')}-value"
+    registry.set_compatibility(subject, level)
+    for number, change in enumerate(taken, 1):
+        path.sql(f"ALTER TABLE t {change}", f"INSERT INTO t (id) VALUES ({number})")
+    path.sql("UPDATE t SET id = id + 10")  # the values of a column that came back
+    path.wait_and_judge()
+    assert producer.running() and len(registry.versions(subject)) == 1 + len(taken)
+    rows = path.warehouse.history_count(path, "t")
+    path.sql(f"ALTER TABLE t {refused}", "INSERT INTO t (id) VALUES (1000)")
+    assert producer.wait(60) == 1
+    for words in (subject, "409", "compatibility to NONE", f"{path.database}.t"):
+        assert words in producer.errors()
+    wait_for(lambda: path.lag() == 0, "what was committed before the refusal", 60)
+    assert path.warehouse.history_count(path, "t") == rows and len(registry.versions(subject)) == 1 + len(taken)
+
+
 def test_a_refused_table_is_set_aside_where_the_policy_says_so(make_registry_path, registry, mariadb):
     """Its rows are dead letters from there on; the other tables go on."""
     path = make_registry_path(mariadb)
