@@ -244,6 +244,22 @@ def test_names_that_bigquery_refuses(bigquery_path, mariadb):
         assert any(original in description for name, description in said.items() if not name.startswith("__")), (original, said)
 
 
+def test_columns_called_like_ours(bigquery_path, mariadb):
+    """`__op` and all the others stand by their mapped names, beside our metadata, and as part of the key, too."""
+    path = bigquery_path(mariadb, "emulator")
+    ours = ["__op", "__ts", "__seq", "__idx", "__source", "__txid", "__ingest_day"]
+    path.producer()
+    path.worker(**_by_method(path))
+    for method in ("append", "load"):
+        path.sql(f"CREATE TABLE ours_{method} (id INT, {', '.join(f'`{name}` VARCHAR(20)' for name in ours)}, `__x` INT, PRIMARY KEY (`__seq`, id))",
+                 f"INSERT INTO ours_{method} VALUES (1, {', '.join(repr('my ' + name) for name in ours)}, 1), (2, {', '.join(repr('d') for _ in ours)}, NULL)",
+                 f"UPDATE ours_{method} SET `__op` = 't', `__x` = 2 WHERE id = 1", f"DELETE FROM ours_{method} WHERE id = 2")
+    path.wait_and_judge()
+    _both_equal(path, "ours")
+    row, = path.warehouse.server.client.query(f"SELECT * FROM `{path.warehouse.dataset(path)}.ours_append`")
+    assert row["_x005F__op"] == "t" and row["_x005F__seq"] == "my __seq" and row["_x005F__x"] == 2
+
+
 @pytest.mark.parametrize("method", ["append", "load"])
 def test_table_without_a_key_has_a_history_only(bigquery_path, mariadb, method):
     path = bigquery_path(mariadb, "emulator", method={"*.*": method})

@@ -10,6 +10,7 @@ import re
 from lib.bigquery import ClientError
 from lib.oracle import Row
 from lib.processes import wait_for
+from lib.values import standing_name
 
 _ESCAPE = re.compile(r"_x([0-9A-F]{4})_")
 _CUT = re.compile(r"_x0068_[0-9a-f]{16}$")
@@ -113,15 +114,21 @@ class BigQueryWarehouse:
                 if "NotFound" not in str(error):
                     raise
                 return False
-            return not rows or set(source.names) <= set(rows[0])
+            return not rows or set(map(standing_name, source.names)) <= set(rows[0])
         wait_for(there, lambda: f"the view {view} with the columns {source.names}: {rows[:1]}", 30, 0.3)
         return rows
 
     @staticmethod
     def _columns(row, source):
         kinds = source.kinds if source else {}
-        named = {_source_name(name, source): value for name, value in row.items()}
-        return {name: _text(value, kinds.get(name)) for name, value in named.items()}
+        columns = {}
+        for name, value in row.items():
+            if name.startswith("__"):  # ours
+                columns[name] = _text(value, None)
+            else:
+                original = _source_name(name, source)
+                columns[standing_name(original)] = _text(value, kinds.get(original))
+        return columns
 
     def done(self, path):
         """The group's committed offsets: a commit passes a row only when it is in."""

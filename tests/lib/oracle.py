@@ -16,7 +16,7 @@ from typing import NamedTuple
 from lib import murmur2
 from lib.avro import Schemas
 from lib.processes import wait_for
-from lib.values import SourceTable
+from lib.values import SourceTable, standing_name
 
 _SHOWN = 8
 
@@ -91,7 +91,7 @@ def judge_rows(judgement, name, rows, images, table, source_name="test"):
 
     if table is None or not table.key:
         return
-    key_of = lambda row: tuple(row.columns[name] for name in table.key)
+    key_of = lambda row: tuple(row.columns[standing_name(name)] for name in table.key)
     last, disorder = {}, []
     for row in (row for row in rows if row.op != "t"):  # a truncate has no key; of a table that had no rows yet it has no columns
         if (row.seq, row.idx) <= last.get(key_of(row), (-1, -1)):

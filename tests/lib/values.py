@@ -55,6 +55,11 @@ def _converter(data_type, column_type):
     return lambda value: value  # decimal, date, text and binary types
 
 
+def standing_name(name):
+    """Where a column of the source stands beside our metadata: what begins with `__`, as ours do, by its mapped name."""
+    return "_x005F_" + name[1:] if name.startswith("__") else name
+
+
 class SourceTable:
     """Columns (in table order), key and rows of a table as the server has them now."""
 
@@ -83,10 +88,8 @@ class SourceTable:
             connection.close()
 
     def arrived(self, row):
-        """A row by our columns, as a destination holds it, made comparable: JSON and vectors by their meaning. What begins with `__` stands
-        there by its mapped name, beside our metadata."""
-        stands = {name: "_x005F_" + name[1:] if name.startswith("__") else name for name in self.names}
-        values = [(name, row.get(stands[name])) for name in self.names]  # a message by an older schema lacks the newer columns
+        """A row by our columns, as a destination holds it, made comparable: JSON and vectors by their meaning."""
+        values = [(name, row.get(standing_name(name))) for name in self.names]  # a message by an older schema lacks the newer columns
         return tuple(self.meanings[name](value) if name in self.meanings and value is not None else value for name, value in values)
 
 
