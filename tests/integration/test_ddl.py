@@ -136,6 +136,24 @@ def test_reread_needed(path):
         assert [value for name, value in producer.metrics().items() if name.startswith("kakehi_reread_needed") and f'"{path.database}.t"' in name] == [1]
 
 
+def test_reread_needed_by_what_is_done_to_partitions(path):
+    """Rows go with a partition, or change their table with it, and no row event says so."""
+    parts = "PARTITION BY RANGE (id) (PARTITION low VALUES LESS THAN (10), PARTITION high VALUES LESS THAN (100))"
+    partitioned = ("dropped", "emptied", "exchanged")
+    path.sql(*(f"CREATE TABLE {name} (id INT PRIMARY KEY, v INT) {parts}" for name in partitioned),
+             "CREATE TABLE taken (id INT PRIMARY KEY, v INT)", "CREATE TABLE other (id INT PRIMARY KEY)")
+    producer = path.producer()
+    path.worker()
+    path.sql(*(f"INSERT INTO {name} VALUES (1, 1), (11, 1)" for name in partitioned), "INSERT INTO taken VALUES (2, 2)")
+    path.wait_and_judge()
+    path.sql("ALTER TABLE dropped DROP PARTITION low", "ALTER TABLE emptied TRUNCATE PARTITION low",
+             "ALTER TABLE exchanged EXCHANGE PARTITION low WITH TABLE taken", "INSERT INTO other VALUES (1)")
+    path.wait_arrived()
+    assert producer.status()["source"]["reread_needed"] == [f"{path.database}.{name}" for name in ("dropped", "emptied", "exchanged", "taken")]
+    path.sql("INSERT INTO dropped VALUES (1, 3)", "INSERT INTO emptied VALUES (1, 3)", "UPDATE exchanged SET v = 3", "UPDATE taken SET v = 3")
+    path.wait_and_judge(whole=False)  # rows are read on by the tables as they are now
+
+
 def test_reread_needed_of_columns_that_come_back(path):
     """DROP and later ADD of a name, also over a restart: the rows that are there have no such value at the source, and the old one in the view."""
     path.sql("CREATE TABLE t (id INT PRIMARY KEY, a INT)", "CREATE TABLE u (id INT PRIMARY KEY, a INT)")

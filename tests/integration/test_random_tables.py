@@ -10,9 +10,26 @@ from lib.random_tables import RandomTables, judge_without_key
 _STEPS = 120
 
 
-@pytest.mark.parametrize("seed", [1, 2] + [pytest.param(seed, marks=pytest.mark.thorough) for seed in range(3, 13)])
+def _seeds(plain, thorough):
+    return pytest.mark.parametrize("seed", [*plain, *(pytest.param(seed, marks=pytest.mark.thorough) for seed in thorough)])
+
+
+@_seeds([1, 2], range(3, 13))
 def test_what_a_seed_draws_arrives_as_it_is(make_path, server, broker, seed):
-    path = make_path(server, broker, topics__partitions=2)
+    _draw(make_path(server, broker, topics__partitions=2), seed)
+
+
+@_seeds([21], range(22, 27))
+def test_what_a_seed_draws_arrives_by_a_compressed_log(make_path, server, broker, seed):
+    """MySQL's compressed transactions, MariaDB's compressed rows and statements: the same, whatever is drawn."""
+    server.since(*((8, 0, 20) if server.flavor == "mysql" else ()))
+    with server.compressed_log():
+        path = make_path(server, broker, topics__partitions=2)
+        _draw(path, seed)
+    assert sum(server.compressed_event in line for _, lines in server.log_text(path.first_log_file) for line in lines) > 10
+
+
+def _draw(path, seed):
     tables = RandomTables(path, seed)
     producer = path.producer()
     path.worker()

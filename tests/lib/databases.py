@@ -5,6 +5,7 @@ Both offer the same things: start, stop, kill, connect, and the server's own rea
 """
 import os
 import subprocess
+from contextlib import contextmanager
 from pathlib import Path
 
 import pymysql
@@ -83,6 +84,16 @@ class Database:
         """Its log and what it executed, as if it were new."""
         self.sql("RESET BINARY LOGS AND GTIDS" if self.flavor == "mysql" and self.number() >= (8, 4, 0) else "RESET MASTER")
 
+    @contextmanager
+    def compressed_log(self):
+        """What sessions that begin in here log is compressed wherever it can be."""
+        before = {variable: self.sql(f"SELECT @@global.{variable}")[0][0] for variable in self.compression}
+        self.sql(*(f"SET GLOBAL {variable} = {value}" for variable, value in self.compression.items()))
+        try:
+            yield
+        finally:
+            self.sql(*(f"SET GLOBAL {variable} = {value}" for variable, value in before.items()))
+
     def stop(self):
         self.process.terminate(60)
         self.socket.unlink(missing_ok=True)
@@ -139,6 +150,8 @@ class MariaDB(Database):
 
     flavor = "mariadb"
     versions = ("11.8", "10.5")
+    compression = {"log_bin_compress": 1, "log_bin_compress_min_len": 10}
+    compressed_event = "_compressed_"  # as its log reader calls it
     tls = {"tls": "off"}
     vector_of_text = "VEC_FromText"
 
@@ -177,6 +190,8 @@ class MySQL(Database):
 
     flavor = "mysql"
     versions = ("8.0",)
+    compression = {"binlog_transaction_compression": 1}
+    compressed_event = "Transaction_Payload"
     vector_of_text = "STRING_TO_VECTOR"
 
     @property
