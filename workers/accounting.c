@@ -67,7 +67,7 @@ static struct metric_family write_family METRIC_FAMILY = {
     .name = "kakehi_warehouse_commit_seconds",
     .help = "From a batch that is complete, or a load file that is, to the warehouse's word that all of it is in.",
     .kind = METRIC_HISTOGRAM,
-    .labels = {"table"},
+    LABELS,
 };
 
 static const char *const fate_names[FATE_COUNT] = {"appended", "deduplicated", "filtered", "dead_lettered", "already_in"};
@@ -77,7 +77,6 @@ struct book {
     char *table;
     struct account *accounts;
     int64_t freshness_ms; /* of the partition that told it last; -1: nothing is in yet */
-    struct metric *write_metric;
 };
 
 struct account {
@@ -94,6 +93,7 @@ struct account {
     struct metric *in_flight_metric;
     struct metric *freshness_metric;
     struct metric *lag_metric;
+    struct metric *write_metric; /* NULL before the first: a histogram is 18 lines of the page */
 };
 
 struct accounting {
@@ -143,29 +143,32 @@ static struct book *open_book(struct accounting *accounting, const char *table)
         must(book != NULL);
         book->table = must_strdup(table);
         book->freshness_ms = -1;
-        book->write_metric = metric_cell(&write_family, (const char *const[]){table});
         book->next = accounting->books;
         accounting->books = book;
     }
     return book;
 }
 
-static void open_metrics(struct account *account)
+static struct metric *cell_of(const struct account *account, struct metric_family *family)
 {
     char number[16];
-    const char *const labels[] = {account->book->table, number};
 
     (void)snprintf(number, sizeof number, "%d", account->partition);
-    account->read_metric = metric_cell(&read_family, labels);
-    account->bytes_metric = metric_cell(&bytes_family, labels);
-    account->returned_metric = metric_cell(&returned_family, labels);
-    account->in_flight_metric = metric_cell(&in_flight_family, labels);
-    account->freshness_metric = metric_cell(&freshness_family, labels);
-    account->lag_metric = metric_cell(&lag_family, labels);
+    return metric_cell(family, (const char *const[]){account->book->table, number});
+}
+
+static void open_metrics(struct account *account)
+{
+    account->read_metric = cell_of(account, &read_family);
+    account->bytes_metric = cell_of(account, &bytes_family);
+    account->returned_metric = cell_of(account, &returned_family);
+    account->in_flight_metric = cell_of(account, &in_flight_family);
+    account->freshness_metric = cell_of(account, &freshness_family);
+    account->lag_metric = cell_of(account, &lag_family);
     metric_set(account->freshness_metric, NAN);
     metric_set(account->lag_metric, NAN);
     for (int fate = 0; fate < FATE_COUNT; fate++) {
-        account->fate_metrics[fate] = metric_cell(&families[fate], labels);
+        account->fate_metrics[fate] = cell_of(account, &families[fate]);
     }
 }
 
@@ -273,7 +276,10 @@ void account_freshness(struct account *account, int64_t age_ms)
 
 void account_write_took(struct account *account, uint64_t ms)
 {
-    metric_observe(account->book->write_metric, (double)ms / 1000);
+    if (account->write_metric == NULL) {
+        account->write_metric = cell_of(account, &write_family);
+    }
+    metric_observe(account->write_metric, (double)ms / 1000);
 }
 
 void account_lag(struct account *account, int64_t messages)

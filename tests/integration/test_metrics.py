@@ -49,9 +49,12 @@ def _exposed(text):
 def _histograms_add_up(text):
     for family in text_string_to_metric_families(text):
         if family.type == "histogram":
-            buckets = [sample.value for sample in family.samples if sample.name.endswith("_bucket")]
-            count = [sample.value for sample in family.samples if sample.name.endswith("_count")]
-            assert len(count) == 1 and buckets == sorted(buckets) and buckets[-1] == count[0] > 0, family
+            cells = {}  # by the labels that are not le
+            for sample in family.samples:
+                labels = frozenset((name, value) for name, value in sample.labels.items() if name != "le")
+                cells.setdefault(labels, {}).setdefault(sample.name.rpartition("_")[2], []).append(sample.value)
+            for cell in cells.values():
+                assert len(cell["count"]) == 1 and cell["bucket"] == sorted(cell["bucket"]) and cell["bucket"][-1] == cell["count"][0] > 0, family
 
 
 def test_the_page_is_what_both_programs_show(mariadb_path):
@@ -70,7 +73,7 @@ def test_the_page_is_what_both_programs_show(mariadb_path):
 
 
 def test_figures_of_a_table_are_told_by_partition(mariadb_path):
-    """Rows, bytes, lag and freshness of each partition of its own; those of a worker that left go with it."""
+    """Rows, bytes, lag, freshness and commit times of each partition of its own; the gauges of a worker that left go with it."""
     path = mariadb_path
     path.sql("CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(20))")
     producer, worker = path.producer(topics__partitions=3), path.worker()
@@ -89,6 +92,8 @@ def test_figures_of_a_table_are_told_by_partition(mariadb_path):
     read_bytes = sum(metrics[f'kakehi_rows_read_bytes_total{{{table},partition="{p}"}}'] for p in ends)
     assert read_bytes == producer.metrics()[f'kakehi_changes_bytes_total{{source="test",{table}}}'] > 60
     assert all(0 <= metrics[f'kakehi_freshness_seconds{{{table},partition="{p}"}}'] < 600 for p in ends)
+    assert all(metrics[f'kakehi_warehouse_commit_seconds_count{{{table},partition="{p}"}}'] >= 1 for p in ends)
+    _histograms_add_up(worker.get("/metrics")[1])
 
 
 def test_heartbeats_say_where_the_programs_stand(mariadb_path):

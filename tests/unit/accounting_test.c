@@ -101,6 +101,27 @@ static void test_accounting__of_partitions_add_up_to_the_table(void **state)
     accounting_free(accounting);
 }
 
+static void test_accounting__tells_how_long_writes_took_by_partition(void **state)
+{
+    struct accounting *accounting = accounting_new();
+    struct account *first = accounting_open(accounting, "shop.slow", 0), *second = accounting_open(accounting, "shop.slow", 12);
+    struct buffer text = {0};
+
+    (void)state;
+    account_write_took(second, 40);
+    metrics_print(&text);
+    assert_null(strstr(buffer_text(&text), "kakehi_warehouse_commit_seconds_count{table=\"shop.slow\",partition=\"0\"}"));
+    account_write_took(first, 2000);
+    account_write_took(second, 60);
+    buffer_clear(&text);
+    metrics_print(&text);
+    assert_non_null(strstr(buffer_text(&text), "kakehi_warehouse_commit_seconds_bucket{table=\"shop.slow\",partition=\"12\",le=\"0.05\"} 1\n"));
+    assert_non_null(strstr(buffer_text(&text), "kakehi_warehouse_commit_seconds_sum{table=\"shop.slow\",partition=\"12\"} 0.1\n"));
+    assert_non_null(strstr(buffer_text(&text), "kakehi_warehouse_commit_seconds_count{table=\"shop.slow\",partition=\"0\"} 1\n"));
+    buffer_deinit(&text);
+    accounting_free(accounting);
+}
+
 static void test_accounting__hides_the_gauges_of_a_partition_that_left(void **state)
 {
     static const char in_flight[] = "kakehi_rows_in_flight{table=\"shop.left\",partition=\"1\"}";
@@ -138,6 +159,7 @@ int main(void)
         cmocka_unit_test(test_accounting__never_lets_a_prometheus_counter_fall),
         cmocka_unit_test(test_accounting__keeps_tables_apart_and_finds_them_again),
         cmocka_unit_test(test_accounting__of_partitions_add_up_to_the_table),
+        cmocka_unit_test(test_accounting__tells_how_long_writes_took_by_partition),
         cmocka_unit_test(test_accounting__hides_the_gauges_of_a_partition_that_left),
     };
 
