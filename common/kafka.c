@@ -10,19 +10,29 @@
  * same handle, which people set for large rows. A consumer does not need that: a broker sends the first batch whole, whatever
  * its size (12 MB were read with these budgets). So settings_check refuses message.max.bytes above the fetch ceiling wherever a
  * worker would read it.
+ *
+ * Waits: librdkafka waits for its own threads' queues until a time of the wall clock, as C11's cnd_timedwait wants it. A wait that is under
+ * way when that clock steps back by hours lasts hours longer, unless something comes into the queue: a consumer without rows misses its
+ * heartbeats, a standby its turn, a transaction its commit. So the programs have a cnd_timedwait of their own, which librdkafka finds in
+ * front of libc's: it waits by the monotonic clock for as long as the wall clock says that it is until then.
  */
 #include "common/kafka.h"
 
+#include <errno.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <threads.h>
+#include <time.h>
 
 #include "common/log.h"
 #include "common/must.h"
 #include "common/nearest.h"
 
 #define JOINED_SIZE_MAX 249
+#define NS_A_SECOND     1000000000L
 
 /* ---- budgets and rules */
 
@@ -313,4 +323,34 @@ int kafka_join(char *out, size_t size, const char *const *parts, struct err *err
         used += part_size;
     }
     return 0;
+}
+
+/* ---- waits */
+
+_Static_assert(sizeof(mtx_t) >= sizeof(pthread_mutex_t) && sizeof(cnd_t) >= sizeof(pthread_cond_t), "glibc has them be the same");
+
+/* What is over gives a time before the monotonic clock began: that is over, too. */
+static struct timespec on_monotonic_clock(const struct timespec *until)
+{
+    struct timespec wall, monotonic;
+    long ns;
+
+    must(clock_gettime(CLOCK_REALTIME, &wall) == 0 && clock_gettime(CLOCK_MONOTONIC, &monotonic) == 0);
+    ns = until->tv_nsec - wall.tv_nsec + monotonic.tv_nsec; /* more than -1 s, less than 2 s */
+    return (struct timespec){.tv_sec = until->tv_sec - wall.tv_sec + monotonic.tv_sec + (ns < 0 ? -1 : ns / NS_A_SECOND),
+                             .tv_nsec = (ns + NS_A_SECOND) % NS_A_SECOND};
+}
+
+int cnd_timedwait(cnd_t *restrict condition, mtx_t *restrict mutex, const struct timespec *restrict until)
+{
+    const struct timespec end = on_monotonic_clock(until);
+
+    switch (pthread_cond_clockwait((pthread_cond_t *)condition, (pthread_mutex_t *)mutex, CLOCK_MONOTONIC, &end)) {
+    case 0:
+        return thrd_success;
+    case ETIMEDOUT:
+        return thrd_timedout;
+    default:
+        return thrd_error;
+    }
 }

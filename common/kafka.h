@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * kafka: what both programs do alike with librdkafka: build a configuration from settings, route its log to ours, sort its
- * errors.
+ * errors; and keep its waits from following the wall clock (kafka.c).
  *
  * Order of precedence: our defaults (the memory budgets) < kafka.* < producer.kafka.* / worker.kafka.* < what correctness fixes
  * (a pass-through of one of these keys, or a value above a memory ceiling, is a settings error).

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The threads, mutexes and condition variables of C11 by those of POSIX, for ThreadSanitizer: it knows only the latter, and a thread that it has
- * not seen begin ends the program. librdkafka uses the former; linked into a test, these are found in front of libc's.
+ * not seen begin ends the program. librdkafka uses the former; linked into a test, these are found in front of libc's, beside common/kafka.c's
+ * cnd_timedwait.
  *
  * What librdkafka does with its own memory is left out: it counts references by instructions that TSan does not see in a library that was not built
  * for it. Its mutexes are seen, since they are these; so what it hands from thread to thread is in order.
@@ -112,9 +113,4 @@ int cnd_broadcast(cnd_t *condition)
 int cnd_wait(cnd_t *condition, mtx_t *mutex)
 {
     return result(pthread_cond_wait((pthread_cond_t *)condition, (pthread_mutex_t *)mutex));
-}
-
-int cnd_timedwait(cnd_t *restrict condition, mtx_t *restrict mutex, const struct timespec *restrict until)
-{
-    return result(pthread_cond_timedwait((pthread_cond_t *)condition, (pthread_mutex_t *)mutex, until));
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* No broker: what is tested is which configuration librdkafka would get, and how its errors are sorted. */
+#include <dlfcn.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -8,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <threads.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -220,9 +223,55 @@ static void test_kafka__a_joined_name_fits_or_fails(void **state)
     assert_int_equal(kafka_join(out, sizeof out, parts, &err), -1);
 }
 
+static void test_kafka__librdkafka_waits_by_our_wait(void **state)
+{
+    (void)state;
+    assert_ptr_equal(dlsym(RTLD_DEFAULT, "cnd_timedwait"), (void *)(uintptr_t)cnd_timedwait); /* as a library looks for it */
+}
+
+static int wait_ms(int64_t ms)
+{
+    struct timespec until;
+    cnd_t condition;
+    mtx_t mutex;
+    int64_t ns;
+    int result;
+
+    assert_int_equal(timespec_get(&until, TIME_UTC), TIME_UTC);
+    ns = until.tv_nsec + ms % 1000 * 1000000;
+    until.tv_sec += ms / 1000 + (ns < 0 ? -1 : ns / 1000000000);
+    until.tv_nsec = (ns + 1000000000) % 1000000000;
+    assert_int_equal(cnd_init(&condition), thrd_success);
+    assert_int_equal(mtx_init(&mutex, mtx_plain), thrd_success);
+    assert_int_equal(mtx_lock(&mutex), thrd_success);
+    do {
+        result = cnd_timedwait(&condition, &mutex, &until);
+    } while (result == thrd_success); /* nobody signals: that woke by itself */
+    assert_int_equal(mtx_unlock(&mutex), thrd_success);
+    mtx_destroy(&mutex);
+    cnd_destroy(&condition);
+    return result;
+}
+
+static void test_kafka__a_wait_ends_by_time(void **state)
+{
+    struct timespec before, after;
+
+    (void)state;
+    assert_int_equal(wait_ms(INT64_C(-200000000000)), thrd_timedout); /* before the machine started */
+    assert_int_equal(wait_ms(-900), thrd_timedout);
+    assert_int_equal(wait_ms(0), thrd_timedout);
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &before), 0);
+    assert_int_equal(wait_ms(20), thrd_timedout);
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &after), 0);
+    assert_true((after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000 >= 19);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_kafka__librdkafka_waits_by_our_wait),
+        cmocka_unit_test(test_kafka__a_wait_ends_by_time),
         cmocka_unit_test(test_kafka__a_property_must_be_known),
         cmocka_unit_test(test_kafka__a_fixed_property_is_refused_even_with_the_value_we_use),
         cmocka_unit_test(test_kafka__a_budget_may_be_lowered_only),
