@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A letter that was not acknowledged is sent again without end (C8); only one that no broker can ever take is reported. */
+/*
+ * A letter that was not acknowledged is sent again without end (C8); only one that no broker can ever take is reported.
+ *
+ * The first letter of a process is under way for up to a second: librdkafka 2.0 asks where a new topic is led when it next looks at all topics,
+ * which it does once a second. Its partition waits for it; others don't. Not mended: to tell librdkafka of the topic before there is a letter
+ * would let brokers that make topics by themselves make it, before the producer does as the settings say, and a question of our own blocks.
+ */
 #include "workers/dead_letter.h"
 
 #include <inttypes.h>
