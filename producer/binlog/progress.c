@@ -50,7 +50,7 @@ void progress_deinit(struct progress *progress)
 {
     gtid_set_free(progress->executed);
     text_list_deinit(&progress->reread);
-    text_list_deinit(&progress->dropped);
+    dropped_columns_deinit(&progress->dropped);
     *progress = (struct progress){0};
 }
 
@@ -110,12 +110,7 @@ int progress_from_record(struct progress *progress, const struct binlog_wish *wi
             progress_reread(progress, json_string_value(table));
         }
     }
-    json_array_foreach(json_object_get(record, "dropped"), index, table)
-    {
-        if (json_is_string(table)) {
-            progress_dropped(progress, json_string_value(table));
-        }
-    }
+    dropped_columns_read(&progress->dropped, json_object_get(record, "dropped"));
     if (wish->place.gtid != NULL) {
         progress->executed = parse_set(wish->flavor, wish->place.gtid, err);
         return progress->executed != NULL ? 0 : err_while(err, "the position record");
@@ -182,45 +177,34 @@ bool progress_row(struct progress *progress, uint64_t index)
     return true;
 }
 
-static void note_table(struct progress *progress, struct text_list *tables, const char *table)
+void progress_reread(struct progress *progress, const char *table)
 {
-    if (text_list_find(tables, table) == tables->count) {
-        text_list_add(tables, table);
+    if (text_list_find(&progress->reread, table) == progress->reread.count) {
+        text_list_add(&progress->reread, table);
         progress->moves++;
     }
 }
 
-static bool forget_table(struct progress *progress, struct text_list *tables, const char *table)
+void progress_dropped(struct progress *progress, const char *table, const struct column_names *columns)
 {
-    size_t i = text_list_find(tables, table);
-
-    if (i == tables->count) {
-        return false;
-    }
-    text_list_remove(tables, i);
-    progress->moves++;
-    return true;
+    progress->moves += dropped_columns_note(&progress->dropped, table, columns);
 }
 
-void progress_reread(struct progress *progress, const char *table)
+bool progress_has_dropped(const struct progress *progress, const char *table, const struct column_names *columns)
 {
-    note_table(progress, &progress->reread, table);
-}
-
-void progress_dropped(struct progress *progress, const char *table)
-{
-    note_table(progress, &progress->dropped, table);
-}
-
-bool progress_has_dropped(const struct progress *progress, const char *table)
-{
-    return text_list_find(&progress->dropped, table) < progress->dropped.count;
+    return dropped_columns_meet(&progress->dropped, table, columns);
 }
 
 bool progress_settled(struct progress *progress, const char *table)
 {
-    (void)forget_table(progress, &progress->dropped, table);
-    return forget_table(progress, &progress->reread, table);
+    size_t i = text_list_find(&progress->reread, table);
+    bool reread = i < progress->reread.count;
+
+    if (reread) {
+        text_list_remove(&progress->reread, i);
+    }
+    progress->moves += dropped_columns_forget(&progress->dropped, table) || reread;
+    return reread;
 }
 
 int progress_end(struct progress *progress, const struct binlog_transaction *transaction, uint64_t images, const char *file, uint64_t position,
@@ -284,18 +268,17 @@ void progress_wish(const struct progress *progress, struct binlog_wish *ret_wish
     ret_wish->place.gtid = progress->executed != NULL ? set_text(progress) : NULL;
 }
 
-static void put_tables(json_t *record, const char *key, const struct text_list *tables)
+/* What is known of tables. */
+static void put_tables(json_t *record, const struct progress *progress)
 {
-    json_t *names;
+    json_t *dropped = dropped_columns_json(&progress->dropped);
+    json_t *reread = progress->reread.count > 0 ? json_array() : NULL;
 
-    if (tables->count == 0) {
-        return;
+    for (size_t i = 0; i < progress->reread.count; i++) {
+        must(json_array_append_new(reread, json_text(progress->reread.texts[i])) == 0);
     }
-    names = json_array();
-    for (size_t i = 0; i < tables->count; i++) {
-        must(json_array_append_new(names, json_text(tables->texts[i])) == 0);
-    }
-    must(json_object_set_new(record, key, names) == 0);
+    must(reread == NULL || json_object_set_new(record, "reread", reread) == 0);
+    must(dropped == NULL || json_object_set_new(record, "dropped", dropped) == 0);
 }
 
 json_t *progress_record(const struct progress *progress)
@@ -311,8 +294,7 @@ json_t *progress_record(const struct progress *progress)
         must(json_object_set_new(record, "gtid", json_string(text)) == 0);
         free(text);
     }
-    put_tables(record, "reread", &progress->reread);
-    put_tables(record, "dropped", &progress->dropped);
+    put_tables(record, progress);
     if (progress->in_transaction && !untouched(progress)) {
         json_t *transaction = json_pack("{s:s, s:I, s:I}", "txid", progress->txid, "seq", (json_int_t)progress->seq, "rows", (json_int_t)progress->rows);
 

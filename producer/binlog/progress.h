@@ -14,6 +14,7 @@
 
 #include "common/err.h"
 #include "common/text_list.h"
+#include "producer/binlog/dropped_columns.h"
 #include "producer/binlog/gtid_set.h"
 #include "producer/binlog/resume.h"
 #include "producer/binlog/stream.h"
@@ -36,7 +37,7 @@ struct progress {
     uint64_t rows;              /* row images that were yielded or passed over, before selection (A5) */
 
     struct text_list reread; /* "db.table": rows that are stored were changed without row events, since the table was read whole */
-    struct text_list dropped; /* "db.table": a column was dropped of it since it was last emptied */
+    struct dropped_columns dropped;
 
     uint64_t moves;             /* counts whatever changes the state record */
 };
@@ -53,10 +54,11 @@ int progress_begin(struct progress *progress, const struct binlog_transaction *t
 bool progress_row(struct progress *progress, uint64_t index);
 /* The table must be read again some day; lasts in the record. */
 void progress_reread(struct progress *progress, const char *table);
-/* Its rows that are stored have values of a column that is no more; lasts in the record, also when the table was read again: whether all
+/* Its rows that are stored have values of columns that are no more; lasts in the record, also when the table was read again: whether all
  * of it was, nobody says. */
-void progress_dropped(struct progress *progress, const char *table);
-bool progress_has_dropped(const struct progress *progress, const char *table);
+void progress_dropped(struct progress *progress, const char *table, const struct column_names *columns);
+/* May it have dropped one of these? */
+bool progress_has_dropped(const struct progress *progress, const char *table, const struct column_names *columns);
 /* None of the rows that are stored is left: nothing is known of it any more. False: it had not to be read again. */
 bool progress_settled(struct progress *progress, const char *table);
 /* The transaction is over, with or without effect: its GTID is used up either way. `images`: how many it held. ERR_FATAL if an earlier

@@ -182,6 +182,8 @@ void query_deinit(struct query *query)
         free(query->tables[i].name);
     }
     free(query->tables);
+    column_names_deinit(&query->drops);
+    column_names_deinit(&query->adds);
     *query = (struct query){0};
 }
 
@@ -340,25 +342,48 @@ static bool is_of_column(const struct reader *reader)
     return true;
 }
 
+/* [COLUMN] [IF [NOT] EXISTS] name, without taking it. Of a list in brackets the names are not looked for. */
+static void note_column(struct column_names *names, struct reader ahead)
+{
+    char name[NAME_BYTES_MAX];
+
+    (void)take_word(&ahead, "column");
+    if (take_word(&ahead, "if")) {
+        (void)take_word(&ahead, "not");
+        (void)take_word(&ahead, "exists");
+    }
+    (void)column_names_add(names, take_name(&ahead, name) ? name : COLUMN_NAMES_ANY);
+}
+
 static void take_columns(struct query *query, struct reader *reader)
 {
     if (take_word(reader, "drop")) {
-        query->drops_columns |= is_of_column(reader);
+        if (is_of_column(reader)) {
+            note_column(&query->drops, *reader);
+        }
         (void)take_word(reader, "primary"); /* a key goes, and no row changes */
-    } else if (take_word(reader, "add")) {
-        query->adds_columns |= is_of_column(reader);
+    } else if (take_word(reader, "add") && is_of_column(reader)) {
+        note_column(&query->adds, *reader);
     }
+}
+
+/* Rows that are there have the column's values under its old name: in the warehouse that one is dropped. */
+static bool take_new_column_name(struct query *query, struct reader *reader)
+{
+    bool renames = take_word(reader, "rename") ? take_word(reader, "column") : take_word(reader, "change");
+
+    if (renames) {
+        note_column(&query->drops, *reader);
+    }
+    return renames;
 }
 
 /* A word by which rows that are there may change. A column that is added is NULL in them, unless it may not be, or has a default or an
  * expression; on servers before MySQL 8 and MariaDB 10.10 a TIMESTAMP may not be unless that is said. */
 static bool take_change(struct reader *reader)
 {
-    static const char *const words[] = {"auto_increment", "serial", "as", "modify", "change", "period", "partition", "discard", "import", "primary"};
+    static const char *const words[] = {"auto_increment", "serial", "as", "modify", "period", "partition", "discard", "import", "primary"};
 
-    if (take_word(reader, "rename")) { /* rows that are there have its values under the old name */
-        return take_word(reader, "column");
-    }
     if (take_word(reader, "timestamp")) {
         if (take_sign(reader, '(')) {
             skip_past(reader, ")");
@@ -417,6 +442,7 @@ static bool read_alterations(struct query *query, struct reader *reader, const c
         changes |= take_sign(reader, ',') && take_rename(query, reader, database);
         changes |= take_exchange(query, reader, database);
         take_columns(query, reader);
+        changes |= take_new_column_name(query, reader);
         changes |= take_change(reader);
         if (reader->at == at) {
             size_t size = word_size(reader);
@@ -424,7 +450,7 @@ static bool read_alterations(struct query *query, struct reader *reader, const c
             reader->at += size > 0 ? size : reader->at < reader->end;
         }
     }
-    return changes || (query->drops_columns && query->adds_columns);
+    return changes || column_names_meet(&query->drops, &query->adds);
 }
 
 static void forget_first(struct query *query)
@@ -475,7 +501,7 @@ static void read_alter(struct query *query, struct reader *reader, const char *d
         }
     } else if (read_alterations(query, reader, database) || drops_rows) {
         query->kind = QUERY_REWRITES_TABLES;
-    } else if (query->drops_columns || query->adds_columns) {
+    } else if (!column_names_none(&query->drops) || !column_names_none(&query->adds)) {
         query->kind = QUERY_ALTERS_COLUMNS;
     } else {
         forget_tables(query);

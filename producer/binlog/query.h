@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "producer/binlog/column_names.h"
+
 enum query_kind {
     QUERY_OTHER,
     QUERY_BEGIN,
@@ -38,8 +40,8 @@ struct query {
     enum query_kind kind;
     struct query_table *tables; /* owned */
     size_t table_count;
-    bool drops_columns; /* of an ALTER: hints, too */
-    bool adds_columns;
+    struct column_names drops; /* columns that an ALTER drops, or gives another name: hints, too; owned */
+    struct column_names adds;
     const char *xid; /* of QUERY_XA_COMMIT and _ROLLBACK: "X'7831',X'',1"; borrowed from the text */
     size_t xid_size;
 };

@@ -72,7 +72,7 @@ static void note_reread(struct binlog_source *source, const char *name)
              "a statement may have changed stored rows without row events");
 }
 
-/* A column that was dropped stays in the warehouse, with its values: one of that name that comes later would have them again. */
+/* A column that comes back has the values of before in the warehouse (dropped_columns.h). */
 static void note_altered(struct binlog_source *source)
 {
     const struct binlog_row *row = binlog_stream_row(source->stream);
@@ -80,12 +80,10 @@ static void note_altered(struct binlog_source *source)
     char name[TABLE_FULL_NAME_SIZE];
 
     table_full_name(table->database, table->name, name);
-    if (row->rewritten || (row->adds_columns && progress_has_dropped(&source->progress, name))) {
+    if (row->rewritten || progress_has_dropped(&source->progress, name, row->adds)) {
         note_reread(source, name);
     }
-    if (row->drops_columns) {
-        progress_dropped(&source->progress, name);
-    }
+    progress_dropped(&source->progress, name, row->drops);
 }
 
 /* None of the rows that it is about is left. */

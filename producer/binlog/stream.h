@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "producer/binlog/column_names.h"
 #include "schemas/table.h"
 
 enum binlog_framing {
@@ -88,8 +89,8 @@ struct binlog_row {
     unsigned replaced;         /* values that had no place in their type, and were changed as chosen */
     uint64_t index;            /* of the row image in its transaction, before selection: 0, 1, ...; an update counts once */
     bool rewritten;            /* only with BINLOG_ALTERED, as the next two: see there */
-    bool drops_columns;
-    bool adds_columns;
+    const struct column_names *drops; /* columns; borrowed until the next call */
+    const struct column_names *adds;
 };
 
 enum binlog_item {

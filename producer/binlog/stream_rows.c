@@ -211,8 +211,8 @@ int stream_next_emptied(struct binlog_stream *stream)
         stream->row = (struct binlog_row){.table = table,
                                           .index = stream->images,
                                           .rewritten = query->kind == QUERY_REWRITES_TABLES,
-                                          .drops_columns = query->drops_columns,
-                                          .adds_columns = query->adds_columns};
+                                          .drops = &query->drops,
+                                          .adds = &query->adds};
         return table != NULL ? BINLOG_ALTERED : GO_ON;
     }
     table = tables_emptied(stream->tables, emptied->database, emptied->name);

@@ -164,9 +164,13 @@ def test_reread_needed_of_columns_that_come_back(path):
     assert producer.status()["source"]["reread_needed"] == []
     producer.must_stop()
     producer = path.producer("again")
-    path.sql("ALTER TABLE u ADD COLUMN b INT", "ALTER TABLE t ADD COLUMN a INT")
+    path.sql("ALTER TABLE t ADD COLUMN b INT", "ALTER TABLE t DROP COLUMN b, ADD COLUMN c INT", "ALTER TABLE u DROP COLUMN a, ADD COLUMN d INT",
+             "INSERT INTO t VALUES (5, 5)")
+    path.wait_and_judge(whole=False)
+    assert producer.status()["source"]["reread_needed"] == []  # no name came back
+    path.sql("ALTER TABLE t ADD COLUMN a INT")
     wait_for(lambda: producer.status()["source"]["reread_needed"] == [f"{path.database}.t"], "the table whose column came back", 60)
-    path.sql("TRUNCATE TABLE t", "INSERT INTO t VALUES (3, 3)", "ALTER TABLE t ADD COLUMN c INT", "INSERT INTO t VALUES (4, 4, 4)")
+    path.sql("TRUNCATE TABLE t", "INSERT INTO t VALUES (3, 3, 3)", "ALTER TABLE t ADD COLUMN b INT", "INSERT INTO t VALUES (4, 4, 4, 4)")
     path.wait_and_judge()
     assert producer.status()["source"]["reread_needed"] == []  # none of the old rows is left
 

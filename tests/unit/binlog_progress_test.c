@@ -222,32 +222,109 @@ static void test_progress__forgets_that_a_table_must_be_read_again_when_it_was_e
     progress_deinit(&progress);
 }
 
+static void drop(struct progress *progress, const char *table, const char *column)
+{
+    struct column_names names = {0};
+
+    (void)column_names_add(&names, column);
+    progress_dropped(progress, table, &names);
+    column_names_deinit(&names);
+}
+
+static bool has_dropped(const struct progress *progress, const char *table, const char *column)
+{
+    struct column_names names = {0};
+    bool has;
+
+    (void)column_names_add(&names, column);
+    has = progress_has_dropped(progress, table, &names);
+    column_names_deinit(&names);
+    return has;
+}
+
+/* As after a restart. */
+static struct progress taken_up(const struct progress *progress)
+{
+    json_t *record = progress_record(progress);
+    struct binlog_wish wish;
+    struct progress later;
+    struct err err = {0};
+
+    progress_wish(progress, &wish);
+    assert_int_equal(progress_from_record(&later, &wish, record, &err), 0);
+    binlog_wish_deinit(&wish);
+    json_decref(record);
+    return later;
+}
+
 /* Whether a column that comes back has other values than are stored: over restarts, until none are stored. */
-static void test_progress__remembers_who_dropped_a_column_until_the_table_is_emptied(void **state)
+static void test_progress__remembers_which_columns_were_dropped_until_the_table_is_emptied(void **state)
 {
     struct progress progress, later;
-    struct binlog_wish wish;
-    struct err err = {0};
     uint64_t moves;
-    json_t *record;
 
     (void)state;
     start_by_file(&progress);
     moves = progress.moves;
-    assert_false(progress_has_dropped(&progress, "d.a"));
-    progress_dropped(&progress, "d.a");
-    assert_true(progress.moves > moves); /* so that it is written down */
-    record = progress_record(&progress);
-    assert_null(json_object_get(record, "reread"));
-    progress_wish(&progress, &wish);
-    assert_int_equal(progress_from_record(&later, &wish, record, &err), 0);
-    assert_true(progress_has_dropped(&later, "d.a"));
-    assert_false(progress_has_dropped(&later, "d.ab"));
+    assert_false(has_dropped(&progress, "d.a", "c"));
+    drop(&progress, "d.a", "c");
+    drop(&progress, "d.a", "d");
+    drop(&progress, "d.any", "gr\xc3\xb6\xc3\x9f" "e");
+    assert_int_equal(progress.moves, moves + 3); /* so that it is written down */
+    drop(&progress, "d.a", "C");
+    assert_int_equal(progress.moves, moves + 3);
+    later = taken_up(&progress);
+    assert_null(reread_of(&later));
+    assert_true(has_dropped(&later, "d.a", "C") && has_dropped(&later, "d.a", "d") && has_dropped(&later, "d.a", COLUMN_NAMES_ANY));
+    assert_false(has_dropped(&later, "d.a", "e") || has_dropped(&later, "d.ab", "c"));
+    assert_true(has_dropped(&later, "d.any", "c")); /* its name could not be compared */
+    moves = later.moves;
     assert_false(progress_settled(&later, "d.a")); /* emptied: it had not to be read again */
-    assert_false(progress_has_dropped(&later, "d.a"));
-    binlog_wish_deinit(&wish);
-    json_decref(record);
+    assert_int_equal(later.moves, moves + 1);
+    assert_false(has_dropped(&later, "d.a", "c"));
+    assert_true(has_dropped(&later, "d.any", "c"));
     progress_deinit(&later);
+    progress_deinit(&progress);
+}
+
+/* Earlier versions wrote no names of columns; and a record may hold anything. */
+static void test_progress__a_record_without_names_of_columns_means_any(void **state)
+{
+    static const char *const records[] = {"[\"d.a\", 7]", "{\"d.a\": []}", "{\"d.a\": null}", "{\"d.a\": [\"b\", 7]}", "{\"d.a\": [\"*\"]}"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof records / sizeof records[0]; i++) {
+        struct progress progress;
+        json_t *dropped = json_loads(records[i], 0, NULL);
+
+        assert_non_null(dropped);
+        start_by_file(&progress);
+        dropped_columns_read(&progress.dropped, dropped);
+        assert_true(has_dropped(&progress, "d.a", "c"));
+        assert_false(has_dropped(&progress, "d.b", "c"));
+        json_decref(dropped);
+        progress_deinit(&progress);
+    }
+}
+
+/* P6 */
+static void test_progress__columns_without_end_are_any_column(void **state)
+{
+    struct progress progress;
+    uint64_t moves;
+
+    (void)state;
+    start_by_file(&progress);
+    moves = progress.moves;
+    for (int i = 0; i < 3 * COLUMN_NAMES_MAX; i++) {
+        char name[16];
+
+        (void)snprintf(name, sizeof name, "c%d", i);
+        drop(&progress, "d.a", name);
+        assert_true(has_dropped(&progress, "d.a", name));
+        assert_true(has_dropped(&progress, "d.a", "c") == (i >= COLUMN_NAMES_MAX));
+    }
+    assert_int_equal(progress.moves, moves + COLUMN_NAMES_MAX + 1);
     progress_deinit(&progress);
 }
 
@@ -295,7 +372,9 @@ int main(void)
         cmocka_unit_test(test_progress__refuses_a_transaction_that_holds_less_than_is_in_kafka),
         cmocka_unit_test(test_progress__awaits_nothing_of_which_nothing_was_seen),
         cmocka_unit_test(test_progress__stays_at_the_start_of_what_is_in_work),
-        cmocka_unit_test(test_progress__remembers_who_dropped_a_column_until_the_table_is_emptied),
+        cmocka_unit_test(test_progress__remembers_which_columns_were_dropped_until_the_table_is_emptied),
+        cmocka_unit_test(test_progress__a_record_without_names_of_columns_means_any),
+        cmocka_unit_test(test_progress__columns_without_end_are_any_column),
         cmocka_unit_test(test_progress__forgets_that_a_table_must_be_read_again_when_it_was_emptied),
         cmocka_unit_test(test_progress__trusts_nothing_in_a_record),
     };

@@ -135,7 +135,7 @@ static void test_query__knows_what_may_change_rows_without_row_events(void **sta
                                            "ALTER TABLE t ADD b INT, RENAME COLUMN c TO d, RENAME KEY i TO j",
                                            "alter table t add key (c), rename column `a` to `b`", "ALTER TABLE t ADD (a INT, b INT), DROP a",
                                            "ALTER TABLE t DROP COLUMN a, ADD COLUMN a INT NULL",
-                                           "ALTER TABLE t DROP `index`, ADD COLUMN IF NOT EXISTS `key` INT",
+                                           "ALTER TABLE t DROP `index`, ADD COLUMN IF NOT EXISTS `Index` INT",
                                            "ALTER TABLE t ADD b TIMESTAMP", "ALTER TABLE t ADD b TIMESTAMP(3) DEFAULT NOW()",
                                            "ALTER IGNORE TABLE t ADD UNIQUE (a)",
                                            "ALTER TABLE t IMPORT TABLESPACE", "ALTER TABLE t ADD b INT GENERATED ALWAYS AS (a + 1)",
@@ -155,31 +155,70 @@ static void test_query__knows_what_may_change_rows_without_row_events(void **sta
     assert_query("ALTER TABLE IF EXISTS a NOWAIT RENAME TO b", QUERY_REWRITES_TABLES, "db.b");
 }
 
-static void assert_columns(const char *text, bool drops, bool adds)
+static void assert_names(const char *text, const struct column_names *names, const char *wanted)
+{
+    struct buffer found = {0};
+
+    for (size_t i = 0; i < names->list.count; i++) {
+        buffer_printf(&found, "%s%s", i > 0 ? " " : "", names->list.texts[i]);
+    }
+    if (strcmp(buffer_text(&found), wanted) != 0) {
+        fail_msg("'%s' has the columns '%s', wanted '%s'", text, buffer_text(&found), wanted);
+    }
+    buffer_deinit(&found);
+}
+
+static void assert_columns_of(enum query_kind kind, const char *text, const char *drops, const char *adds)
 {
     struct query query;
 
-    assert_query(text, QUERY_ALTERS_COLUMNS, "db.t");
+    assert_query(text, kind, "db.t");
     query_read(&query, text, strlen(text), "db");
-    if (query.drops_columns != drops || query.adds_columns != adds) {
-        fail_msg("'%s' drops columns: %d, adds: %d", text, query.drops_columns, query.adds_columns);
-    }
+    assert_names(text, &query.drops, drops);
+    assert_names(text, &query.adds, adds);
     query_deinit(&query);
+}
+
+static void assert_columns(const char *text, const char *drops, const char *adds)
+{
+    assert_columns_of(QUERY_ALTERS_COLUMNS, text, drops, adds);
 }
 
 /* No row changes; but a name that is dropped first and added by another statement later has other values than are stored under it. */
 static void test_query__knows_columns_that_go_and_columns_that_come(void **state)
 {
     (void)state;
-    assert_columns("ALTER TABLE t ADD b int", false, true);
-    assert_columns("ALTER TABLE t ADD COLUMN b INT DEFAULT NULL, ADD INDEX i (b), ALGORITHM=INSTANT", false, true);
-    assert_columns("ALTER TABLE t ADD b TIMESTAMP(3) NULL, ADD c TIMESTAMP DEFAULT NULL", false, true);
-    assert_columns("ALTER TABLE t ADD INDEX i (a), ADD (b INT)", false, true);
-    assert_columns("alter table `t` add`key` int", false, true);
-    assert_columns("ALTER TABLE t ADD b INT, RENAME KEY i TO j, DROP INDEX k", false, true);
-    assert_columns("ALTER TABLE t DROP COLUMN b", true, false);
-    assert_columns("ALTER TABLE t DROP b", true, false);
-    assert_columns("ALTER TABLE t DROP PRIMARY KEY, DROP COLUMN IF EXISTS b, ADD UNIQUE (c)", true, false);
+    assert_columns("ALTER TABLE t ADD b int", "", "b");
+    assert_columns("ALTER TABLE t ADD COLUMN b INT DEFAULT NULL, ADD INDEX i (b), ALGORITHM=INSTANT", "", "b");
+    assert_columns("ALTER TABLE t ADD b TIMESTAMP(3) NULL, ADD c TIMESTAMP DEFAULT NULL", "", "b c");
+    assert_columns("ALTER TABLE t ADD COLUMN IF NOT EXISTS B INT, ADD /* it */ `b` INT", "", "b");
+    assert_columns("alter table `t` add`key` int", "", "key");
+    assert_columns("ALTER TABLE t ADD b INT, RENAME KEY i TO j, DROP INDEX k", "", "b");
+    assert_columns("ALTER TABLE t DROP COLUMN b", "b", "");
+    assert_columns("ALTER TABLE t DROP b, DROP `c_2`, DROP $d", "b c_2 $d", "");
+    assert_columns("ALTER TABLE t DROP PRIMARY KEY, DROP COLUMN IF EXISTS b, ADD UNIQUE (c)", "b", "");
+    assert_columns("ALTER TABLE t DROP b, ADD c INT", "b", "c");
+    assert_columns("ALTER TABLE t DROP `index`, ADD COLUMN IF NOT EXISTS `key` INT", "index", "key");
+}
+
+/* Then any may be meant. */
+static void test_query__names_no_column_where_it_is_not_sure(void **state)
+{
+    (void)state;
+    assert_columns("ALTER TABLE t ADD INDEX i (a), ADD (b INT)", "", "*");
+    assert_columns("ALTER TABLE t ADD b INT, ADD COLUMN (c INT, d INT)", "", "*");
+    assert_columns("ALTER TABLE t DROP `no name`, DROP b", "*", "");
+    assert_columns("ALTER TABLE t DROP gr\xc3\xb6\xc3\x9f" "e", "*", "");
+    assert_columns("ALTER TABLE t DROP", "*", "");
+}
+
+/* In the warehouse the old name is one that was dropped. */
+static void test_query__a_column_with_a_new_name_drops_its_old_one(void **state)
+{
+    (void)state;
+    assert_columns_of(QUERY_REWRITES_TABLES, "ALTER TABLE t RENAME COLUMN a TO b", "a", "");
+    assert_columns_of(QUERY_REWRITES_TABLES, "ALTER TABLE t CHANGE a b INT, CHANGE COLUMN IF EXISTS `c` d INT", "a c", "");
+    assert_columns_of(QUERY_REWRITES_TABLES, "ALTER TABLE t DROP a, ADD A INT", "a", "a");
 }
 
 /* DESIGN: rows of both change. */
@@ -207,6 +246,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_query__knows_what_may_change_rows_without_row_events),
         cmocka_unit_test(test_query__knows_columns_that_go_and_columns_that_come),
+        cmocka_unit_test(test_query__names_no_column_where_it_is_not_sure),
+        cmocka_unit_test(test_query__a_column_with_a_new_name_drops_its_old_one),
         cmocka_unit_test(test_query__knows_the_other_table_of_an_alteration),
         cmocka_unit_test(test_query__knows_a_database_that_is_dropped),
         cmocka_unit_test(test_query__takes_nothing_for_a_change_that_is_none),

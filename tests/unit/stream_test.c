@@ -750,8 +750,14 @@ static void test_stream__tells_of_selected_tables_that_a_statement_may_have_chan
     buffer_deinit(&log);
 }
 
+/* NULL: of none. */
+static bool is_of(const struct column_names *names, const char *column)
+{
+    return column == NULL ? column_names_none(names) : names->list.count == 1 && strcmp(names->list.texts[0], column) == 0;
+}
+
 /* What an ALTER did, by A's: rewritten, dropped columns, added columns. */
-static void assert_altered(const char *text, bool rewritten, bool drops, bool adds)
+static void assert_altered(const char *text, bool rewritten, const char *drops, const char *adds)
 {
     struct buffer log = log_begin("mysql-9.7.4.binlog.000008");
     const struct binlog_stream_options options = {.framing = BINLOG_FILE};
@@ -766,8 +772,8 @@ static void assert_altered(const char *text, bool rewritten, bool drops, bool ad
     assert_int_equal(binlog_stream_next(stream, &err), BINLOG_BEGIN);
     assert_int_equal(binlog_stream_next(stream, &err), BINLOG_ALTERED);
     assert_string_equal(row->table->table->name, "a");
-    if (row->rewritten != rewritten || row->drops_columns != drops || row->adds_columns != adds) {
-        fail_msg("%s: rewritten %d, drops %d, adds %d", text, row->rewritten, row->drops_columns, row->adds_columns);
+    if (row->rewritten != rewritten || !is_of(row->drops, drops) || !is_of(row->adds, adds)) {
+        fail_msg("%s: rewritten %d, or other columns", text, row->rewritten);
     }
     assert_int_equal(binlog_stream_next(stream, &err), BINLOG_COMMIT);
     binlog_stream_free(stream);
@@ -777,11 +783,11 @@ static void assert_altered(const char *text, bool rewritten, bool drops, bool ad
 static void test_stream__tells_columns_that_go_and_come_from_rows_that_change(void **state)
 {
     (void)state;
-    assert_altered("ALTER TABLE a ADD b INT", false, false, true);
-    assert_altered("ALTER TABLE a DROP b", false, true, false);
-    assert_altered("ALTER TABLE a DROP b, ADD b INT", true, true, true);
-    assert_altered("ALTER TABLE a DROP b, MODIFY c INT", true, true, false);
-    assert_altered("ALTER TABLE a RENAME COLUMN b TO c", true, false, false);
+    assert_altered("ALTER TABLE a ADD b INT", false, NULL, "b");
+    assert_altered("ALTER TABLE a DROP b", false, "b", NULL);
+    assert_altered("ALTER TABLE a DROP b, ADD b INT", true, "b", "b");
+    assert_altered("ALTER TABLE a DROP b, MODIFY c INT", true, "b", NULL);
+    assert_altered("ALTER TABLE a RENAME COLUMN b TO c", true, "b", NULL);
 }
 
 /* ---- refusals */
