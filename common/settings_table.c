@@ -618,7 +618,8 @@ const struct setting settings_table[] = {
     {.path = "bigquery.quota_project",
      .type = SETTING_TEXT,
      .offset = PLACE(bigquery.quota_project),
-     .sentence = "The project that quotas and bills of the calls go to, where it is not the credentials' own."},
+     .sentence = "The project that quotas and bills of the calls go to, where it is not the credentials' own; it goes with each call. Whoever "
+                 "signs in needs serviceusage.services.use there (role roles/serviceusage.serviceUsageConsumer)."},
     {.path = "bigquery.prices",
      .type = SETTING_PAIRS,
      .offset = PLACE(bigquery.prices),

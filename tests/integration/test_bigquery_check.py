@@ -45,9 +45,9 @@ def filled(make_path, mariadb, broker, emulator):
     return path
 
 
-@pytest.mark.parametrize("stand_in", ["emulator", "fake"])
-def test_whoever_stands_there_gives_the_answers_that_exactly_once_rests_on(request, make_path, mariadb, broker, stand_in):
-    path = make_path(mariadb, broker, warehouse=BigQueryWarehouse(request.getfixturevalue(stand_in)))
+@pytest.mark.parametrize("stand_in,settings", [("emulator", {}), ("fake", {"compression": "gzip", "quota_project": "payer"})])
+def test_whoever_stands_there_gives_the_answers_that_exactly_once_rests_on(request, make_path, mariadb, broker, stand_in, settings):
+    path = make_path(mariadb, broker, warehouse=BigQueryWarehouse(request.getfixturevalue(stand_in), **settings))
     before = path.warehouse.server.client.call("datasets")
     found = _check(path, "--prove")
     proved = [(level, subject) for level, subject, _ in found if subject.startswith("prove: ")]
@@ -55,6 +55,8 @@ def test_whoever_stands_there_gives_the_answers_that_exactly_once_rests_on(reque
     assert not _errors(found), found
     assert {level for level, _ in proved} == {"ok"}, found
     assert path.warehouse.server.client.call("datasets") == before  # nothing is left
+    if stand_in == "fake":
+        assert path.warehouse.server.get("appends")["appends"][-1]["payer"] == "payer"  # asked as the worker asks
 
 
 # What a service would be without one of the answers, and what --prove must say of it: the step itself, then those that count its rows.

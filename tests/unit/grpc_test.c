@@ -94,7 +94,7 @@ static void test_grpc__unary_call_sends_what_the_protocol_wants(void **state)
     char value[128];
 
     (void)state;
-    world_new(&world, &plain, &script_events, &script, NULL);
+    world_new(&world, &plain, &script_events, &script, &(struct grpc_options){.quota_project = "payer"});
     told_unary(&world, &told, "ask", 3, 5000);
     world_run_until_count(&world, &script.half_closed_count, 1);
     stream = h2_server_stream(world.server, 0);
@@ -114,6 +114,8 @@ static void test_grpc__unary_call_sends_what_the_protocol_wants(void **state)
     assert_string_equal(value, "parent=projects/p");
     assert_true(h2_stream_header(stream, "authorization", value, sizeof value));
     assert_string_equal(value, "Bearer secret");
+    assert_true(h2_stream_header(stream, "x-goog-user-project", value, sizeof value));
+    assert_string_equal(value, "payer");
     assert_true(h2_stream_header(stream, "grpc-timeout", value, sizeof value));
     assert_true(value[strlen(value) - 1] == 'm' && strtol(value, NULL, 10) > 0 && strtol(value, NULL, 10) <= 5000);
     assert_false(h2_stream_header(stream, "grpc-encoding", value, sizeof value));

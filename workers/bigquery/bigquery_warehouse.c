@@ -366,15 +366,11 @@ static struct loads *open_loads(const struct bigquery_warehouse *self)
 /* What can fail. */
 static int open_channels(struct bigquery_warehouse *self, struct err *err)
 {
-    const struct settings_bigquery *settings = &self->settings->bigquery;
-    const struct channel_options options = channel_options_of(settings);
-    const struct grpc_options grpc_options = {.endpoint = settings->storage_endpoint,
-                                              .ca_file = settings->ca_file,
-                                              .gzip = settings->compression == BIGQUERY_COMPRESSION_GZIP};
+    const struct channel_options options = channel_options_of(&self->settings->bigquery);
 
     if (http_new(self->loop, &options.http, &self->http, err) != 0 || http_new(self->loop, &options.http, &self->uploads, err) != 0 ||
         token_source_new(self->loop, self->http, &options.tokens, &self->tokens, err) != 0 ||
-        grpc_new(self->loop, &grpc_options, &self->grpc, err) != 0) {
+        grpc_new(self->loop, &options.grpc, &self->grpc, err) != 0) {
         return -1;
     }
     return 0;

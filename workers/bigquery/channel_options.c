@@ -10,5 +10,9 @@ struct channel_options channel_options_of(const struct settings_bigquery *settin
                    .impersonate = settings->impersonate,
                    .trust_any_host = settings->credentials_hosts == BIGQUERY_HOSTS_ANY},
         .rest = {.endpoint = settings->endpoint, .quota_project = settings->quota_project, .retry_ms = (uint64_t)settings->retry_ms},
+        .grpc = {.endpoint = settings->storage_endpoint,
+                 .ca_file = settings->ca_file,
+                 .quota_project = settings->quota_project,
+                 .gzip = settings->compression == BIGQUERY_COMPRESSION_GZIP},
     };
 }

@@ -72,13 +72,11 @@ static void on_closed(void *context)
 
 static int open_parts(struct client *client, struct err *err)
 {
-    const struct settings_bigquery *settings = &client->settings->bigquery;
-    const struct channel_options options = channel_options_of(settings);
-    const struct grpc_options grpc = {.endpoint = settings->storage_endpoint, .ca_file = settings->ca_file};
+    const struct channel_options options = channel_options_of(&client->settings->bigquery);
 
     if (http_new(&client->loop, &options.http, &client->http, err) != 0 ||
         token_source_new(&client->loop, client->http, &options.tokens, &client->tokens, err) != 0 ||
-        grpc_new(&client->loop, &grpc, &client->grpc, err) != 0) {
+        grpc_new(&client->loop, &options.grpc, &client->grpc, err) != 0) {
         return -1;
     }
     client->rest = rest_new(&client->loop, client->http, client->tokens, &options.rest);

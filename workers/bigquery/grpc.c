@@ -88,6 +88,7 @@ static void set_standards(struct grpc_options *options)
 {
     options->endpoint = NULL;
     options->ca_file = NULL;
+    options->quota_project = NULL;
     options->connections_max = options->connections_max > 0 ? options->connections_max : CONNECTIONS_MAX;
     options->calls_per_connection = options->calls_per_connection > 0 ? options->calls_per_connection : CALLS_PER_CONNECTION;
     options->connect_timeout_ms = options->connect_timeout_ms > 0 ? options->connect_timeout_ms : CONNECT_TIMEOUT_MS;
@@ -103,6 +104,7 @@ static void free_memory(struct grpc *grpc)
     free(grpc->host);
     free(grpc->port);
     free(grpc->authority);
+    free(grpc->quota_project);
     free(grpc);
 }
 
@@ -118,6 +120,7 @@ int grpc_new(uv_loop_t *loop, const struct grpc_options *options, struct grpc **
         return -1;
     }
     grpc->options = *options;
+    grpc->quota_project = options->quota_project != NULL ? must_strdup(options->quota_project) : NULL;
     set_standards(&grpc->options);
     grpc->ping_interval_ms = grpc->options.ping_interval_ms;
     grpc->waiting_end = &grpc->waiting;

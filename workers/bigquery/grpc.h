@@ -32,6 +32,7 @@ struct grpc_call;
 struct grpc_options {
     const char *endpoint;          /* "https://bigquerystorage.googleapis.com", "http://127.0.0.1:9060"; no path */
     const char *ca_file;           /* PEM, instead of the system's; NULL: the system's */
+    const char *quota_project;     /* x-goog-user-project of each call; NULL: none */
     unsigned connections_max;      /* 0: 1000. When all are full, calls wait in line */
     unsigned calls_per_connection; /* and no more than the server's MAX_CONCURRENT_STREAMS; 0: 25 */
     uint64_t connect_timeout_ms;   /* name, TCP, TLS and the server's SETTINGS; 0: 20 s */

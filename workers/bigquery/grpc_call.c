@@ -224,6 +224,9 @@ void grpc_call_start(struct grpc_call *call, struct grpc_connection *connection)
     if (call->params != NULL) {
         headers[count++] = (struct http2_header){.name = "x-goog-request-params", .value = call->params};
     }
+    if (grpc->quota_project != NULL) {
+        headers[count++] = (struct http2_header){.name = "x-goog-user-project", .value = grpc->quota_project};
+    }
     if (call->authorization != NULL) {
         headers[count++] = (struct http2_header){.name = "authorization", .value = call->authorization, .secret = true};
     }

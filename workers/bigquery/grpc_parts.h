@@ -32,6 +32,7 @@ struct grpc {
     char *host;
     char *port;
     char *authority;           /* host, and the port where it is not the scheme's own */
+    char *quota_project;       /* NULL: none */
     struct tls_context *tls;   /* NULL: plaintext */
     uint64_t ping_interval_ms; /* doubled when a server complains of too many */
     uv_idle_t turn;            /* active: something waits for the channel's turn */

@@ -297,6 +297,7 @@ class WriteApi:
         """The answer to one request, or None if it is swallowed."""
         request = _Append.FromString(data)
         note = {"call": call.number, "stream": request.write_stream or (call.stream.name if call.stream else ""), "size": len(data), "answer": None,
+                "payer": call.headers.get("x-goog-user-project"),
                 "offset": request.offset.value if request.HasField("offset") else None, "rows": len(request.proto_rows.rows.serialized_rows)}
         self.requests.append(note)
         call.requests += 1
