@@ -90,6 +90,19 @@ static void check_gtid(struct check *check)
     }
 }
 
+static void check_name_case(struct check *check)
+{
+    struct err err;
+    bool lower;
+
+    if (requirement_name_case(check->session, &check->settings->source, &lower, &err) != 0) {
+        finding(check->findings, FINDING_ERROR, "lower_case_table_names", "with 1, write source.tables and source.exclude in lower case; read no server that has 2",
+                "%s", err.text);
+    } else if (lower) {
+        finding(check->findings, FINDING_OK, "lower_case_table_names", NULL, "is 1: names of tables are in lower case");
+    }
+}
+
 static void check_replica(struct check *check)
 {
     struct err err;
@@ -245,6 +258,7 @@ static void check_source(struct check *check)
         check_requirement(check, &requirements[index]);
     }
     check_gtid(check);
+    check_name_case(check);
     check_replica(check);
     check_retention(check);
     check_log_in_engine(check);

@@ -205,7 +205,7 @@ static int read_facts(struct dump *dump, struct err *err)
 
     facts->flavor = server->mariadb ? BINLOG_MARIADB : BINLOG_MYSQL;
     (void)snprintf(facts->description, sizeof facts->description, "%s", server->description);
-    if (requirements_check(dump->session, err) != 0) {
+    if (requirements_check(dump->session, err) != 0 || requirement_name_case(dump->session, dump->settings, &facts->names_lower, err) != 0) {
         return -1;
     }
     if (server->mariadb && read_marks(dump->session, facts, err) != 0) {

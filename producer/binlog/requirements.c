@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "producer/binlog/name_case.h"
+
 #define REPLICA_STATUS_VERSION 80022 /* of MySQL: its first with SHOW REPLICA STATUS */
 
 const struct requirement requirements[] = {
@@ -72,6 +74,40 @@ int requirement_log_in_engine(struct mysql_session *session, bool *ret_in_engine
     *ret_in_engine = engine != NULL && engine[0] != '\0';
     free(engine);
     return 0;
+}
+
+/* ---- names */
+
+static int patterns_are_lower(const struct text_list *patterns, const char *setting, struct err *err)
+{
+    for (size_t i = 0; i < patterns->count; i++) {
+        if (name_case_has_upper(patterns->texts[i])) {
+            return err_set(err, ERR_FATAL, "the server has lower_case_table_names=1, so no table of it matches %s %.120s: write it in lower case", setting,
+                           patterns->texts[i]);
+        }
+    }
+    return 0;
+}
+
+int requirement_name_case(struct mysql_session *session, const struct settings_source *settings, bool *ret_lower, struct err *err)
+{
+    char *value;
+    bool kept;
+
+    if (mysql_session_variable(session, "lower_case_table_names", &value, err) != 0) {
+        return -1;
+    }
+    kept = value == NULL || strcmp(value, "0") == 0;
+    *ret_lower = value != NULL && strcmp(value, "1") == 0;
+    free(value);
+    if (!kept && !*ret_lower) {
+        return err_set(err, ERR_FATAL, "the server has lower_case_table_names=2, as on macOS: its log does not say in which case a name is kept: read a "
+                                       "server that has 0 or 1");
+    }
+    if (*ret_lower && patterns_are_lower(&settings->tables, "source.tables", err) != 0) {
+        return -1;
+    }
+    return *ret_lower ? patterns_are_lower(&settings->exclude, "source.exclude", err) : 0;
 }
 
 /* ---- replicas */

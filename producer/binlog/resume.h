@@ -46,6 +46,7 @@ struct binlog_facts {
     enum binlog_flavor flavor;
     bool gtid;                         /* does it log by GTID? */
     bool in_engine;                    /* the log has no files: a storage engine keeps it (MariaDB from 12.3) */
+    bool names_lower;                  /* it keeps names in lower case, whatever a statement says (lower_case_table_names=1) */
     char server[RESUME_SERVER_SIZE];   /* server_uuid; MariaDB: server_id */
     char description[192];             /* for people */
     char *executed;                    /* GTID sets, owned; NULL without GTIDs. MariaDB: gtid_binlog_pos */

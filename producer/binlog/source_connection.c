@@ -136,6 +136,7 @@ static void opened(struct binlog_source *source)
     memcpy(source->progress.server, connection->facts.server, sizeof source->progress.server);
     (void)snprintf(source->figures.server, sizeof source->figures.server, "%.127s", connection->facts.description);
     binlog_stream_take_marks(source->stream, connection->facts.marks != NULL ? binlog_marks_copy(connection->facts.marks) : binlog_marks_new());
+    binlog_stream_take_name_case(source->stream, connection->facts.names_lower);
     binlog_stream_open(source->stream, connection->place.file, connection->place.position);
     progress_text(&source->progress, position, sizeof position);
     source->trouble = (struct err){0};

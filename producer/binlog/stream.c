@@ -53,6 +53,7 @@ void binlog_stream_free(struct binlog_stream *stream)
     doubts_deinit(&stream->doubts);
     query_deinit(&stream->query);
     buffer_deinit(&stream->query_text);
+    buffer_deinit(&stream->query_lower);
     text_list_deinit(&stream->prepared);
     scratch_deinit(&stream->scratch);
     free(stream->before);
@@ -91,6 +92,11 @@ void binlog_stream_take_marks(struct binlog_stream *stream, struct binlog_marks 
 {
     doubts_take_marks(&stream->doubts, marks);
     tables_forget_doubtful(stream->tables);
+}
+
+void binlog_stream_take_name_case(struct binlog_stream *stream, bool lower)
+{
+    stream->names_lower = lower;
 }
 
 int binlog_stream_end(struct binlog_stream *stream, struct err *err)

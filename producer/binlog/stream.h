@@ -127,6 +127,9 @@ void binlog_stream_give(struct binlog_stream *stream, const uint8_t *bytes, size
 void binlog_stream_open(struct binlog_stream *stream, const char *file, uint64_t position);
 /* What the server says at present of MariaDB's columns; takes them. Only before binlog_stream_open. */
 void binlog_stream_take_marks(struct binlog_stream *stream, struct binlog_marks *marks);
+/* Does the server keep names of databases and tables in lower case, whatever its statements say (name_case.h)? Until then: no. Only before
+ * binlog_stream_open. */
+void binlog_stream_take_name_case(struct binlog_stream *stream, bool lower);
 /* No more bytes will come for this file: fails if that is in the middle of an event. In the middle of a transaction is allowed
  * where another file follows: see binlog_stream_inside. */
 int binlog_stream_end(struct binlog_stream *stream, struct err *err) MUST_CHECK;

@@ -30,14 +30,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/must.h"
+#include "producer/binlog/name_case.h"
 #include "producer/binlog/query_text.h"
 #include "producer/binlog/stream_parts.h"
 
 #define QUERY_POST_HEADER      13
 #define LOAD_QUERY_POST_HEADER 26
 #define XID_PART_MAX           64
+#define DATABASE_SIZE          256 /* its length is a byte */
 
 static const struct sm_state states[] = {
     [GROUP_OUTSIDE] = {"OUTSIDE", SM_TO(GROUP_OPENED) | SM_TO(GROUP_INSIDE) | SM_TO(GROUP_IMPLICIT)},
@@ -151,7 +154,7 @@ static bool forget_prepared(struct binlog_stream *stream, const char *xid, size_
     struct text_list *prepared = &stream->prepared;
 
     for (size_t i = 0; i < prepared->count; i++) {
-        if (strlen(prepared->texts[i]) == size && memcmp(prepared->texts[i], xid, size) == 0) {
+        if (strlen(prepared->texts[i]) == size && strncasecmp(prepared->texts[i], xid, size) == 0) { /* hexadecimal */
             free(prepared->texts[i]);
             prepared->texts[i] = prepared->texts[--prepared->count];
             return true;
@@ -248,6 +251,28 @@ static int doubt(struct binlog_stream *stream, const char *text, size_t size)
                                          table);
 }
 
+/* In lower case, where the server's names are. Nothing else that is read in a statement depends on it: words come in any case, and XA's ids are
+ * hexadecimal. Borrowed until the next call. */
+static struct cursor in_case_of_names(struct binlog_stream *stream, struct cursor text)
+{
+    struct buffer *lower = &stream->query_lower;
+
+    if (!stream->names_lower) {
+        return text;
+    }
+    buffer_clear(lower);
+    name_case_lower((const char *)text.at, cursor_left(&text), lower);
+    return cursor_over((const uint8_t *)buffer_text(lower), lower->size);
+}
+
+static void take_database(struct binlog_stream *stream, struct cursor name, char ret_database[DATABASE_SIZE])
+{
+    name = in_case_of_names(stream, name);
+    must(cursor_left(&name) < DATABASE_SIZE);
+    memcpy(ret_database, name.at, cursor_left(&name));
+    ret_database[cursor_left(&name)] = '\0';
+}
+
 /* thread u32, seconds u32, database's size u8, error u16, status variables' size u16, (LOAD: 13 more,) variables, database,
  * NUL, text */
 static int on_query(struct binlog_stream *stream, size_t post_header)
@@ -255,8 +280,8 @@ static int on_query(struct binlog_stream *stream, size_t post_header)
     const struct event *event = &stream->assembly->event;
     struct cursor cursor = cursor_over(event->body, event->size);
     struct cursor variables;
-    char database[256] = "";
-    const uint8_t *bytes;
+    struct cursor name;
+    char database[DATABASE_SIZE];
     uint8_t database_size;
     uint16_t variables_size;
 
@@ -266,16 +291,16 @@ static int on_query(struct binlog_stream *stream, size_t post_header)
     variables_size = cursor_u16(&cursor);
     cursor_skip(&cursor, post_header - QUERY_POST_HEADER);
     variables = cursor_part(&cursor, variables_size);
-    bytes = cursor_bytes(&cursor, database_size);
+    name = cursor_part(&cursor, database_size);
     cursor_skip(&cursor, 1);
     if (cursor.why != NULL) {
         return refuse_short(stream, &cursor);
     }
-    memcpy(database, bytes, database_size);
-    if (!charset_is_utf8(bytes, database_size)) {
+    if (!charset_is_utf8(name.at, cursor_left(&name))) {
         return stream_refuse(stream, "QUERY: the database's name is not UTF-8");
     }
-    cursor = query_text(query_charset(binlog_stream_flavor(stream), variables), cursor, &stream->query_text);
+    take_database(stream, name, database);
+    cursor = in_case_of_names(stream, query_text(query_charset(binlog_stream_flavor(stream), variables), cursor, &stream->query_text));
     query_deinit(&stream->query);
     stream->emptied = 0;
     query_read(&stream->query, (const char *)cursor.at, cursor_left(&cursor), database);

@@ -42,6 +42,7 @@ struct binlog_stream {
     struct payload payload;
     struct fragments fragments;
     struct doubts doubts;
+    bool names_lower; /* binlog_stream_take_name_case */
     struct tables *tables;
 
     /* where */
@@ -64,6 +65,7 @@ struct binlog_stream {
     bool begin_due;
     bool payload_due; /* it is compressed, or a fragment, and not opened yet */
     struct buffer query_text; /* of the statement in hand, where it is not UTF-8 by itself */
+    struct buffer query_lower; /* the same in lower case, where the server's names are */
     struct query query; /* whose emptied or changed tables are yielded one by one */
     size_t emptied;     /* how many are */
     enum rows_phase rows_phase;

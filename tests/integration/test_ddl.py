@@ -9,7 +9,10 @@ import json
 import pytest
 
 from lib import oracle
+from lib.databases import MariaDB, MySQL
 from lib.processes import wait_for
+
+FAILED = 1
 
 
 @pytest.fixture
@@ -222,6 +225,33 @@ def test_statements_of_a_client_in_another_character_set(path):
         assert [row.op for row in oracle.history_rows(path.sqlite_file, name)] == ["c", "c", "t", "c"]
         assert [row["id"] for row in oracle.view_rows(path.sqlite_file, name)] == [3]
         assert f"{path.database}.{name}" in json.dumps(path.programs[0].status(), ensure_ascii=False), "it is said that the table was altered"
+
+
+@pytest.mark.parametrize("kind", [MariaDB, pytest.param(MySQL, marks=pytest.mark.thorough)])
+def test_statements_about_names_that_the_server_keeps_in_lower_case(make_path, session_folder, broker, kind):
+    """lower_case_table_names=1: rows say orders, and a statement what its client wrote. Patterns that could match nothing there are refused."""
+    server = kind(session_folder / f"{kind.flavor}-lower", ["--lower-case-table-names=1"]).start()
+    path = make_path(server, broker)
+    names = {"orders": "Orders", "größe": "GRÖßE"}
+    path.sql(*[f"CREATE TABLE `{name}` (id INT PRIMARY KEY, v VARCHAR(20))" for name in names])
+    producer = path.producer()
+    path.worker()
+    for name, written in names.items():
+        path.sql(f"INSERT INTO `{name}` VALUES (1, 'gone'), (2, 'gone')", f"TRUNCATE `{path.database.upper()}`.`{written}`",
+                 f"ALTER TABLE `{written}` MODIFY v VARCHAR(30) NOT NULL", f"INSERT INTO `{written}` VALUES (3, 'here')")
+    for name in names:
+        wait_for(lambda name=name: oracle.history_count(path.sqlite_file, name) >= 4, f"the rows of {name}")
+        assert [row.op for row in oracle.history_rows(path.sqlite_file, name)] == ["c", "c", "t", "c"]
+        assert [row["id"] for row in oracle.view_rows(path.sqlite_file, name)] == [3]
+    assert sorted(producer.status()["source"]["reread_needed"]) == sorted(f"{path.database}.{name}" for name in names)
+    assert len(path.topics()) == len(names)
+    producer.must_stop()
+    for setting in ("tables", "exclude"):
+        changes = {f"source__{setting}": [f"{path.database}.Orders"]}
+        assert f"source.{setting} {path.database}.Orders" in path.run_producer("check", **changes).text()
+        refused = path.run_producer("run", **changes)
+        assert refused.popen.returncode == FAILED and "write it in lower case" in refused.errors(), refused.text()
+    server.kill()
 
 
 def test_a_table_of_1000_columns_grows(mariadb_path):

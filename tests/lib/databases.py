@@ -212,7 +212,8 @@ class MySQL(Database):
         return [self.home / "mysqld", "--gtid-mode=ON", "--enforce-gtid-consistency=ON", "--performance-schema=OFF"] + small
 
     def _install(self):
-        result = subprocess.run([self.home / "mysqld", f"--datadir={self.data}", f"--tmpdir={self.temporary}", "--initialize-insecure"],
+        for_good = [option for option in self.options if option.startswith("--lower-case-table-names=")]
+        result = subprocess.run([self.home / "mysqld", f"--datadir={self.data}", f"--tmpdir={self.temporary}", "--initialize-insecure", *for_good],
                                 capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stderr
 

@@ -626,6 +626,53 @@ static void test_stream__reads_statements_in_the_clients_character_set(void **st
     buffer_deinit(&log);
 }
 
+/* "op database.table" of what the statements empty or may change, a line each. */
+static void print_touched(struct binlog_stream *stream, struct buffer *out)
+{
+    enum binlog_item item;
+    struct err err = {0};
+
+    while ((item = binlog_stream_next(stream, &err)) != BINLOG_INPUT) {
+        const struct binlog_row *row = binlog_stream_row(stream);
+
+        if (item == BINLOG_FAILED) {
+            fail_msg("%s", err.text);
+        }
+        if (item == BINLOG_ROW || item == BINLOG_ALTERED) {
+            buffer_printf(out, "%s %s.%s\n", item == BINLOG_ROW ? "empties" : "alters", row->table->table->database, row->table->table->name);
+        }
+    }
+}
+
+/* lower_case_table_names=1: TABLE_MAPs are in lower case, statements as clients wrote them. */
+static void test_stream__reads_names_in_statements_as_the_server_keeps_them(void **state)
+{
+    static const char *const statements[] = {"TRUNCATE Orders", "DROP TABLE `GRÖßE`, Shop.Items", "ALTER TABLE Things MODIFY a INT", "DROP DATABASE Shop"};
+    const struct binlog_stream_options options = {.framing = BINLOG_FILE};
+
+    (void)state;
+    for (int lower = 0; lower < 2; lower++) {
+        struct binlog_stream *stream = binlog_stream_new(&options);
+        struct buffer log = log_begin("mysql-9.7.4.binlog.000008");
+        struct buffer touched = {0};
+
+        for (size_t i = 0; i < sizeof statements / sizeof statements[0]; i++) {
+            add_gtid(&log);
+            log_query_add(&log, statements[i]);
+        }
+        binlog_stream_know(stream, "shop", "seen");
+        binlog_stream_take_name_case(stream, lower != 0);
+        binlog_stream_open(stream, "binlog.000008", 4);
+        binlog_stream_give(stream, log.bytes, log.size);
+        print_touched(stream, &touched);
+        assert_string_equal(buffer_text(&touched), lower != 0 ? "empties db.orders\nempties db.größe\nempties shop.items\nalters db.things\nempties shop.seen\n"
+                                                              : "empties db.Orders\nempties db.GRÖßE\nempties Shop.Items\nalters db.Things\n");
+        buffer_deinit(&touched);
+        buffer_deinit(&log);
+        binlog_stream_free(stream);
+    }
+}
+
 static bool not_hidden(void *context, const char *database, const char *table)
 {
     (void)context;
@@ -1128,6 +1175,7 @@ int main(void)
         cmocka_unit_test(test_stream__gives_up_a_transaction_that_a_restart_cut_off),
         cmocka_unit_test(test_stream__yields_truncates_of_selected_tables),
         cmocka_unit_test(test_stream__reads_statements_in_the_clients_character_set),
+        cmocka_unit_test(test_stream__reads_names_in_statements_as_the_server_keeps_them),
         cmocka_unit_test(test_stream__empties_the_tables_of_a_dropped_database_that_may_have_rows),
         cmocka_unit_test(test_stream__empties_the_tables_that_it_was_told_of_all_or_none),
         cmocka_unit_test(test_stream__tells_which_database_was_dropped),
