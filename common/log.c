@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "common/buffer.h"
+#include "common/fnv.h"
 #include "common/log_repeats.h"
 #include "common/must.h"
 #include "common/utf8.h"
@@ -191,12 +192,9 @@ static bool needs_quotes(const struct buffer *text)
 
 static void add_to_kind(struct line *line, const void *bytes, size_t size)
 {
-    const uint8_t *at = bytes;
+    static const uint8_t end = 0xff; /* no UTF-8 holds it */
 
-    for (size_t index = 0; index < size; index++) {
-        line->kind = (line->kind ^ at[index]) * 0x100000001b3; /* FNV-1a */
-    }
-    line->kind = (line->kind ^ 0xff) * 0x100000001b3; /* an end that no UTF-8 holds */
+    line->kind = fnv_add(fnv_add(line->kind, bytes, size), &end, 1);
 }
 
 static void append_field(struct line *line, const char *key, size_t key_size, const struct value *value)
@@ -333,7 +331,7 @@ uint64_t log_count(enum log_level level)
 
 void log_event(enum log_level level, const char *event, const char *fields, ...)
 {
-    struct line line = {.kind = 0xcbf29ce484222325};
+    struct line line = {.kind = FNV_BEGIN};
     struct reader reader = {.at = fields};
 
     if (level > level_now) {

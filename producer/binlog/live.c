@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* live: the source in the real world: dumps of real servers, a server id of its own, and a ring within the memory ceiling. */
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "common/fnv.h"
 #include "producer/binlog/choices.h"
 #include "producer/binlog/dump.h"
 #include "producer/binlog/source.h"
@@ -18,19 +20,15 @@ static struct binlog_connection *connect_dump(const struct binlog_world *world, 
     return dump_connection_new(settings, world->server_id, wish);
 }
 
-/* FNV-1a over what tells this process from its standby; in the upper half of the numbers, where people put none by hand. */
+/* A hash of what tells this process from its standby; in the upper half of the numbers, where people put none by hand. */
 static uint32_t server_id_of_process(const char *name)
 {
     char seed[512];
     char host[256] = "";
-    uint32_t hash = 2166136261u;
 
     (void)gethostname(host, sizeof host - 1);
     (void)snprintf(seed, sizeof seed, "%.200s|%s|%ld|%llu", name, host, (long)getpid(), (unsigned long long)uv_hrtime());
-    for (const char *letter = seed; *letter != '\0'; letter++) {
-        hash = (hash ^ (uint8_t)*letter) * 16777619u;
-    }
-    return hash | UINT32_C(0x80000000);
+    return (uint32_t)fnv_add(FNV_BEGIN, seed, strlen(seed)) | UINT32_C(0x80000000);
 }
 
 static size_t ring_bytes(int64_t memory_bytes)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fnv.h"
 #include "common/must.h"
 
 struct shown_shape {
@@ -29,15 +30,9 @@ static struct shown_shape *shape_of(const struct binlog_table *table)
 
 static struct shown_shape **bucket_of(struct shown *shown, const char *database, const char *name)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+    uint64_t hash = fnv_add(FNV_BEGIN, database, strlen(database));
 
-    for (const char *at = database; *at != '\0'; at++) {
-        hash = (hash ^ (uint8_t)*at) * UINT64_C(0x100000001b3);
-    }
-    for (const char *at = name; *at != '\0'; at++) {
-        hash = (hash ^ (uint8_t)*at) * UINT64_C(0x100000001b3);
-    }
-    return &shown->_buckets[hash % SHOWN_BUCKETS];
+    return &shown->_buckets[fnv_add(hash, name, strlen(name)) % SHOWN_BUCKETS];
 }
 
 static bool has_name(const struct shown_shape *shape, const char *database, const char *name)

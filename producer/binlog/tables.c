@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fnv.h"
 #include "common/must.h"
 #include "producer/binlog/shown.h"
 
@@ -133,7 +134,7 @@ void tables_free(struct tables *tables)
     free(tables);
 }
 
-/* FNV-1a, eight bytes at a time. */
+/* As FNV-1a, but eight bytes at a time. */
 static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t size)
 {
     const uint8_t *at = bytes;
@@ -143,7 +144,7 @@ static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t size)
         size_t step = size < sizeof word ? size : sizeof word;
 
         memcpy(&word, at, step);
-        hash = (hash ^ word) * UINT64_C(0x100000001b3);
+        hash = (hash ^ word) * FNV_PRIME;
         hash ^= hash >> 32;
         at += step;
         size -= step;
@@ -221,7 +222,7 @@ static void select_content(struct tables *tables, struct content *content)
 
 static struct content *take_content(struct tables *tables, enum binlog_flavor flavor, const uint8_t *body, size_t size, struct err *err)
 {
-    uint64_t hash = hash_bytes(UINT64_C(0xcbf29ce484222325), body, size);
+    uint64_t hash = hash_bytes(FNV_BEGIN, body, size);
     struct content *content = find_content(tables, hash, flavor, body, size);
 
     if (content == NULL) {
