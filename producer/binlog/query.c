@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
+ * Words, signs and what stands in quotes are passed one by one: in quotes no word is meant, and no comment begins (`COMMENT 'issue #5'`).
+ * Which quotes hold a name and whether a backslash escapes is a matter of the client's sql_mode, which the event tells.
  * Comments that MySQL executes (`/ *!80000 ... * /`) are read as what they hold. A statement that changes rows names its table
  * right behind a few known words; where what follows could bring in other tables (joins, lists), none is named, and the stream
  * must take it for any table.
@@ -18,6 +20,7 @@
 struct reader {
     const char *at;
     const char *end;
+    uint64_t sql_mode;
 };
 
 static bool looks_at(const struct reader *reader, const char *text)
@@ -35,6 +38,13 @@ static void skip_past(struct reader *reader, const char *text)
     reader->at += reader->at < reader->end ? strlen(text) : 0;
 }
 
+/* Two dashes are a comment if a blank or the end of the text follows; `5--3` is a number. */
+static bool looks_at_dashes(const struct reader *reader)
+{
+    return looks_at(reader, "--") && (reader->end - reader->at == 2 || isspace((unsigned char)reader->at[2]) || iscntrl((unsigned char)reader->at[2]));
+}
+
+/* Not inside of quotes: see skip_quoted. */
 static bool skip_comment(struct reader *reader)
 {
     if (looks_at(reader, "/*!") || looks_at(reader, "/*M!")) { /* executed: only its marks are passed */
@@ -47,7 +57,7 @@ static bool skip_comment(struct reader *reader)
         skip_past(reader, "*/");
     } else if (looks_at(reader, "*/")) {
         reader->at += 2;
-    } else if (looks_at(reader, "#") || looks_at(reader, "-- ") || looks_at(reader, "--\n") || looks_at(reader, "--\t")) {
+    } else if (looks_at(reader, "#") || looks_at_dashes(reader)) {
         skip_past(reader, "\n");
     } else {
         return false;
@@ -78,6 +88,42 @@ static size_t word_size(const struct reader *reader)
         at++;
     }
     return (size_t)(at - reader->at);
+}
+
+static bool looks_at_quote(const struct reader *reader)
+{
+    return looks_at(reader, "'") || looks_at(reader, "\"") || looks_at(reader, "`");
+}
+
+static bool quote_escapes(const struct reader *reader, char quote)
+{
+    bool holds_name = quote == '`' || (quote == '"' && (reader->sql_mode & QUERY_ANSI_QUOTES) != 0);
+
+    return !holds_name && (reader->sql_mode & QUERY_NO_BACKSLASH_ESCAPES) == 0;
+}
+
+/* A doubled quote ends what stands in front of it and begins what stands behind: to the same effect. */
+static void skip_quoted(struct reader *reader)
+{
+    char quote = *reader->at++;
+    bool escapes = quote_escapes(reader, quote);
+
+    while (reader->at < reader->end && *reader->at != quote) {
+        reader->at += escapes && *reader->at == '\\' && reader->end - reader->at > 1 ? 2 : 1;
+    }
+    reader->at += reader->at < reader->end;
+}
+
+/* A word, a sign, or what stands in quotes. */
+static void skip_one(struct reader *reader)
+{
+    size_t size = word_size(reader);
+
+    if (looks_at_quote(reader)) {
+        skip_quoted(reader);
+    } else {
+        reader->at += size > 0 ? size : reader->at < reader->end;
+    }
 }
 
 /* Takes the word if it is this one. */
@@ -112,22 +158,20 @@ static bool take_sign(struct reader *reader, char sign)
     return true;
 }
 
+/* What has no end, or is longer than any name, is not taken. */
 static bool take_quoted(struct reader *reader, char name[NAME_BYTES_MAX])
 {
-    char quote = *reader->at++;
+    const char *at = reader->at + 1;
+    char quote = *reader->at;
     size_t size = 0;
 
-    while (reader->at < reader->end && size < NAME_BYTES_MAX - 1) {
-        char byte = *reader->at++;
-
-        if (byte == quote) {
-            if (reader->at == reader->end || *reader->at != quote) {
-                name[size] = '\0';
-                return size > 0 && memchr(name, 0, size) == NULL;
-            }
-            reader->at++; /* a doubled quote is one */
+    for (; at < reader->end && size < NAME_BYTES_MAX - 1; at++) {
+        if (*at == quote && (++at == reader->end || *at != quote)) { /* a doubled quote is one */
+            name[size] = '\0';
+            reader->at = at;
+            return size > 0 && memchr(name, 0, size) == NULL;
         }
-        name[size++] = byte;
+        name[size++] = *at;
     }
     return false;
 }
@@ -297,24 +341,15 @@ static void read_delete(struct query *query, struct reader *reader, const char *
     }
 }
 
-/* LOAD DATA ... INTO TABLE t: a file's name in quotes stands before it. */
+/* LOAD DATA ... INTO TABLE t */
 static void read_load(struct query *query, struct reader *reader, const char *database)
 {
     while (reader->at < reader->end) {
-        skip_blanks(reader);
         if (take_word(reader, "into") && take_word(reader, "table")) {
             (void)take_table(reader, query, database);
             return;
         }
-        if (reader->at < reader->end && (*reader->at == '\'' || *reader->at == '"')) {
-            char quote[2] = {*reader->at++, '\0'};
-
-            skip_past(reader, quote);
-        } else if (reader->at < reader->end) {
-            size_t size = word_size(reader);
-
-            reader->at += size > 0 ? size : 1;
-        }
+        skip_one(reader);
     }
 }
 
@@ -385,8 +420,9 @@ static bool take_change(struct reader *reader)
     static const char *const words[] = {"auto_increment", "serial", "as", "modify", "period", "partition", "discard", "import", "primary"};
 
     if (take_word(reader, "timestamp")) {
-        if (take_sign(reader, '(')) {
-            skip_past(reader, ")");
+        if (take_sign(reader, '(')) { /* digits behind the second */
+            reader->at += word_size(reader);
+            (void)take_sign(reader, ')');
         }
         return !take_word(reader, "null") && !(take_word(reader, "default") && take_word(reader, "null"));
     }
@@ -428,8 +464,8 @@ static bool take_rename(struct query *query, struct reader *reader, const char *
     return true;
 }
 
-/* The rest of an ALTER TABLE: may it change rows that are there? Adds tables that get other rows, too. Names and texts in quotes count as
- * words. A column that is dropped and added in one may have the same name, and its old values are gone from the rows. */
+/* The rest of an ALTER TABLE: may it change rows that are there? Adds tables that get other rows, too. A column that is dropped and added in
+ * one may have the same name, and its old values are gone from the rows. */
 static bool read_alterations(struct query *query, struct reader *reader, const char *database)
 {
     bool changes = false;
@@ -445,9 +481,7 @@ static bool read_alterations(struct query *query, struct reader *reader, const c
         changes |= take_new_column_name(query, reader);
         changes |= take_change(reader);
         if (reader->at == at) {
-            size_t size = word_size(reader);
-
-            reader->at += size > 0 ? size : reader->at < reader->end;
+            skip_one(reader);
         }
     }
     return changes || column_names_meet(&query->drops, &query->adds);
@@ -565,17 +599,15 @@ static void read_change(struct query *query, struct reader *reader, const char *
     }
 }
 
-void query_read(struct query *ret_query, const char *text, size_t size, const char *database)
+void query_read(struct query *ret_query, const char *text, size_t size, const char *database, uint64_t sql_mode)
 {
-    struct reader reader = {text, text + size};
+    struct reader reader = {text, text + size, sql_mode};
 
     *ret_query = (struct query){.kind = QUERY_OTHER};
     if (take_word(&reader, "set") &&
         take_word(&reader, "statement")) { /* MariaDB: SET STATEMENT variable=value FOR statement */
-        while (reader.at < reader.end && !take_word(&reader, "for")) {
-            size_t word = word_size(&reader);
-
-            reader.at += reader.at < reader.end ? (word > 0 ? word : 1) : 0;
+        while (!take_word(&reader, "for") && reader.at < reader.end) {
+            skip_one(&reader);
         }
     }
     if (!read_control(ret_query, &reader) && !read_definition(ret_query, &reader, database)) {

@@ -46,8 +46,12 @@ struct query {
     size_t xid_size;
 };
 
+/* Of a client's sql_mode, as it stands in the event: what decides where a text or a name in quotes ends. */
+#define QUERY_ANSI_QUOTES          (UINT64_C(1) << 2)
+#define QUERY_NO_BACKSLASH_ESCAPES (UINT64_C(1) << 20)
+
 /* text need not end with a NUL. database: where unqualified names live. */
-void query_read(struct query *ret_query, const char *text, size_t size, const char *database);
+void query_read(struct query *ret_query, const char *text, size_t size, const char *database, uint64_t sql_mode);
 void query_deinit(struct query *query);
 void query_add_table(struct query *query, const char *database, const char *name);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The set is one of the first variables: only the sizes of those in front of it need to be known. */
+/* Both are among the first variables: only the sizes of those in front of the set need to be known. */
 #include "producer/binlog/query_text.h"
 
 enum { /* codes of status variables, in the order in which servers write them */
@@ -10,30 +10,36 @@ enum { /* codes of status variables, in the order in which servers write them */
        CHARSET = 4,
 };
 
-enum charset query_charset(enum binlog_flavor flavor, struct cursor variables)
+/* Of character_set_client. */
+static enum charset charset_of_client(enum binlog_flavor flavor, uint16_t collation)
 {
-    while (cursor_left(&variables) > 0) {
-        enum charset charset;
+    enum charset charset = charset_of_collation(flavor, collation);
 
+    return charset != CHARSET_UNKNOWN && charset != CHARSET_BINARY ? charset : CHARSET_UTF8;
+}
+
+void query_client_read(struct query_client *ret_client, enum binlog_flavor flavor, struct cursor variables)
+{
+    *ret_client = (struct query_client){.charset = CHARSET_UTF8};
+    while (cursor_left(&variables) > 0) {
         switch (cursor_u8(&variables)) {
         case FLAGS2:
         case AUTO_INCREMENT:
             cursor_skip(&variables, 4);
             break;
         case SQL_MODE:
-            cursor_skip(&variables, 8);
+            ret_client->sql_mode = cursor_u64(&variables);
             break;
         case CATALOG:
             cursor_skip(&variables, cursor_u8(&variables));
             break;
         case CHARSET: /* character_set_client, then two more */
-            charset = charset_of_collation(flavor, cursor_u16(&variables));
-            return charset != CHARSET_UNKNOWN && charset != CHARSET_BINARY ? charset : CHARSET_UTF8;
+            ret_client->charset = charset_of_client(flavor, cursor_u16(&variables));
+            return;
         default:
-            return CHARSET_UTF8;
+            return;
         }
     }
-    return CHARSET_UTF8;
 }
 
 struct cursor query_text(enum charset charset, struct cursor text, struct buffer *converted)

@@ -279,7 +279,7 @@ static int on_query(struct binlog_stream *stream, size_t post_header)
 {
     const struct event *event = &stream->assembly->event;
     struct cursor cursor = cursor_over(event->body, event->size);
-    struct cursor variables;
+    struct query_client client;
     struct cursor name;
     char database[DATABASE_SIZE];
     uint8_t database_size;
@@ -290,7 +290,7 @@ static int on_query(struct binlog_stream *stream, size_t post_header)
     cursor_skip(&cursor, 2);
     variables_size = cursor_u16(&cursor);
     cursor_skip(&cursor, post_header - QUERY_POST_HEADER);
-    variables = cursor_part(&cursor, variables_size);
+    query_client_read(&client, binlog_stream_flavor(stream), cursor_part(&cursor, variables_size));
     name = cursor_part(&cursor, database_size);
     cursor_skip(&cursor, 1);
     if (cursor.why != NULL) {
@@ -300,10 +300,10 @@ static int on_query(struct binlog_stream *stream, size_t post_header)
         return stream_refuse(stream, "QUERY: the database's name is not UTF-8");
     }
     take_database(stream, name, database);
-    cursor = in_case_of_names(stream, query_text(query_charset(binlog_stream_flavor(stream), variables), cursor, &stream->query_text));
+    cursor = in_case_of_names(stream, query_text(client.charset, cursor, &stream->query_text));
     query_deinit(&stream->query);
     stream->emptied = 0;
-    query_read(&stream->query, (const char *)cursor.at, cursor_left(&cursor), database);
+    query_read(&stream->query, (const char *)cursor.at, cursor_left(&cursor), database, client.sql_mode);
     if (stream->query.kind == QUERY_OTHER || stream->query.kind >= QUERY_EMPTIES_TABLES) {
         int result = doubt(stream, (const char *)cursor.at, cursor_left(&cursor));
 

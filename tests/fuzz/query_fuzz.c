@@ -31,14 +31,17 @@ static void check(const struct query *query, const char *text, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
+    static const uint64_t modes[] = {0, QUERY_ANSI_QUOTES, QUERY_ANSI_QUOTES | QUERY_NO_BACKSLASH_ESCAPES};
     char *text = malloc(size); /* its own, without a NUL behind it: a read behind it shows */
     struct query query;
 
     must(text != NULL || size == 0);
     memcpy(text, bytes, size);
-    query_read(&query, text, size, "db");
-    check(&query, text, size);
-    query_deinit(&query);
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        query_read(&query, text, size, "db", modes[i]);
+        check(&query, text, size);
+        query_deinit(&query);
+    }
     free(text);
     return 0;
 }

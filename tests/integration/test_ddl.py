@@ -125,18 +125,26 @@ def test_create_table_as_select(streaming):
 
 
 def test_reread_needed(path):
-    """Rows that a statement changed without row events: the table is named in status and metrics, also after a restart."""
-    path.sql("CREATE TABLE t (id INT PRIMARY KEY)", "CREATE TABLE u (id INT PRIMARY KEY)")
+    """Rows that a statement changed without row events: the table is named in status and metrics, also after a restart, and whatever stands in quotes."""
+    path.sql(*[f"CREATE TABLE {name} (id INT PRIMARY KEY)" for name in "tuvw"])
     producer = path.producer()
     path.worker()
-    path.sql("INSERT INTO t VALUES (1)", "ALTER TABLE u ADD COLUMN v INT", "ALTER TABLE t ADD COLUMN v INT NOT NULL DEFAULT 7", "INSERT INTO t VALUES (2, 2)")
+    path.sql("INSERT INTO t VALUES (1)", "ALTER TABLE u ADD COLUMN v INT COMMENT ', MODIFY id BIGINT'",
+             "ALTER TABLE t ADD COLUMN c INT COMMENT 'issue #5', ADD COLUMN v INT NOT NULL DEFAULT 7", "INSERT INTO t VALUES (2, 2, 2)")
+    with path.connect() as connection, connection.cursor() as cursor:
+        for mode, statement in (("NO_BACKSLASH_ESCAPES", r"ALTER TABLE v COMMENT '\', MODIFY id BIGINT -- '"), ("ANSI_QUOTES", r'ALTER TABLE w ADD "\" INT, MODIFY id BIGINT -- "')):
+            cursor.execute(f"SET SESSION sql_mode = '{mode}'")
+            cursor.execute(statement)
+    path.sql("INSERT INTO w VALUES (1, 2)")
     path.wait_and_judge(whole=False)
+    tables = [f"{path.database}.{name}" for name in "tvw"]
     for turn in ("", "again"):
         if turn:
             producer.must_stop()
             producer = path.producer(turn)
-        assert producer.status()["source"]["reread_needed"] == [f"{path.database}.t"]
-        assert [value for name, value in producer.metrics().items() if name.startswith("kakehi_reread_needed") and f'"{path.database}.t"' in name] == [1]
+        assert sorted(producer.status()["source"]["reread_needed"]) == tables
+        metrics = producer.metrics()
+        assert [[value for name, value in metrics.items() if name.startswith("kakehi_reread_needed") and f'"{table}"' in name] for table in tables] == [[1]] * 3
 
 
 def test_reread_needed_by_what_is_done_to_partitions(path):

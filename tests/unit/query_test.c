@@ -13,12 +13,12 @@
 #include "producer/binlog/query.h"
 
 /* tables: "db.a db.b" */
-static void assert_query(const char *text, enum query_kind kind, const char *tables)
+static void assert_query_in(uint64_t sql_mode, const char *text, enum query_kind kind, const char *tables)
 {
     struct buffer names = {0};
     struct query query;
 
-    query_read(&query, text, strlen(text), "db");
+    query_read(&query, text, strlen(text), "db", sql_mode);
     for (size_t i = 0; i < query.table_count; i++) {
         buffer_printf(&names, "%s%s.%s", i > 0 ? " " : "", query.tables[i].database, query.tables[i].name);
     }
@@ -27,6 +27,11 @@ static void assert_query(const char *text, enum query_kind kind, const char *tab
     }
     buffer_deinit(&names);
     query_deinit(&query);
+}
+
+static void assert_query(const char *text, enum query_kind kind, const char *tables)
+{
+    assert_query_in(0, text, kind, tables);
 }
 
 static void test_query__takes_nothing_for_a_change_that_is_none(void **state)
@@ -44,6 +49,7 @@ static void test_query__takes_nothing_for_a_change_that_is_none(void **state)
                                         "ALTER TABLE t RENAME INDEX a TO b",
                                         "ALTER TABLE t ENGINE=InnoDB",
                                         "ALTER TABLE t ADD INDEX i (a), ADD UNIQUE KEY (b), DROP KEY j, DROP FOREIGN KEY f, DROP PRIMARY KEY",
+                                        "ALTER TABLE t COMMENT ', MODIFY a INT', ALTER INDEX `, RENAME u` VISIBLE /* , MODIFY a INT */",
                                         "ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0), DROP CONSTRAINT d, DROP CHECK e, ADD FULLTEXT (f)",
                                         "SAVEPOINT `s`",
                                         "ROLLBACK TO `s`",
@@ -155,6 +161,36 @@ static void test_query__knows_what_may_change_rows_without_row_events(void **sta
     assert_query("ALTER TABLE IF EXISTS a NOWAIT RENAME TO b", QUERY_REWRITES_TABLES, "db.b");
 }
 
+/* What looks like a comment there hides nothing behind it. */
+static void test_query__reads_on_behind_what_stands_in_quotes(void **state)
+{
+    (void)state;
+    assert_query("ALTER TABLE t ADD COLUMN a INT COMMENT 'issue #5', MODIFY COLUMN b INT", QUERY_REWRITES_TABLES, "db.t");
+    assert_query("ALTER TABLE t COMMENT 'a -- b', CHANGE c d INT", QUERY_REWRITES_TABLES, "db.t");
+    assert_query("ALTER TABLE t COMMENT \"/* \"\"# it's\", MODIFY b INT", QUERY_REWRITES_TABLES, "db.t");
+    assert_query("ALTER TABLE t DROP KEY `-- ``#`, MODIFY b INT", QUERY_REWRITES_TABLES, "db.t");
+    assert_query("ALTER TABLE t ADD CHECK (a <> 'it''s \\' # ' AND b <> \"/*\"), MODIFY b INT", QUERY_REWRITES_TABLES, "db.t");
+    assert_query("ALTER TABLE t ADD CHECK (a > TIMESTAMP('2026-01-02#) 03')), MODIFY b INT", QUERY_REWRITES_TABLES, "db.t");
+    assert_query("ALTER TABLE t ADD a INT COMMENT 'no #5', RENAME TO u", QUERY_REWRITES_TABLES, "db.t db.u");
+    assert_query("ALTER TABLE t COMMENT '# \\', RENAME TO u -- '", QUERY_OTHER, "");
+    assert_query("ALTER TABLE t ADD CHECK (a > 5--3), MODIFY b INT", QUERY_REWRITES_TABLES, "db.t");
+    assert_query("LOAD DATA INFILE '#' INTO TABLE t", QUERY_CHANGES_ROWS, "db.t");
+    assert_query("SET STATEMENT default_storage_engine='for #' FOR TRUNCATE t --", QUERY_EMPTIES_TABLES, "db.t");
+    assert_query("ALTER TABLE t COMMENT 'without end, MODIFY b INT", QUERY_OTHER, "");
+}
+
+/* A backslash in a text is one like any other letter, or it isn't; "..." is a text or a name. */
+static void test_query__reads_quotes_as_the_client_meant_them(void **state)
+{
+    (void)state;
+    assert_query_in(0, "ALTER TABLE t COMMENT '\\', MODIFY b INT -- '", QUERY_OTHER, "");
+    assert_query_in(QUERY_ANSI_QUOTES, "ALTER TABLE t COMMENT '\\', MODIFY b INT -- '", QUERY_OTHER, "");
+    assert_query_in(QUERY_NO_BACKSLASH_ESCAPES, "ALTER TABLE t COMMENT '\\', MODIFY b INT -- '", QUERY_REWRITES_TABLES, "db.t");
+    assert_query_in(0, "ALTER TABLE t COMMENT \"\\\", MODIFY b INT -- \"", QUERY_OTHER, "");
+    assert_query_in(QUERY_ANSI_QUOTES, "ALTER TABLE t DROP KEY \"\\\", MODIFY b INT -- \"", QUERY_REWRITES_TABLES, "db.t");
+    assert_query_in(QUERY_ANSI_QUOTES | QUERY_NO_BACKSLASH_ESCAPES, "ALTER TABLE t DROP KEY `\\`, RENAME \"\\\"", QUERY_REWRITES_TABLES, "db.t db.\\");
+}
+
 static void assert_names(const char *text, const struct column_names *names, const char *wanted)
 {
     struct buffer found = {0};
@@ -173,7 +209,7 @@ static void assert_columns_of(enum query_kind kind, const char *text, const char
     struct query query;
 
     assert_query(text, kind, "db.t");
-    query_read(&query, text, strlen(text), "db");
+    query_read(&query, text, strlen(text), "db", 0);
     assert_names(text, &query.drops, drops);
     assert_names(text, &query.adds, adds);
     query_deinit(&query);
@@ -196,6 +232,7 @@ static void test_query__knows_columns_that_go_and_columns_that_come(void **state
     assert_columns("ALTER TABLE t ADD b INT, RENAME KEY i TO j, DROP INDEX k", "", "b");
     assert_columns("ALTER TABLE t DROP COLUMN b", "b", "");
     assert_columns("ALTER TABLE t DROP b, DROP `c_2`, DROP $d", "b c_2 $d", "");
+    assert_columns("ALTER TABLE t COMMENT 'issue #6', DROP COLUMN x", "x", "");
     assert_columns("ALTER TABLE t DROP PRIMARY KEY, DROP COLUMN IF EXISTS b, ADD UNIQUE (c)", "b", "");
     assert_columns("ALTER TABLE t DROP b, ADD c INT", "b", "c");
     assert_columns("ALTER TABLE t DROP `index`, ADD COLUMN IF NOT EXISTS `key` INT", "index", "key");
@@ -245,6 +282,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_query__knows_what_may_change_rows_without_row_events),
+        cmocka_unit_test(test_query__reads_on_behind_what_stands_in_quotes),
+        cmocka_unit_test(test_query__reads_quotes_as_the_client_meant_them),
         cmocka_unit_test(test_query__knows_columns_that_go_and_columns_that_come),
         cmocka_unit_test(test_query__names_no_column_where_it_is_not_sure),
         cmocka_unit_test(test_query__a_column_with_a_new_name_drops_its_old_one),

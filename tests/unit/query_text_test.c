@@ -13,12 +13,20 @@
 
 #define BYTES(...) (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})
 
-static enum charset charset_by(const uint8_t *variables, size_t size)
+static struct query_client client_by(const uint8_t *variables, size_t size)
 {
-    return query_charset(BINLOG_MYSQL, cursor_over(variables, size));
+    struct query_client client;
+
+    query_client_read(&client, BINLOG_MYSQL, cursor_over(variables, size));
+    return client;
 }
 
-static void test_query_charset__is_utf8_where_the_event_does_not_tell(void **state)
+static enum charset charset_by(const uint8_t *variables, size_t size)
+{
+    return client_by(variables, size).charset;
+}
+
+static void test_query_client__charset_is_utf8_where_the_event_does_not_tell(void **state)
 {
     (void)state;
     assert_int_equal(charset_by(BYTES(0)), CHARSET_UTF8);
@@ -31,11 +39,20 @@ static void test_query_charset__is_utf8_where_the_event_does_not_tell(void **sta
     assert_int_equal(charset_by(BYTES(4, 255, 127, 8, 0, 8, 0)), CHARSET_UTF8);
 }
 
-static void test_query_charset__is_that_of_the_client(void **state)
+static void test_query_client__has_the_charset_of_the_event(void **state)
 {
     (void)state;
     assert_int_equal(charset_by(BYTES(0, 0, 0, 0, 0, 1, 0x20, 0, 0xa0, 0x45, 0, 0, 0, 0, 6, 3, 's', 't', 'd', 4, 8, 0, 28, 0, 0xff, 0)), CHARSET_LATIN1);
     assert_int_equal(charset_by(BYTES(6, 3, 's', 't', 'd', 3, 1, 0, 1, 0, 4, 28, 0, 8, 0, 8, 0, 17, 1)), CHARSET_GBK);
+}
+
+static void test_query_client__has_the_sql_mode_of_the_event(void **state)
+{
+    (void)state;
+    assert_true(client_by(BYTES(0, 0, 0, 0, 0, 1, 0x24, 0, 0x90, 0x45, 1, 0, 0, 0, 6, 3, 's', 't', 'd', 4, 8, 0, 28, 0, 0xff, 0)).sql_mode ==
+                UINT64_C(0x145900024));
+    assert_true(client_by(BYTES(4, 8, 0, 8, 0, 8, 0)).sql_mode == 0);
+    assert_true(client_by(BYTES(1, 4, 0, 0, 0, 0, 0, 0)).sql_mode == 0);
 }
 
 static void assert_text(enum charset charset, const char *text, const char *expected)
@@ -70,8 +87,9 @@ static void test_query_text__escapes_what_is_no_character(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_query_charset__is_utf8_where_the_event_does_not_tell),
-        cmocka_unit_test(test_query_charset__is_that_of_the_client),
+        cmocka_unit_test(test_query_client__charset_is_utf8_where_the_event_does_not_tell),
+        cmocka_unit_test(test_query_client__has_the_charset_of_the_event),
+        cmocka_unit_test(test_query_client__has_the_sql_mode_of_the_event),
         cmocka_unit_test(test_query_text__is_utf8),
         cmocka_unit_test(test_query_text__escapes_what_is_no_character),
     };
