@@ -561,7 +561,12 @@ struct settings *settings_load(const char *path, enum settings_for who, FILE *er
 
 bool settings_selects(const struct settings_source *source, const char *table)
 {
-    return text_list_matches(&source->tables, table) && !text_list_matches(&source->exclude, table);
+    return text_list_matches(&source->tables, table) && !settings_excludes(source, table);
+}
+
+bool settings_excludes(const struct settings_source *source, const char *table)
+{
+    return text_list_matches(&source->exclude, table);
 }
 
 /* The text was checked when it was read. */

@@ -175,6 +175,8 @@ enum bigquery_view settings_bigquery_view(const struct settings *settings, const
 
 /* Is a table ("database.table") one of those that source.tables and source.exclude select? */
 bool settings_selects(const struct settings_source *source, const char *table);
+/* Does source.exclude name it? */
+bool settings_excludes(const struct settings_source *source, const char *table);
 
 /* --help-settings: every key with type, default, limits and sentence. */
 void settings_print_help(FILE *out);

@@ -169,7 +169,8 @@ const struct setting settings_table[] = {
     {.path = "source.exclude",
      .type = SETTING_TABLES,
      .offset = PLACE(source.exclude),
-     .sentence = "Patterns of tables that are not read, even where source.tables matches."},
+     .sentence = "Patterns of tables that are not read, even where source.tables matches. A change of one that is logged as a statement is passed over, which "
+                 "stops the stream for any other table: so name none here by whose triggers or functions a selected table changes."},
     {.path = "source.start",
      .type = SETTING_TEXT,
      .offset = PLACE(source.start),

@@ -4,7 +4,8 @@
  * are held back in a temporary file until its checksum was good, and thrown away if it was not.
  *
  * A log without column names prints c1, c2, ...; what else it does not tell is taken as it most likely is: numbers as signed,
- * texts as UTF-8 (others: base64), ENUM and SET as numbers. The live stream refuses such logs.
+ * texts as UTF-8 (others: base64), ENUM and SET as numbers. The live stream refuses such logs. Whether the server keeps names in lower case no
+ * log tells: those in statements are printed as they stand.
  */
 #include "producer/decode.h"
 
@@ -59,15 +60,19 @@ __attribute__((format(printf, 2, 3))) static int complain(int exit_code, const c
 static bool selected(void *context, const char *database, const char *table)
 {
     const struct decode *decode = context;
-    struct buffer name = {0};
-    bool is_selected = true;
+    char name[TABLE_FULL_NAME_SIZE];
 
-    if (decode->settings != NULL) {
-        buffer_printf(&name, "%s.%s", database, table);
-        is_selected = settings_selects(&decode->settings->source, buffer_text(&name));
-        buffer_deinit(&name);
-    }
-    return is_selected;
+    table_full_name(database, table, name);
+    return decode->settings == NULL || settings_selects(&decode->settings->source, name);
+}
+
+static bool excluded(void *context, const char *database, const char *table)
+{
+    const struct decode *decode = context;
+    char name[TABLE_FULL_NAME_SIZE];
+
+    table_full_name(database, table, name);
+    return decode->settings != NULL && settings_excludes(&decode->settings->source, name);
 }
 
 static int append_row(struct decode *decode, struct err *err)
@@ -270,6 +275,7 @@ static int decode_all(struct decode *decode, const struct cli_arguments *argumen
     const struct binlog_stream_options options = {
         .framing = BINLOG_FILE,
         .selected = selected,
+        .excluded = excluded,
         .context = decode,
         .choose = decode->choices != NULL ? choices_choose : NULL,
         .choose_context = decode->choices,

@@ -130,6 +130,15 @@ static bool selected(void *context, const char *database, const char *table)
     return settings_selects(source->settings, name);
 }
 
+static bool excluded(void *context, const char *database, const char *table)
+{
+    const struct binlog_source *source = context;
+    char name[TABLE_FULL_NAME_SIZE];
+
+    table_full_name(database, table, name);
+    return settings_excludes(source->settings, name);
+}
+
 /* Tables that get their first row later are seen by the stream itself: a stream never outlives what the producer was told of Kafka. */
 static void take_published(struct binlog_source *source, const json_t *published)
 {
@@ -150,6 +159,7 @@ static int source_start(struct source *seam, const json_t *record, const json_t 
     const struct binlog_stream_options options = {
         .framing = BINLOG_PACKETS,
         .selected = selected,
+        .excluded = excluded,
         .context = source,
         .choose = source->world.choices != NULL ? choices_choose : NULL,
         .choose_context = source->world.choices,

@@ -13,7 +13,7 @@
  * transaction larger than that is read twice, with the option `twice`: BINLOG_AGAIN, and then verified piece by piece (seals.h).
  *
  * Refused loudly (BINLOG_FAILED, ERR_FATAL, with file, position and what to do): unknown events without the ignorable flag
- * 0x80, events that a later version will know, statement-format changes of a selected table, incidents, metadata without column
+ * 0x80, events that a later version will know, changes in statement format, incidents, metadata without column
  * names or signs where they are needed, a column type that is not handled (a table error: the text names table and column),
  * MINIMAL or NOBLOB images of a selected table. Never a guess, never a skip.
  */
@@ -51,6 +51,9 @@ struct binlog_stream_options {
      */
     bool (*selected)(void *context, const char *database, const char *table);
     void *context;
+    /* Did a person name this table as one that is not wanted? Of such a one alone a statement may change rows. NULL: of none.
+     * The same context. */
+    bool (*excluded)(void *context, const char *database, const char *table);
     /* What is chosen for a column of a table? NULL: nothing for any. */
     void (*choose)(void *context, const char *database, const char *table, const char *column, struct binlog_choice *ret_choice);
     void *choose_context;

@@ -123,13 +123,18 @@ static int on_gtid(struct binlog_stream *stream)
     return GO_ON;
 }
 
-/* RDS logs the changes of its own tables as statements, whatever binlog_format says. */
-static bool is_of_rds(const struct query_table *table)
+/* A statement about this table changes no row of another: of the server's own ones, on which there are no triggers, or so a person says. RDS logs
+ * the changes of its tables there as statements, whatever binlog_format says. */
+static bool is_alone(const struct binlog_stream *stream, const struct query_table *table)
 {
-    return strcmp(table->database, "mysql") == 0 && strncmp(table->name, "rds_", 4) == 0;
+    if (strcmp(table->database, "mysql") == 0) {
+        return strncmp(table->name, "rds_", 4) == 0 || !tables_selected(stream->tables, table->database, table->name);
+    }
+    return tables_excluded(stream->tables, table->database, table->name);
 }
 
-/* A statement changed rows where we read only row events. */
+/* A statement changed rows where we read only row events: those of its table, and those that its triggers and functions changed, of whichever
+ * tables, which no log tells. */
 static int check_statement(struct binlog_stream *stream, const struct query *query)
 {
     const struct query_table *table = query->tables;
@@ -138,8 +143,14 @@ static int check_statement(struct binlog_stream *stream, const struct query *que
         return stream_refuse(stream,
                              "a statement changes rows, and of which tables is not sure: set binlog_format=ROW at the source");
     }
-    if (is_of_rds(table) || !tables_selected(stream->tables, table->database, table->name)) {
+    if (is_alone(stream, table)) {
         return GO_ON;
+    }
+    if (!tables_selected(stream->tables, table->database, table->name)) {
+        return stream_refuse(stream,
+                             "a statement changes rows of %.64s.%.64s and is not logged as rows, nor is what its triggers change: set "
+                             "binlog_format=ROW at the source; if they change no selected table, name it in source.exclude",
+                             table->database, table->name);
     }
     return stream_refuse(
         stream,

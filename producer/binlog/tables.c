@@ -159,6 +159,13 @@ bool tables_selected(const struct tables *tables, const char *database, const ch
     return options->selected == NULL || options->selected(options->context, database, name);
 }
 
+bool tables_excluded(const struct tables *tables, const char *database, const char *name)
+{
+    const struct binlog_stream_options *options = tables->options;
+
+    return options->excluded != NULL && options->excluded(options->context, database, name);
+}
+
 const struct binlog_table *tables_emptied(struct tables *tables, const char *database, const char *name)
 {
     return tables_selected(tables, database, name) ? shown_emptied(&tables->shown, database, name) : NULL;

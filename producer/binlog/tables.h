@@ -53,6 +53,7 @@ const struct binlog_table *tables_rewritten(struct tables *tables, const char *d
  * tables then. */
 void tables_of_database(const struct tables *tables, struct query *query);
 bool tables_selected(const struct tables *tables, const char *database, const char *name);
+bool tables_excluded(const struct tables *tables, const char *database, const char *name); /* by name, not as one of those that are not selected */
 /* How many shapes of selected tables are kept, and how much (about) of TABLE_MAPs. */
 size_t tables_shown(const struct tables *tables);
 size_t tables_remembered_bytes(const struct tables *tables);

@@ -130,6 +130,25 @@ def test_log(request, make_path, broker, flavor, name):
         assert name not in EXACT and oracle.history_count(path.sqlite_file, "t") == 1, said
 
 
+def test_a_statement_about_a_table_that_is_not_selected(mariadb_path):
+    """Its trigger changes one that is, and no row event says so. The stream stops, unless a person says that nothing hangs on the table."""
+    path = mariadb_path
+    path.sql("CREATE TABLE t (id INT PRIMARY KEY)", "CREATE TABLE hidden (id INT PRIMARY KEY)", BEHIND,
+             "CREATE TRIGGER fires AFTER INSERT ON hidden FOR EACH ROW INSERT INTO t VALUES (NEW.id)")
+    tables = {"source__tables": [f"{path.database}.t", f"{path.database}.behind"]}
+    producer = path.producer(**tables)
+    path.worker()
+    path.sql("INSERT INTO hidden VALUES (1)")
+    wait_for(lambda: oracle.history_count(path.sqlite_file, "t") == 1, "the row of the trigger", 60)
+    path.sql("SET SESSION binlog_format = 'STATEMENT'", "INSERT INTO hidden VALUES (2)")
+    producer.wait(60)
+    assert producer.popen.returncode == FAILED and f"{path.database}.hidden" in producer.errors() and "source.exclude" in producer.errors(), producer.text()
+    path.sql("INSERT INTO behind VALUES (1)")
+    path.producer("again", **tables, source__exclude=[f"{path.database}.hidden"])
+    wait_for(lambda: oracle.history_count(path.sqlite_file, "behind") == 1, "the row behind", 60)
+    assert [row["id"] for row in oracle.view_rows(path.sqlite_file, "t")] == [1]
+
+
 GLOBALS = {
     "metadata without names": ("both", "binlog_row_metadata", "MINIMAL"),
     "no checksums": ("both", "binlog_checksum", "NONE"),
