@@ -7,6 +7,7 @@ speak TLS, ask for a client's certificate, and demand a password, which the regi
 import base64
 import http.client
 import json
+import os
 import ssl
 import subprocess
 import threading
@@ -20,6 +21,8 @@ import pytest
 from lib.databases import servers_folder
 from lib.processes import Process, free_ports, wait_for
 
+# It would open 20 connections to its database at the start and give up where that takes longer than five seconds, as on a busy machine.
+_PATIENT = {"QUARKUS_DATASOURCE_JDBC_INITIAL_SIZE": "1", "QUARKUS_DATASOURCE_JDBC_MIN_SIZE": "1", "QUARKUS_DATASOURCE_JDBC_ACQUISITION_TIMEOUT": "60S"}
 BASE = "/apis/ccompat/v7"
 CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
 
@@ -41,7 +44,7 @@ class Registry:
         self.process = None
 
     def start(self, wait=True):
-        self.process = Process("registry", [self.home / "registry-server", self.port, self.folder / "data"], self.folder / "log")
+        self.process = Process("registry", [self.home / "registry-server", self.port, self.folder / "data"], self.folder / "log", {**os.environ, **_PATIENT})
         if wait:
             wait_for(self._answers, lambda: f"the schema registry:\n{self.process.text()[-3000:]}", 120, 0.2)
         return self
