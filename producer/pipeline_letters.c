@@ -18,6 +18,7 @@
  * again. The memory may be lost: then the broker is asked once more. A reference that is refused, too, ends the source; so do more changes
  * of one Kafka transaction than the memory holds.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "common/json_text.h"
@@ -218,21 +219,31 @@ bool pipeline_letter_of_table_aside(struct pipeline *pipeline)
     return give_letter(pipeline, "the table is set aside");
 }
 
-bool pipeline_table_error(struct pipeline *pipeline, struct err *err)
+/* The table's policy decides. doing: what stands in front of the error where it ends the source. */
+static bool settle_table(struct pipeline *pipeline, struct err *err, const char *doing)
 {
     if (pipeline->settings->source.on_table_error == ON_TABLE_ERROR_DEAD_LETTER && put_aside(pipeline, err->text)) {
         return give_letter(pipeline, err->text);
     }
     err->class = ERR_FATAL;
-    (void)err_while(err, "a table can't go on (mend it, or leave it out by `source.exclude`)");
+    (void)err_while(err, "%s", doing);
     pipeline_trouble(pipeline, err);
     return false;
 }
 
+bool pipeline_table_error(struct pipeline *pipeline, struct err *err)
+{
+    return settle_table(pipeline, err, "a table can't go on (mend it, or leave it out by `source.exclude`)");
+}
+
 bool pipeline_row_error(struct pipeline *pipeline, struct err *err)
 {
+    char doing[sizeof err->text];
+
     if (messages_is_for_letters(pipeline->held.table->table, &pipeline->held)) {
         return give_letter(pipeline, err->text);
     }
-    return pipeline_table_error(pipeline, err);
+    (void)snprintf(doing, sizeof doing, "a row can't go on (see `source.unrepresentable`, or leave the table out by `source.exclude`): transaction %s, __idx %lld",
+                   pipeline->held.txid, (long long)pipeline->held.idx);
+    return settle_table(pipeline, err, doing);
 }
