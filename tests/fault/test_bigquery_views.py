@@ -245,6 +245,8 @@ def test_F6_unchanged_key_outlives_its_partition(make_path, mariadb, broker, emu
     _view_is_source(path)
     _views(path)
     _view_is_source(path)
+    now = _query(path, "SELECT id, n FROM `{dataset}.t_as_of`(TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 1 DAY)) ORDER BY id")
+    assert [(row["id"], row["n"]) for row in now] == [(1, 10), (3, 3)], now
 
 
 def test_F6_plain_view_of_an_expiring_history_is_refused(make_path, mariadb, broker, emulator):

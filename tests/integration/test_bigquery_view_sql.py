@@ -139,6 +139,30 @@ def test_ft_f6_a_row_outlives_its_partition(history):
     assert history.view() != expected, "so a plain view is refused on an expiring history"
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_ft_f6_as_of_misses_what_has_expired_and_is_never_wrong(history, seed):
+    source, ops = Source(seed), random.Random(seed).choices("cud", (30, 40, 20), k=120)
+    ops[0], ops[10], ops[40], ops[60] = "c", "t", "t", "c"
+    keys = {0: ("never again", 1), 60: ("never again", 2)}  # the base has both, and of the truncates the second one alone
+    history.add([source.change(_day(20 - number // 6), op, keys.get(number)) for number, op in enumerate(ops)])
+    history.merge(_day(100))
+    history.rest.query(f"DELETE FROM `p.{history.dataset}.orders_history` WHERE __ingest_day < DATE '{_day(8)}'")
+    history.rest.query(text("as_of_expiring", history.dataset))
+    by_key = lambda changes: {change["key"]: change for change in changes}  # the newest
+    truncated, in_base, found = history.changes[40]["seq"], by_key(history.changes), []
+    for at in (history.changes[number]["ts"] for number in (25, 70, 119)):
+        shown = {(region, int(number)): tuple(values) for region, number, *values in
+                 history.rest.query(f"SELECT * FROM `p.{history.dataset}.orders_as_of`(TIMESTAMP_SECONDS({at}))")}
+        was, then = state(history.changes, at), by_key(change for change in history.changes if change["ts"] <= at)
+        assert shown.items() <= was.items(), (at, shown, was)
+        stored = [key for key in was if then[key]["day"] >= _day(8) or then[key] is in_base[key] and (truncated <= at or then[key]["seq"] > truncated)]
+        assert shown.keys() == set(stored), (at, shown, stored)
+        found.append((len(shown), len(was)))
+    none, some, all_of_them = found
+    assert none[0] == 0 < none[1] and 0 < some[0] < some[1] and all_of_them[0] == all_of_them[1], found
+    assert ("never again", 2) in shown
+
+
 def test_a_column_that_the_base_lacked_is_healed_by_the_next_merge(history):
     """The row was merged by a statement that did not know its newest column; the tail's copy is taken, and the same row merged again fills it."""
     source = Source(9)

@@ -545,6 +545,24 @@ static void test_refresh__f6_a_base_that_outlived_its_history_is_not_made_anew(v
     assert_int_equal(writes(world), 0);
 }
 
+static void test_refresh__f6_the_as_of_function_of_an_expiring_history_reads_the_base_that_is_there(void **state)
+{
+    struct world *world = *state;
+
+    want_base(world);
+    ensure(world, "id", "id long");
+    round_of(world);
+    assert_null(strstr(json_string_value(json_array_get(world->rest.routines, 0)), "orders_base"));
+    drop_base(world);
+    must(json_object_set_new(json_object_get(rest_world_table(&world->rest, HISTORY), "timePartitioning"), "expirationMs",
+                             json_string("864000000")) == 0);
+    must(json_object_del(rest_world_table(&world->rest, VIEW), "view") == 0); /* so nobody knows of that base */
+    round_of(world);
+    assert_did(world, REFRESH_MERGED);
+    assert_non_null(strstr(json_string_value(json_array_get(world->rest.routines, 1)), "FROM `p.shop.orders_base`"));
+    assert_in_order(world, (const char *const[]){MAKE_TABLE, "-- shop.orders as it was at a time", "MERGE", PATCH_VIEW, NULL});
+}
+
 /* The history was made by a worker, which sees to it itself. */
 static void test_refresh__f6_neither_base_nor_view_expires_with_its_dataset(void **state)
 {
@@ -668,6 +686,7 @@ int main(void)
         TEST(test_refresh__f7_a_base_that_was_made_anew_is_filled_before_it_is_read),
         TEST(test_refresh__f7_a_base_that_is_gone_is_made_anew),
         TEST(test_refresh__f6_a_base_that_outlived_its_history_is_not_made_anew),
+        TEST(test_refresh__f6_the_as_of_function_of_an_expiring_history_reads_the_base_that_is_there),
         TEST(test_refresh__f6_neither_base_nor_view_expires_with_its_dataset),
         TEST(test_refresh__what_was_told_to_expire_is_told_to_stay),
         TEST(test_refresh__a_base_of_another_history_is_refused),

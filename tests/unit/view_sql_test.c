@@ -145,6 +145,18 @@ static void test_view_sql__as_of_takes_changes_up_to_a_time(void **state)
     assert_text(&out, "as_of");
 }
 
+static void test_view_sql__as_of_reads_the_base_where_days_expire(void **state)
+{
+    struct view_definition definition = orders();
+    struct buffer out = {0};
+
+    (void)state;
+    definition.expires = true;
+    definition.filtered = true;
+    view_sql_as_of(&out, &definition);
+    assert_text(&out, "as_of_expiring");
+}
+
 static void test_view_sql__a_hidden_column_is_in_the_base_but_not_in_the_view(void **state)
 {
     struct view_column hidden[4];
@@ -190,6 +202,7 @@ int main(void)
         cmocka_unit_test(test_view_sql__merge_keeps_the_newest_change_of_each_key),
         cmocka_unit_test(test_view_sql__days_tell_what_there_is_to_merge),
         cmocka_unit_test(test_view_sql__as_of_takes_changes_up_to_a_time),
+        cmocka_unit_test(test_view_sql__as_of_reads_the_base_where_days_expire),
         cmocka_unit_test(test_view_sql__a_hidden_column_is_in_the_base_but_not_in_the_view),
         cmocka_unit_test(test_view_sql__a_key_of_floats_is_told_apart_by_its_text),
     };

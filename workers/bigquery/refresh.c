@@ -22,6 +22,7 @@
  * Base + tail, in the order that makes every stop harmless:
  *   WHOLE      the view reads the whole history, unless it already reads this very base (F7)
  *   MAKE_BASE, KEEP_BASE, GROW_BASE, WIDEN_BASE   the base is there, for ever, with all columns of the history
+ *   AS_OF      the function, which names the base where the history's days expire
  *   DAYS       today by BigQuery's clock, and the rows of each day: before the MERGE, so that what comes in between is merged
  *              twice rather than never
  *   MERGE      F1, F2: from the watermark of the view that we have read, today's rows included
@@ -259,8 +260,17 @@ static int check(const struct refresh *refresh, struct err *err)
     return 0;
 }
 
+static bool as_of_due(const struct refresh *refresh)
+{
+    return !refresh->as_of_made && strcmp(refresh->state.as_of, refresh->as_of) != 0;
+}
+
 static void decide_plain(struct refresh *refresh)
 {
+    if (as_of_due(refresh)) {
+        refresh_make_as_of(refresh);
+        return;
+    }
     refresh->next.base_ms = 0;
     refresh->next.watermark = VIEW_DAY_NONE;
     if (!refresh_view_is_so(refresh)) {
@@ -298,6 +308,10 @@ static void decide_base(struct refresh *refresh)
         if (make_whole(refresh) || refresh_change_base(refresh)) {
             return;
         }
+        if (as_of_due(refresh)) {
+            refresh_make_as_of(refresh);
+            return;
+        }
         refresh_look_at_days(refresh);
     } else if (refresh->truncate_due) {
         refresh_merge_truncate(refresh);
@@ -316,8 +330,6 @@ void refresh_decide(struct refresh *refresh)
 
     if (check(refresh, &err) != 0) {
         refresh_fail(refresh, &err, "the view");
-    } else if (!refresh->as_of_made && strcmp(refresh->state.as_of, refresh->as_of) != 0) {
-        refresh_make_as_of(refresh);
     } else if (refresh_is_base(refresh)) {
         decide_base(refresh);
     } else {

@@ -12,6 +12,11 @@
  * nulled, unless deleted rows are to be shown: what somebody deleted is gone when the history has expired. A truncate has no
  * key to join by, so it goes in by a statement of its own, which joins by its __op.
  *
+ * The as-of function of an expiring history. A key's row in the base is its newest change of all: where that lies before the time,
+ * it is what the key was then, or the history still has what was. Where it lies behind, what the key was is gone with its day: the
+ * key is missing, never wrong. The newest truncate has one row too. Where that lies behind the time, nobody knows of an earlier
+ * one, which may have hidden what the base has from before: so of the base only what is newer than its truncate counts then.
+ *
  * BigQuery does not partition by FLOAT64; a key of that type is told apart by its text.
  */
 #include "workers/bigquery/view_sql.h"
@@ -159,32 +164,36 @@ static void append_columns(struct buffer *out, const struct view_definition *def
     buffer_append_text(out, "__op, __seq, __idx");
 }
 
-static void append_changes(struct buffer *out, const struct view_definition *definition, int32_t watermark)
+/* Both halves; each condition with its WHERE, or "". */
+static void append_changes(struct buffer *out, const struct view_definition *definition, const char *of_base, const char *of_history)
 {
     buffer_append_text(out, "WITH changes AS (\n  SELECT ");
     append_columns(out, definition);
     buffer_append_text(out, ", 0 AS __tail\n  FROM ");
     append_table(out, definition, definition->names->base);
-    buffer_append_text(out, "\n  UNION ALL\n  SELECT ");
+    buffer_printf(out, "%s\n  UNION ALL\n  SELECT ", of_base);
     append_columns(out, definition);
     buffer_append_text(out, ", 1 AS __tail\n  FROM ");
     append_history(out, definition);
-    buffer_append_text(out, "\n  WHERE __ingest_day >= ");
-    bigquery_append_day(out, watermark);
-    buffer_append_text(out, "\n)\n");
+    buffer_printf(out, "%s\n)\n", of_history);
 }
+
+static const struct rows both_halves = {.from = "changes", .where = "", .last = ", __tail DESC"};
 
 static void append_base_and_tail(struct buffer *out, const struct view_definition *definition, int32_t watermark)
 {
-    const struct rows rows = {.from = "changes", .where = "", .last = ", __tail DESC"};
+    struct buffer tail = {0};
 
+    buffer_append_text(&tail, "\n  WHERE __ingest_day >= ");
+    bigquery_append_day(&tail, watermark);
     append_head(out, definition, "is now");
     buffer_printf(out, "-- %s has the newest changes of the ingest days before ", definition->names->base);
     append_date(out, watermark);
     buffer_printf(out, ", %s all from that day on.\n", definition->names->history);
     buffer_append_text(out, "-- Made and kept by kakehi: what is changed here by hand is lost.\n");
-    append_changes(out, definition, watermark);
-    append_state(out, definition, &rows);
+    append_changes(out, definition, "", buffer_text(&tail));
+    append_state(out, definition, &both_halves);
+    buffer_deinit(&tail);
 }
 
 static void append_plain(struct buffer *out, const struct view_definition *definition)
@@ -210,21 +219,50 @@ void view_sql_view(struct buffer *out, const struct view_definition *definition,
     }
 }
 
-void view_sql_as_of(struct buffer *out, const struct view_definition *definition)
+/* ---- the as-of function */
+
+static void append_as_of_history(struct buffer *out, const struct view_definition *definition, const char *where)
 {
     struct buffer from = {0};
-    struct rows rows = {.where = definition->filtered ? "__ts <= __at AND __ingest_day >= DATE '0001-01-01'" : "__ts <= __at",
-                        .last = ""};
+
+    append_history(&from, definition);
+    append_state(out, definition, &(struct rows){.from = buffer_text(&from), .where = where, .last = ""});
+    buffer_deinit(&from);
+}
+
+/* In parentheses, since the emulator takes a WITH behind AS for an option. What is said stands inside: BigQuery keeps that with the
+ * function. */
+static void append_as_of_both(struct buffer *out, const struct view_definition *definition, const char *where)
+{
+    const struct bigquery_names *names = definition->names;
+    struct buffer of_base = {0};
+    struct buffer of_history = {0};
+
+    buffer_printf(out,
+                  "(\n-- Days of %s expire. Of what has expired %s has the newest change of each key alone: a key whose\n"
+                  "-- state at that time has expired, and which changed later, is missing here.\n",
+                  names->history, names->base);
+    buffer_append_text(&of_base, "\n  WHERE __ts <= __at\n    AND __seq >= IFNULL((SELECT MAX(__seq) FROM ");
+    append_table(&of_base, definition, names->base);
+    buffer_append_text(&of_base, " WHERE __op = 't' AND __ts > __at), __seq)");
+    buffer_printf(&of_history, "\n  WHERE %s", where);
+    append_changes(out, definition, buffer_text(&of_base), buffer_text(&of_history));
+    append_state(out, definition, &both_halves);
+    buffer_append_text(out, ")\n");
+    buffer_deinit(&of_base);
+    buffer_deinit(&of_history);
+}
+
+void view_sql_as_of(struct buffer *out, const struct view_definition *definition)
+{
+    const char *where = definition->filtered ? "__ts <= __at AND __ingest_day >= DATE '0001-01-01'" : "__ts <= __at";
 
     must(definition->key_count > 0);
-    append_history(&from, definition);
-    rows.from = buffer_text(&from);
     append_head(out, definition, "was at a time, by the source's commit times");
     buffer_append_text(out, "CREATE OR REPLACE TABLE FUNCTION ");
     append_table(out, definition, definition->names->as_of);
     buffer_append_text(out, "(__at TIMESTAMP) AS\n");
-    append_state(out, definition, &rows);
-    buffer_deinit(&from);
+    (definition->expires ? append_as_of_both : append_as_of_history)(out, definition, where);
 }
 
 /* ---- the refresh */

@@ -4,7 +4,7 @@
  *
  *   plain        the newest row of each key out of the whole history
  *   base + tail  the same out of the base table and the history's days from the watermark on (rules F1 to F7)
- *   as of        a table function: the same, out of the changes up to a time
+ *   as of        a table function: the same, out of the changes up to a time. Where the history's days expire, out of the base too
  *
  * The texts that tests/unit/view_sql_test.c expects stand in tests/data/view_sql; tests/integration/test_bigquery_view_sql.py
  * runs the same files.
@@ -38,6 +38,7 @@ struct view_definition {
     size_t key_count;  /* not 0: a table without a key has no view */
     bool keep_deletes; /* show deleted rows too, with __deleted */
     bool filtered;     /* the history requires a partition filter */
+    bool expires;      /* the history's days do; there is a base then (F6) */
 };
 
 /* The view's query. watermark: days since 1970-01-01; the base holds all of the days before it. VIEW_DAY_NONE: plain. */

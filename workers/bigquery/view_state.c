@@ -212,6 +212,7 @@ int view_parts_init(struct view_parts *parts, const struct shape *history, const
         .names = names,
         .keep_deletes = settings->deletes == BIGQUERY_DELETES_KEEP,
         .filtered = history->filter_required,
+        .expires = history->expiration_ms > 0,
     };
     read_columns(parts, history, settings);
     if (read_key(parts, history, names, err) != 0) {
