@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kakehi-producer: row changes of a MySQL or MariaDB server to Kafka. */
-#include <jansson.h>
 #include <libdeflate.h>
-#include <librdkafka/rdkafka.h>
-#include <microhttpd.h>
 #include <mysql.h>
-#include <openssl/crypto.h>
 #include <stdio.h>
-#include <uv.h>
-#include <yaml.h>
-#include <zlib.h>
 
 #include "common/cli.h"
+#include "common/libraries.h"
 #include "common/log.h"
 #include "common/settings.h"
 #include "common/status_command.h"
@@ -84,9 +78,8 @@ static int check(const struct cli_arguments *arguments)
 
 static void print_versions(void)
 {
-    printf("librdkafka %s\nlibmariadb %s\nlibuv %s\n", rd_kafka_version_str(), mysql_get_client_info(), uv_version_string());
-    printf("jansson %s\n%s\nzlib %s\n", jansson_version_str(), OpenSSL_version(OPENSSL_VERSION), zlibVersion());
-    printf("libmicrohttpd %s\nlibyaml %s\nlibdeflate %s\n", MHD_get_version(), yaml_get_version_string(), LIBDEFLATE_VERSION_STRING);
+    libraries_print();
+    (void)printf("libmariadb %s\nlibdeflate %s\n", mysql_get_client_info(), LIBDEFLATE_VERSION_STRING);
 }
 
 static const struct cli_command commands[] = {
@@ -94,7 +87,8 @@ static const struct cli_command commands[] = {
     {"check", "[-c FILE] [--json]", "connect to everything that the settings name; one line a finding, with its remedy",
      check_options, check},
     {"status", "[-c FILE | --at ADDRESS:PORT] [--json | --health]", "what the running producer says of itself", status_options, status},
-    {"position", "[-c FILE] [--json | --set POSITION | --reset]", "show where the source stands in Kafka, or set it",
+    {"position", "[-c FILE] [--json | [--set POSITION [--server ID] | --reset | --settled TABLE] [--yes-i-mean NAME]]",
+     "show where the source stands in Kafka, or set it",
      position_options, position_run},
     {"decode", DECODE_USAGE, DECODE_SUMMARY, decode_options, decode_run},
     {0},

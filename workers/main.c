@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kakehi-worker: the commands, and nothing else. */
-#include <librdkafka/rdkafka.h>
+#include <nghttp2/nghttp2.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
-#include <uv.h>
 
 #include "common/cli.h"
+#include "common/libraries.h"
 #include "common/log.h"
 #include "common/settings.h"
 #include "common/status_command.h"
@@ -90,10 +90,19 @@ static int views(const struct cli_arguments *arguments)
     return code;
 }
 
+/* jemalloc's; builds with a sanitizer are without it. */
+extern int mallctl(const char *name, void *old, size_t *old_size, void *new, size_t new_size) __attribute__((weak));
+
 static void print_versions(void)
 {
-    (void)printf("librdkafka %s\nlibuv %s\nSQLite %s\n", rd_kafka_version_str(), uv_version_string(),
-                 sqlite3_libversion());
+    const char *jemalloc = NULL;
+    size_t size = sizeof jemalloc;
+
+    libraries_print();
+    (void)printf("SQLite %s\nnghttp2 %s\n", sqlite3_libversion(), nghttp2_version(0)->version_str);
+    if (mallctl != NULL && mallctl("version", &jemalloc, &size, NULL, 0) == 0) {
+        (void)printf("jemalloc %s\n", jemalloc);
+    }
 }
 
 /* What jemalloc reads at the start (jemalloc(3), TUNING); MALLOC_CONF in the environment goes before it. librdkafka allocates in its
