@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How fast a worker appends a backlog from Kafka by the Storage Write API, beside librdkafka's own consume rate on the same topic.
 
-    make bench-programs && tests/bench/append.py [--rows N] [--partitions N] [--rounds N]
+    tests/bench/run append [--rows N] [--partitions N] [--rounds N]
 
 The rows come from a private MariaDB through the producer, one topic. The other end of the appends is tests/bench/append_sink.c: gRPC over
 TLS, counts rows, throws them away; of the REST interface, the tests' stand-in. Measured is the time of the first nine tenths: the last
@@ -10,6 +10,7 @@ batches are not full, and wait for their age. Prints rates, CPU seconds per mill
 of the worker, and its rate as a share of the consume rate, by compression. All of it shares the machine, the sink too (its CPU seconds are
 printed): read the ratios.
 """
+import functools
 import json
 import re
 import sys
@@ -21,7 +22,7 @@ from lib.fake_bigquery import FakeBigQuery  # noqa: E402
 from lib.path import build_folder  # noqa: E402
 from lib.processes import Process, wait_for  # noqa: E402
 import figures  # noqa: E402
-from backlog import Used, asked_for  # noqa: E402
+from backlog import Backlog, Used, from_command_line  # noqa: E402
 
 
 def append(work, compression):
@@ -47,13 +48,15 @@ def append(work, compression):
     return run
 
 
-def main():
-    with asked_for("by appends") as (work, rounds):
-        found = figures.in_turn(rounds, {"consume": work.consume, "none": lambda: append(work, "none"), "gzip": lambda: append(work, "gzip")})
+def measure(folder, server, broker, rows, partitions, rounds, compressions=("none", "gzip")):
+    work = Backlog(folder, server, broker, rows, partitions)
+    print(f"{rows} rows from {partitions} partitions by appends, {rounds} rounds; {figures.machine()}", flush=True)
+    found = figures.in_turn(rounds, {"consume": work.consume, **{name: functools.partial(append, work, name) for name in compressions}})
     figures.show("librdkafka consuming", found["consume"])
-    for compression in ("none", "gzip"):
+    for compression in compressions:
         share = figures.share(found[compression], found["consume"])
         figures.show(f"kakehi-worker, {compression}", found[compression], f"{share:.0%} of consuming{' (goal: 40 %, 128 MiB)' if compression == 'none' else ''}")
 
 
-main()
+if __name__ == "__main__":
+    from_command_line(measure, rows=4000000)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the benchmarks of a worker share: a topic with a long backlog, librdkafka's own rate on the same topic, and what a worker does with it."""
 import argparse
-import contextlib
 
 import figures
 from figures import cpu_seconds
@@ -43,18 +42,15 @@ class Backlog:
         return made
 
 
-@contextlib.contextmanager
-def asked_for(goes):
-    """(Backlog, rounds) as the command line says; `goes` is for the first line printed."""
+def from_command_line(measure, rows):
+    """measure(folder, server, broker, rows, partitions, rounds) as the command line says, on a private MariaDB and broker; rows: unless it says."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rows", type=int, default=4000000)
+    parser.add_argument("--rows", type=int, default=rows)
     parser.add_argument("--partitions", type=int, default=24)
     parser.add_argument("--rounds", type=int, default=3)
     wishes = parser.parse_args()
     with figures.workshop() as folder:
-        work = Backlog(folder, databases.MariaDB(folder / "mariadb").start(), kafka.Broker(folder / "kafka").start(), wishes.rows, wishes.partitions)
-        print(f"{wishes.rows} rows from {wishes.partitions} partitions {goes}, {wishes.rounds} rounds; {figures.machine()}", flush=True)
-        yield work, wishes.rounds
+        measure(folder, databases.MariaDB(folder / "mariadb").start(), kafka.Broker(folder / "kafka").start(), **vars(wishes))
 
 
 def loop_thread(worker):

@@ -6,16 +6,14 @@
 
 A worker is measured between two looks into the file: the first that finds rows, and the first that finds all of them.
 """
-import argparse
 import sqlite3
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from lib import databases, kafka  # noqa: E402
 from lib.processes import wait_for  # noqa: E402
 import figures  # noqa: E402
-from backlog import Backlog  # noqa: E402
+from backlog import Backlog, from_command_line  # noqa: E402
 
 HISTORY = "rows_history"
 
@@ -65,7 +63,7 @@ def remove(file):
         Path(f"{file}{suffix}").unlink(missing_ok=True)
 
 
-def measure(folder, server, broker, rows=1000000, partitions=24, rounds=3):
+def measure(folder, server, broker, rows, partitions, rounds):
     work = IntoSqlite(folder, server, broker, rows, partitions)
     print(f"{rows} rows from {partitions} partitions into SQLite, {rounds} rounds; {figures.machine()}", flush=True)
     found = figures.in_turn(rounds, {"consume": work.consume, "worker": work.worker, "insert": work.insert})
@@ -76,15 +74,5 @@ def measure(folder, server, broker, rows=1000000, partitions=24, rounds=3):
     work.forget()
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rows", type=int, default=1000000)
-    parser.add_argument("--partitions", type=int, default=24)
-    parser.add_argument("--rounds", type=int, default=3)
-    wishes = parser.parse_args()
-    with figures.workshop() as folder:
-        measure(folder, databases.MariaDB(folder / "mariadb").start(), kafka.Broker(folder / "kafka").start(), **vars(wishes))
-
-
 if __name__ == "__main__":
-    main()
+    from_command_line(measure, rows=1000000)
