@@ -306,6 +306,28 @@ def test_job_stays_running(loading):
 
 
 @pytest.mark.thorough
+def test_quota_is_used_up(loading):
+    """Before the job is made: its partition waits, /healthz says why, and the file goes when there is quota again. Of a job that was made: by appends."""
+    path = loading(partitions=1, retry="1s")
+    table = _one_table(path)
+    refused = path.fake.fault("upload.multipart", {"http": 403, "reason": "quotaExceeded"}, table=table, times=-1)
+    worker = path.worker(worker__stall="2s")
+    path.sql("INSERT INTO t VALUES (1, 'x')")
+    said = wait_for(lambda: (lambda code, said: code == 503 and said)(*worker.get("/healthz")), "the stall in /healthz", 60, 0.1)
+    assert "quotaExceeded" in said and path.topic("t") in said, said
+    assert path.fake.count(table) == 0 and worker.running()
+    path.fake.clear(refused)
+    wait_for(lambda: path.fake.count(table) == 1, lambda: f"the row by its file: {_jobs(path)}", 90)
+    failed = path.fake.fault("job.run", {"job_error": "quotaExceeded"}, table=table)
+    path.sql("INSERT INTO t VALUES (2, 'x')")
+    path.fake.wait_hit(failed)
+    path.wait_and_judge(90)
+    jobs = {job["jobReference"]["jobId"] for job in _jobs(path)}
+    assert [row["origin"] in jobs for row in path.fake.ledger(table)] == [True, False]
+    wait_for(lambda: worker.get("/healthz")[0] == 200, lambda: worker.get("/healthz"), 60, 0.1)
+
+
+@pytest.mark.thorough
 def test_job_fails_for_now(loaded):
     """A failed job has loaded nothing: another id, the same rows."""
     faults = [loaded.fake.fault("job.run", {"job_error": reason}, times=2) for reason in ("backendError", "rateLimitExceeded")]

@@ -120,7 +120,7 @@ int grpc_new(uv_loop_t *loop, const struct grpc_options *options, struct grpc **
         return -1;
     }
     grpc->options = *options;
-    grpc->quota_project = options->quota_project != NULL ? must_strdup(options->quota_project) : NULL;
+    grpc->quota_project = must_strdup(options->quota_project);
     set_standards(&grpc->options);
     grpc->ping_interval_ms = grpc->options.ping_interval_ms;
     grpc->waiting_end = &grpc->waiting;
