@@ -46,14 +46,16 @@ static size_t missing_by(enum permissions_scope scope, const char *answer, const
 static void test_permissions__what_was_not_granted_is_missing(void **state)
 {
     (void)state;
-    assert_int_equal(missing_by(PERMISSIONS_PROJECT, "{}", "bigquery.datasets.create, bigquery.jobs.create"), 2);
-    assert_int_equal(
-        missing_by(PERMISSIONS_PROJECT, "{\"permissions\":[\"bigquery.jobs.create\"]}", "bigquery.datasets.create"), 1);
-    assert_int_equal(
-        missing_by(PERMISSIONS_PROJECT, "{\"permissions\":[\"bigquery.jobs.create\",1,\"bigquery.datasets.create\"]}", ""), 0);
+    assert_int_equal(missing_by(PERMISSIONS_PROJECT, "{}", "bigquery.datasets.create, bigquery.jobs.create, bigquery.jobs.get"), 3);
+    assert_int_equal(missing_by(PERMISSIONS_PROJECT, "{\"permissions\":[\"bigquery.jobs.create\",\"bigquery.jobs.get\"]}",
+                                "bigquery.datasets.create"),
+                     1);
+    assert_int_equal(missing_by(PERMISSIONS_PROJECT,
+                                "{\"permissions\":[\"bigquery.jobs.get\",\"bigquery.jobs.create\",1,\"bigquery.datasets.create\"]}", ""),
+                     0);
     assert_int_equal(missing_by(PERMISSIONS_PROJECT, "{\"permissions\":\"bigquery.jobs.create\"}",
-                                "bigquery.datasets.create, bigquery.jobs.create"),
-                     2);
+                                "bigquery.datasets.create, bigquery.jobs.create, bigquery.jobs.get"),
+                     3);
 }
 
 static void test_permissions__all_that_were_asked_for_granted_leaves_none(void **state)

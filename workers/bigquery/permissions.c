@@ -11,7 +11,8 @@
 
 #define RESOURCE_MANAGER "https://cloudresourcemanager.googleapis.com"
 
-static const char *const of_project[] = {"bigquery.datasets.create", "bigquery.jobs.create", NULL};
+/* jobs.get: a job of one's own needs none, but the intent that a recovery finds may name another account's (D2). */
+static const char *const of_project[] = {"bigquery.datasets.create", "bigquery.jobs.create", "bigquery.jobs.get", NULL};
 static const char *const of_dataset[] = {
     "bigquery.datasets.get",    "bigquery.datasets.update", "bigquery.tables.create",   "bigquery.tables.list",
     "bigquery.routines.create", "bigquery.routines.get",    "bigquery.routines.update", NULL};
