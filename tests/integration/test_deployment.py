@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docker-compose.yml, ops/docker and ops/kubernetes: what can be known of them without Docker or a cluster.
+"""docker-compose.yml, ops/docker, ops/kubernetes and ops/gcp: what can be known of them without Docker, a cluster, gcloud or Terraform.
 
 docker-compose reads its file as it would to start it; our programs read the settings; the images hold every library that the programs are
-linked with; and nothing of ours runs as root, writes to its root, or is left without a probe.
+linked with; nothing of ours runs as root, writes to its root, or is left without a probe; and what ops/gcp/setup tells gcloud to make is what
+ops/gcp/terraform describes.
 """
 import os
 import re
@@ -157,3 +158,77 @@ def test_pods_may_do_no_more_than_they_need_and_are_probed():
     listed = yaml.safe_load((ROOT / "ops" / "kubernetes" / "kustomization.yaml").read_text())["resources"]
     assert set(listed) | {"kakehi.yaml", "kustomization.yaml"} == {path.name for path in (ROOT / "ops" / "kubernetes").iterdir()}
     assert settings["bigquery"]["refresh"] == "command"  # what the CronJob is for
+
+
+_GCLOUD = """#!/bin/sh
+# Notes each command. The second of two that make the same thing is told so, as gcloud tells it; a project has a number.
+case "$*" in
+*' create-cred-config '*) ;; # writes a file
+*' create '* | *' create-aws '*) grep -qxF -- "$*" "$GCLOUD_LOG" && { echo "$*" >>"$GCLOUD_LOG"; echo 'ERROR: ALREADY_EXISTS: it already exists.' >&2; exit 1; } ;;
+*'projects describe'*) echo 1234 ;;
+esac
+echo "$*" >>"$GCLOUD_LOG"
+"""
+
+
+def _setup(folder, *arguments):
+    """What ops/gcp/setup tells gcloud."""
+    (folder / "gcloud").write_text(_GCLOUD)
+    (folder / "gcloud").chmod(0o755)
+    log = folder / "log"
+    before = len(log.read_text()) if log.exists() else log.write_text("")
+    result = _run(ROOT / "ops" / "gcp" / "setup", *arguments, env={"PATH": f"{folder}:{os.environ['PATH']}", "GCLOUD_LOG": str(log)})
+    assert result.returncode == 0, result.stderr
+    return log.read_text()[before:].splitlines()
+
+
+def test_the_setup_of_a_project_can_run_again_and_brings_the_role_up_to_date(tmp_path):
+    first, again = _setup(tmp_path, "p", "1111", "workers"), _setup(tmp_path, "p", "1111", "workers")
+    assert again == first
+    role = [line for line in first if line.startswith("iam roles ")]
+    assert [line.split()[2] for line in role] == ["create", "update"] and len({line.split("--file ")[1].split()[0] for line in role}) == 1, role
+    assert _setup(tmp_path, "p") == first[:first.index(next(line for line in first if line.startswith("projects describe")))]
+
+
+def _terraform():
+    """main.tf, as far as it is needed here: {"type.name": {attribute: its text}}, blocks inside a block flat; and the whole text."""
+    text = re.sub(r"^\s*#.*$", "", (ROOT / "ops" / "gcp" / "terraform" / "main.tf").read_text(), flags=re.MULTILINE)
+    assert text.count("{") == text.count("}") and text.count("(") == text.count(")") and text.count('"') % 2 == 0
+    blocks = re.findall(r"^(?:resource )?(\w+)?\s*((?:\"\w+\" ?)*)\{\n(.*?)^\}$", text, re.MULTILINE | re.DOTALL)
+    found = {".".join(re.findall(r"\w+", names)) or kind: dict(re.findall(r"^ +(\w+) += (.*)$", body, re.MULTILINE)) for kind, names, body in blocks}
+    return found, text
+
+
+def test_terraform_describes_what_the_setup_makes(tmp_path):
+    """The role's permissions stand in one file, which both read; all else that the one names, the other does too."""
+    made, text = _terraform()
+    said = "\n".join(_setup(tmp_path, "p", "1111", "workers"))
+    role = yaml.safe_load((ROOT / "ops" / "gcp" / "kakehi-worker-role.yaml").read_text())
+    assert made["locals"]["role"] == 'yamldecode(file("${path.module}/../kakehi-worker-role.yaml"))'
+    worker = made["google_project_iam_custom_role.worker"]
+    assert {name: value for name, value in worker.items() if value.startswith("local.role.")} == {
+        "title": "local.role.title", "description": "local.role.description", "permissions": "local.role.includedPermissions"}
+    assert set(role) == {"title", "description", "stage", "includedPermissions"} and len(set(role["includedPermissions"])) == len(role["includedPermissions"])
+    assert f"iam roles create {worker['role_id'].strip(chr(34))} " in said
+    assert f"iam service-accounts create {made['google_service_account.worker']['account_id'].strip(chr(34))} " in said
+    services = re.findall(r'"(\w+)"', made["google_project_service.needed"]["for_each"])
+    assert sorted(f"{name}.googleapis.com" for name in services) == sorted(re.findall(r"\w+\.googleapis\.com", said.splitlines()[0]))
+    granted = set(re.findall(r"roles/[\w.]+", text)) | {f"projects/p/roles/{worker['role_id'].strip(chr(34))}"}
+    assert granted == set(re.findall(r"(?<=--role )\S+", said))
+    pool, provider = made["google_iam_workload_identity_pool.kakehi"], made["google_iam_workload_identity_pool_provider.aws"]
+    assert f"workload-identity-pools create {pool['workload_identity_pool_id'].strip(chr(34))} " in said
+    assert f"providers create-aws {provider['workload_identity_pool_provider_id'].strip(chr(34))} " in said
+    member = made["google_service_account_iam_member.aws"]["member"].strip('"')
+    for place, value in (("google_iam_workload_identity_pool.kakehi[0].name", "projects/1234/locations/global/workloadIdentityPools/kakehi"),
+                         ("var.aws_account", "1111"), ("var.aws_role", "workers")):
+        member = member.replace(f"${{{place}}}", value)
+    assert f"--member {member}" in said
+
+
+def test_terraform_names_nothing_that_it_does_not_have():
+    made, text = _terraform()
+    variables = set(re.findall(r'^variable "(\w+)"', text, re.MULTILINE))
+    assert set(re.findall(r"\bvar\.(\w+)", text)) == variables
+    assert set(re.findall(r"\blocal\.(\w+)", text)) == set(made["locals"])
+    resources = {name for name in made if name.startswith("google_")}
+    assert set(re.findall(r"\bgoogle_\w+\.\w+", text)) <= resources and len(resources) == text.count("\nresource ")
