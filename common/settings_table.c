@@ -467,8 +467,8 @@ const struct setting settings_table[] = {
     {.path = "bigquery.kms_key",
      .type = SETTING_TEXT,
      .offset = PLACE(bigquery.kms_key),
-     .sentence = "Key of Cloud KMS (projects/../cryptoKeys/..) for the tables that are made; without it, Google's own. A history with "
-                 "another key keeps it, and a warning says how to change it."},
+     .sentence = "Key of Cloud KMS (projects/../cryptoKeys/..) for the tables that are made; without it, Google's own. BigQuery's own "
+                 "account must be allowed to use it. A history with another key keeps it, and a warning says how to change it."},
     {.path = "bigquery.partition_expiration",
      .type = SETTING_DURATION,
      .offset = PLACE(bigquery.partition_expiration_ms),
