@@ -16,8 +16,13 @@
 #define LOGICAL_CLOCK 2
 #define TAG_SIZE_MAX  32
 
-#define MARIADB_STANDALONE  0x01
-#define MARIADB_PREPARED_XA 0x40
+#define MARIADB_STANDALONE   0x01
+#define MARIADB_GROUP_COMMIT 0x02
+#define MARIADB_PREPARED_XA  0x40
+#define MARIADB_COMPLETED_XA 0x80
+
+#define MARIADB_START_ALTER    0x02 /* of the second flags, which stand behind what the first bring with them */
+#define MARIADB_ROLLBACK_ALTER 0x08
 
 static int short_of(struct err *err, const struct event_header *header, const struct cursor *cursor)
 {
@@ -148,6 +153,18 @@ static int read_tagged(struct gtid_event *event, const struct event_header *head
     return 0;
 }
 
+/* Behind the flags: by them the number of a group commit u64, or an XA id (format u32, sizes of gtrid and bqual u8, both); the second flags
+ * u8. Servers before 10.8 write none of these, or zeros. */
+static bool is_undone(struct cursor *cursor, uint8_t flags)
+{
+    cursor_skip(cursor, (flags & MARIADB_GROUP_COMMIT) != 0 ? 8 : 0);
+    if ((flags & (MARIADB_PREPARED_XA | MARIADB_COMPLETED_XA)) != 0) {
+        cursor_skip(cursor, 4);
+        cursor_skip(cursor, (size_t)cursor_u8(cursor) + cursor_u8(cursor));
+    }
+    return cursor_left(cursor) > 0 && (cursor_u8(cursor) & (MARIADB_START_ALTER | MARIADB_ROLLBACK_ALTER)) != 0;
+}
+
 /* number u64, domain u32, flags u8, ... */
 static int read_mariadb(struct gtid_event *event, const struct event_header *header, struct cursor *cursor, struct err *err)
 {
@@ -160,6 +177,7 @@ static int read_mariadb(struct gtid_event *event, const struct event_header *hea
     }
     event->standalone = (flags & MARIADB_STANDALONE) != 0;
     event->prepared_xa = (flags & MARIADB_PREPARED_XA) != 0;
+    event->undone = is_undone(cursor, flags);
     (void)snprintf(event->gtid, sizeof event->gtid, "%" PRIu32 "-%" PRIu32 "-%" PRIu64, domain, header->server_id, number);
     return 0;
 }

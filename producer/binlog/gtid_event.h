@@ -20,6 +20,7 @@ struct gtid_event {
     int64_t commit_ts_us; /* microseconds since the epoch */
     bool standalone;      /* MariaDB: a single statement follows, and no closing event */
     bool prepared_xa;     /* MariaDB: the rows of an XA transaction that is prepared, not committed */
+    bool undone;          /* MariaDB's binlog_alter_two_phase: the ALTER begins, or has failed; another event says that it is done */
 };
 
 int gtid_event_read(struct gtid_event *ret_event, const struct event_header *header, const uint8_t *body, size_t size,

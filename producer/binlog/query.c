@@ -198,7 +198,7 @@ void query_add_table(struct query *query, const char *database, const char *name
 {
     query->tables = realloc(query->tables, (query->table_count + 1) * sizeof *query->tables);
     must(query->tables != NULL);
-    query->tables[query->table_count++] = (struct query_table){must_strdup(database), must_strdup(name)};
+    query->tables[query->table_count++] = (struct query_table){.database = must_strdup(database), .name = must_strdup(name)};
 }
 
 /* [database.]name */
@@ -437,18 +437,50 @@ static bool take_change(struct reader *reader)
     return false;
 }
 
-/* EXCHANGE PARTITION p WITH TABLE u; MariaDB's CONVERT PARTITION p TO TABLE u and CONVERT TABLE u TO PARTITION p: rows go from one to the
- * other. CONVERT TO CHARACTER SET changes rows, too. */
+static bool same_table(const struct query_table *a, const struct query_table *b)
+{
+    return strcmp(a->database, b->database) == 0 && strcmp(a->name, b->name) == 0;
+}
+
+/* Its table has left this name, or a table has come to it. What is said last is so behind the statement. */
+static void say(struct query *query, const struct query_table *table, bool left)
+{
+    size_t i = 0;
+
+    while (i < query->table_count && !same_table(&query->tables[i], table)) {
+        i++;
+    }
+    if (i == query->table_count) {
+        query_add_table(query, table->database, table->name);
+    }
+    query->tables[i].left = left;
+}
+
+static bool take_and_say(struct query *query, struct reader *reader, const char *database, bool left)
+{
+    struct query names = {0};
+    bool taken = take_table(reader, &names, database);
+
+    if (taken) {
+        say(query, names.tables, left);
+    }
+    query_deinit(&names);
+    return taken;
+}
+
+/* EXCHANGE PARTITION p WITH TABLE u; MariaDB's CONVERT PARTITION p TO TABLE u and CONVERT TABLE u TO PARTITION p (then there is no u any more):
+ * rows go from one to the other. CONVERT TO CHARACTER SET changes rows, too. */
 static bool take_exchange(struct query *query, struct reader *reader, const char *database)
 {
     if (take_word(reader, "convert")) {
-        (void)(take_word(reader, "table") && take_table(reader, query, database));
+        (void)(take_word(reader, "table") && take_and_say(query, reader, database, true));
         return true;
     }
     return (take_word(reader, "with") || take_word(reader, "to")) && take_word(reader, "table") && take_table(reader, query, database);
 }
 
-/* RENAME [TO | AS | =] name. False, and nothing is taken: it is another alteration, or a column or an index has a new name. */
+/* RENAME [TO | AS | =] name, of an ALTER of the first of the tables. False, and nothing is taken: it is another alteration, or a column or an
+ * index has a new name. */
 static bool take_rename(struct query *query, struct reader *reader, const char *database)
 {
     static const char *const words[] = {"to", "as", NULL};
@@ -460,7 +492,10 @@ static bool take_rename(struct query *query, struct reader *reader, const char *
     *reader = ahead;
     take_any(reader, words);
     (void)take_sign(reader, '=');
-    (void)take_table(reader, query, database);
+    query->tables[0].left = true; /* but if it is renamed to what it is called */
+    if (!take_and_say(query, reader, database, false)) {
+        query->tables[0].left = false;
+    }
     return true;
 }
 
@@ -487,14 +522,7 @@ static bool read_alterations(struct query *query, struct reader *reader, const c
     return changes || column_names_meet(&query->drops, &query->adds);
 }
 
-static void forget_first(struct query *query)
-{
-    free(query->tables[0].database);
-    free(query->tables[0].name);
-    memmove(query->tables, query->tables + 1, --query->table_count * sizeof *query->tables);
-}
-
-/* RENAME TABLE a TO b, c TO d: those that have new names. */
+/* RENAME TABLE a TO b, c TO d: one after the other. */
 static void read_rename(struct query *query, struct reader *reader, const char *database)
 {
     bool more = take_word(reader, "table") || take_word(reader, "tables");
@@ -502,17 +530,21 @@ static void read_rename(struct query *query, struct reader *reader, const char *
     query->kind = more ? QUERY_REWRITES_TABLES : QUERY_OTHER;
     take_if_exists(reader);
     while (more) {
-        struct query from = {0};
+        struct query names = {0};
 
-        more = take_table(reader, &from, database);
+        more = take_table(reader, &names, database);
         take_wait(reader);
-        more = more && take_word(reader, "to") && take_table(reader, query, database) && take_sign(reader, ',');
-        query_deinit(&from);
+        more = more && take_word(reader, "to") && take_table(reader, &names, database);
+        if (more) {
+            say(query, &names.tables[0], true);
+            say(query, &names.tables[1], false);
+            more = take_sign(reader, ',');
+        }
+        query_deinit(&names);
     }
 }
 
-/* ALTER TABLE t: something by which rows that are there may change, or another name. A name that does not come first is told beside the old
- * one, for it may be a part of a comment. */
+/* ALTER TABLE t: something by which rows that are there may change, or another name. */
 static void read_alter(struct query *query, struct reader *reader, const char *database)
 {
     static const char *const before[] = {"online", "offline", NULL};
@@ -530,9 +562,6 @@ static void read_alter(struct query *query, struct reader *reader, const char *d
     take_wait(reader);
     if (take_rename(query, reader, database)) {
         query->kind = QUERY_REWRITES_TABLES;
-        if (query->table_count > 1) {
-            forget_first(query);
-        }
     } else if (read_alterations(query, reader, database) || drops_rows) {
         query->kind = QUERY_REWRITES_TABLES;
     } else if (!column_names_none(&query->drops) || !column_names_none(&query->adds)) {

@@ -85,8 +85,8 @@ struct binlog_transaction {
 
 struct binlog_row {
     const struct binlog_table *table;
-    char op; /* c u d, or t for TRUNCATE, DROP and CREATE OR REPLACE TABLE of a selected table, and for all tables that the stream has
-                seen of a database that is dropped, or was told of; of a table that it has not seen, `table` has no columns and no key */
+    char op; /* c u d, or t for TRUNCATE, DROP and CREATE OR REPLACE TABLE of a selected table, for one whose name RENAME gives to no other,
+                and for all tables that the stream has seen of a database that is dropped, or was told of; of a table that it has not seen, `table` has no columns and no key */
     const struct cell *before; /* u, d; else NULL. Both borrowed until the next call. */
     const struct cell *after;  /* c, u */
     unsigned replaced;         /* values that had no place in their type, and were changed as chosen */

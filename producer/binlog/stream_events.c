@@ -86,6 +86,7 @@ static void open_group(struct binlog_stream *stream, int state, const char *gtid
     transaction->dropped_database[0] = '\0';
     transaction->commit_ts_us = commit_ts_us;
     stream->images = 0;
+    stream->undone = false;
     stream->begin_due = true;
 }
 
@@ -119,6 +120,7 @@ static int on_gtid(struct binlog_stream *stream)
     closed = event->header.type == EVENT_MARIADB_GTID && !gtid.standalone;
     open_group(stream, closed ? GROUP_INSIDE : GROUP_OPENED, gtid.gtid, gtid.commit_ts_us);
     stream->xa_prepared = gtid.prepared_xa;
+    stream->undone = gtid.undone;
     stream->gtids_seen = true;
     return GO_ON;
 }
@@ -227,6 +229,9 @@ static int on_statement(struct binlog_stream *stream)
     struct query *query = &stream->query;
     int result = GO_ON;
 
+    if (stream->undone && (query->kind == QUERY_REWRITES_TABLES || query->kind == QUERY_ALTERS_COLUMNS)) {
+        query->kind = QUERY_OTHER;
+    }
     if (query->kind == QUERY_CHANGES_ROWS) {
         result = check_statement(stream, query);
     }

@@ -60,6 +60,7 @@ struct binlog_stream {
     struct table *xa_table;    /* owned; the name of the table of the first rows of it that were wanted; NULL: none were */
     struct text_list prepared; /* XA transactions without rows for us that were prepared and not ended */
     bool gtids_seen;           /* in this file: then no transaction is without one */
+    bool undone;               /* its statement is not done, or will not be: see gtid_event.h */
 
     /* what the event in hand still has to yield, in this order */
     bool begin_due;

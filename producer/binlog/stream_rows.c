@@ -206,7 +206,7 @@ int stream_next_emptied(struct binlog_stream *stream)
     const struct query_table *emptied = &query->tables[stream->emptied++];
     const struct binlog_table *table;
 
-    if (query->kind == QUERY_REWRITES_TABLES || query->kind == QUERY_ALTERS_COLUMNS) {
+    if (query->kind == QUERY_ALTERS_COLUMNS || (query->kind == QUERY_REWRITES_TABLES && !emptied->left)) {
         table = tables_rewritten(stream->tables, emptied->database, emptied->name);
         stream->row = (struct binlog_row){.table = table,
                                           .index = stream->images,

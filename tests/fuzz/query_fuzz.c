@@ -23,6 +23,7 @@ static void check(const struct query *query, const char *text, size_t size)
     for (size_t i = 0; i < query->table_count; i++) {
         must((query->tables[i].name[0] == '\0') == (query->kind == QUERY_EMPTIES_DATABASE));
         must(query->tables[i].database != NULL);
+        must(!query->tables[i].left || query->kind == QUERY_REWRITES_TABLES);
     }
     if (query->kind == QUERY_XA_COMMIT || query->kind == QUERY_XA_ROLLBACK) {
         must(query->xid >= text && query->xid_size <= size && query->xid + query->xid_size <= text + size);

@@ -71,12 +71,19 @@ def test_change_type(streaming, change, value):
 
 
 def test_rename_table(streaming):
-    """A change belongs to the table's name at its time: two histories, each of its own rows."""
-    streaming.sql("RENAME TABLE t TO t2", "UPDATE t2 SET b = 10", "INSERT INTO t2 VALUES (4, 'four', 4)")
+    """A change belongs to the table's name at its time: two histories, each of its own rows. As an archive of each month is made: the old name is
+    empty, and its new table begins anew; the new name has rows that were never logged as its own."""
+    streaming.sql("RENAME TABLE t TO t2", "CREATE TABLE t LIKE t2", "UPDATE t2 SET b = 10", "INSERT INTO t2 VALUES (4, 'four', 4)",
+                  "INSERT INTO t VALUES (2, 'again', 5)")
     _restart(streaming)
-    streaming.sql("UPDATE t2 SET b = 11")
+    other = streaming.database + "x"
+    streaming.sql("UPDATE t2 SET b = 11", "CREATE TABLE u LIKE t", "INSERT INTO u VALUES (1, 'gone', 1)", f"CREATE DATABASE {other}",
+                  f"ALTER TABLE u COMMENT '# 5', RENAME TO {other}.u", f"DROP DATABASE {other}")
+    streaming.wait_and_judge(tables=["t", "u"])
     streaming.wait_and_judge(whole=False)
     assert sorted(row["id"] for row in oracle.view_rows(streaming.sqlite_file, "t2") if row["b"] == 11) == [1, 2, 3, 4]
+    assert oracle.view_rows(streaming.sqlite_file, "u") == []
+    assert streaming.running_producer.status()["source"]["reread_needed"] == [f"{streaming.database}.t2"]
 
 
 def test_swap_of_two_tables(streaming):
@@ -84,6 +91,7 @@ def test_swap_of_two_tables(streaming):
     streaming.sql("CREATE TABLE _t_new (id INT PRIMARY KEY, a VARCHAR(20), b BIGINT, c INT)", "INSERT INTO _t_new SELECT id, a, b, id FROM t",
                   "RENAME TABLE t TO _t_old, _t_new TO t", "UPDATE t SET c = c + 1")
     streaming.wait_and_judge()
+    assert oracle.view_rows(streaming.sqlite_file, "_t_new") == []
 
 
 @pytest.mark.parametrize("statement", ["TRUNCATE TABLE t", "DELETE FROM t"])
