@@ -13,7 +13,7 @@ void destinations_deinit(struct destinations *destinations)
     for (size_t i = 0; i < destinations->count; i++) {
         must(destinations->items[i].handle == NULL);
         free(destinations->items[i].table);
-        free(destinations->items[i].ends);
+        free(destinations->items[i].shares);
     }
     free(destinations->items);
     *destinations = (struct destinations){0};
@@ -61,49 +61,88 @@ void destinations_close(struct destinations *destinations)
     }
 }
 
-void destination_note_end(struct destination *destination, int32_t partition, int64_t end)
+static struct share *share_of(struct destination *destination, int32_t partition)
 {
     size_t needed = (size_t)partition + 1;
 
-    if (destination->end_count < needed) {
-        destination->ends = realloc(destination->ends, needed * sizeof *destination->ends);
-        must(destination->ends != NULL);
-        while (destination->end_count < needed) {
-            destination->ends[destination->end_count++] = -1;
+    if (destination->share_count < needed) {
+        destination->shares = realloc(destination->shares, needed * sizeof *destination->shares);
+        must(destination->shares != NULL);
+        while (destination->share_count < needed) {
+            destination->shares[destination->share_count++] = (struct share){.end = -1};
         }
     }
-    if (destination->ends[partition] < end) {
-        destination->ends[partition] = end;
-    }
+    return &destination->shares[partition];
 }
 
-void destinations_forget_ends(struct destinations *destinations)
+void destination_note(struct destination *destination, int32_t partition, int64_t offset, size_t bytes)
+{
+    struct share *share = share_of(destination, partition);
+
+    share->end = share->end > offset ? share->end : offset + 1;
+    share->messages++;
+    share->bytes += bytes;
+}
+
+void destinations_forget(struct destinations *destinations)
 {
     for (size_t i = 0; i < destinations->count; i++) {
-        destinations->items[i].end_count = 0;
+        destinations->items[i].share_count = 0;
     }
 }
 
-json_t *destinations_take_ends(struct destinations *destinations)
+static json_t *ends_of(const struct destination *destination)
+{
+    json_t *partitions = json_object();
+
+    for (size_t partition = 0; partition < destination->share_count; partition++) {
+        char number[24];
+
+        (void)snprintf(number, sizeof number, "%zu", partition);
+        if (destination->shares[partition].end >= 0) {
+            json_object_set_new(partitions, number, json_integer(destination->shares[partition].end));
+        }
+    }
+    return partitions;
+}
+
+json_t *destinations_ends(const struct destinations *destinations)
 {
     json_t *ends = json_object();
 
     for (size_t i = 0; i < destinations->count; i++) {
-        const struct destination *destination = &destinations->items[i];
-        json_t *partitions = destination->end_count > 0 ? json_object() : NULL;
-
-        for (size_t partition = 0; partition < destination->end_count; partition++) {
-            char number[24];
-
-            (void)snprintf(number, sizeof number, "%zu", partition);
-            if (destination->ends[partition] >= 0) {
-                json_object_set_new(partitions, number, json_integer(destination->ends[partition]));
-            }
-        }
-        if (partitions != NULL) {
-            json_object_set_new(ends, destination->name, partitions);
+        if (destinations->items[i].share_count > 0) {
+            json_object_set_new(ends, destinations->items[i].name, ends_of(&destinations->items[i]));
         }
     }
-    destinations_forget_ends(destinations);
     return ends;
+}
+
+static size_t count_shares(const struct destinations *destinations)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < destinations->count; i++) {
+        count += destinations->items[i].share_count;
+    }
+    return count;
+}
+
+struct delivered_list destinations_delivered(const struct destinations *destinations)
+{
+    struct delivered_list list = {.items = calloc(count_shares(destinations) + 1, sizeof *list.items)};
+
+    must(list.items != NULL);
+    for (size_t i = 0; i < destinations->count; i++) {
+        const struct destination *destination = &destinations->items[i];
+
+        for (size_t partition = 0; partition < destination->share_count; partition++) {
+            const struct share *share = &destination->shares[partition];
+
+            if (share->messages > 0) {
+                list.items[list.count++] = (struct delivered){(uint32_t)i, (int32_t)partition, share->messages, share->bytes};
+            }
+        }
+    }
+    return list;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * destinations: the data topics that a writer has met, each with whose table it is, its handle, and how far the open transaction
- * reaches in each of its partitions. A topic keeps its number (topic_id) for as long as the writer lives. The writer's thread.
+ * destinations: the data topics that a writer has met, each with whose table it is, its handle, and what of the open transaction is in each of
+ * its partitions. A topic keeps its number (topic_id) for as long as the writer lives. The writer's thread.
  */
 #ifndef KAKEHI_PRODUCER_DESTINATIONS_H
 #define KAKEHI_PRODUCER_DESTINATIONS_H
@@ -12,14 +12,21 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "producer/delivered.h"
 #include "producer/topics.h"
+
+struct share { /* of a partition in the open transaction */
+    int64_t end;  /* behind the last message; -1: none */
+    uint64_t messages;
+    uint64_t bytes;
+};
 
 struct destination {
     char name[TOPIC_NAME_SIZE];
     char *table;              /* whose it is: db.table */
     rd_kafka_topic_t *handle; /* owned; NULL: not used since the last fence */
-    int64_t *ends;            /* by partition, of the open transaction; -1: nothing */
-    size_t end_count;
+    struct share *shares;     /* by partition */
+    size_t share_count;
 };
 
 struct destinations {
@@ -35,9 +42,12 @@ int destinations_find(struct destinations *destinations, const char *topic, cons
 /* Gives the handles back; before the one that they belong to is destroyed. */
 void destinations_close(struct destinations *destinations);
 
-void destination_note_end(struct destination *destination, int32_t partition, int64_t end);
-void destinations_forget_ends(struct destinations *destinations);
-/* {"topic":{"0":offset}} of what was noted, which is forgotten. A new reference. */
-json_t *destinations_take_ends(struct destinations *destinations);
+/* A message of so many bytes stands at the offset. */
+void destination_note(struct destination *destination, int32_t partition, int64_t offset, size_t bytes);
+/* What was noted: {"topic":{"0":end}}, a new reference; and how much it was, the caller's. */
+json_t *destinations_ends(const struct destinations *destinations);
+struct delivered_list destinations_delivered(const struct destinations *destinations);
+/* The transaction is over. */
+void destinations_forget(struct destinations *destinations);
 
 #endif

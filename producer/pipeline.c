@@ -295,6 +295,7 @@ static void on_prepared(void *context, uint32_t topic_id, const struct framing_i
     pipeline->route->ready = true;
     pipeline->route->tally->newest_schema = pipeline->route->schema->value_id;
     pipeline->route->topic_id = topic_id;
+    routes_take_topic(&pipeline->routes, topic_id, pipeline->route->tally);
     pipeline->route->ids = *ids;
     pipeline_soon(pipeline);
 }
@@ -312,7 +313,7 @@ static void on_refused(void *context, const struct err *err)
     }
 }
 
-static void on_committed(void *context)
+static void on_committed(void *context, const struct delivered_list *delivered)
 {
     struct pipeline *pipeline = context;
 
@@ -325,7 +326,7 @@ static void on_committed(void *context)
     pipeline->transactions++;
     metric_add(pipeline->transactions_metric, 1);
     metric_observe(pipeline->commit_metric, (double)(pipeline->progress_ms - pipeline->cut_ms) / 1000);
-    routes_committed(&pipeline->routes);
+    routes_committed(&pipeline->routes, delivered);
     pipeline_letters_committed(pipeline);
     pipeline->source->calls->committed(pipeline->source);
     if (pipeline_is_at(pipeline, DRAIN)) {

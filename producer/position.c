@@ -354,7 +354,7 @@ static int change(struct writer *writer, const struct order *order, struct err *
         make_record(order, writer, &record, err) != 0) {
         return -1;
     }
-    return writer_cut(writer, record, err);
+    return writer_cut(writer, record, NULL, err);
 }
 
 static const char warning_of_set[] = "It goes on at the new position.\n"

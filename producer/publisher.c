@@ -45,6 +45,7 @@ struct answer {
     json_t *published;
     uint32_t topic_id; /* PREPARED, as the next */
     struct framing_ids ids;
+    struct delivered_list delivered; /* COMMITTED: owned */
     int64_t seq, idx;  /* TOO_LARGE */
     struct err err;    /* REFUSED, FAILED */
     bool fenced_off;
@@ -235,10 +236,15 @@ static int prepare(struct publisher *publisher, struct command *command, struct 
 
 static int cut(struct publisher *publisher, struct command *command, struct err *err)
 {
+    struct answer committed = {.saying = COMMITTED};
     json_t *state = command->state;
 
     command->state = NULL;
-    return say(publisher, COMMITTED, writer_cut(publisher->writer, state, err));
+    if (writer_cut(publisher->writer, state, &committed.delivered, err) != 0) {
+        return -1;
+    }
+    answer(publisher, &committed);
+    return 0;
 }
 
 static int give(struct publisher *publisher, struct command *command, struct err *err)
@@ -346,7 +352,7 @@ static void hear(struct publisher *publisher, const struct answer *what)
         calls->prepared(calls->context, what->topic_id, &what->ids);
         break;
     case COMMITTED:
-        calls->committed(calls->context);
+        calls->committed(calls->context, &what->delivered);
         break;
     case ROOM:
         calls->room(calls->context);
@@ -397,6 +403,7 @@ static void on_answered(uv_async_t *async)
         }
         json_decref(what->record);
         json_decref(what->published);
+        free(what->delivered.items);
         free(what);
     }
 }

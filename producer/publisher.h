@@ -27,6 +27,7 @@
 
 #include "common/err.h"
 #include "common/settings.h"
+#include "producer/delivered.h"
 #include "producer/parcel.h"
 #include "schemas/framing.h"
 #include "schemas/schema.h"
@@ -45,7 +46,8 @@ struct publisher_calls {
     void (*prepared)(void *context, uint32_t topic_id, const struct framing_ids *ids);
     /* Instead of `prepared`: the table can't have a topic or a schema until a person changes something (ERR_POISON). */
     void (*refused)(void *context, const struct err *err);
-    void (*committed)(void *context); /* answer to each publisher_cut, in order */
+    /* Answer to each publisher_cut, in order. delivered: borrowed. */
+    void (*committed)(void *context, const struct delivered_list *delivered);
     void (*room)(void *context);      /* a parcel is free again after publisher_parcel gave NULL */
     /* Comes before `failed`, with settings that send references of such messages to the dead letters: this one is too large for Kafka. */
     void (*too_large)(void *context, int64_t seq, int64_t idx);

@@ -29,6 +29,20 @@ static struct metric_family dead_letters METRIC_FAMILY = {
     .labels = {"source", "table"},
 };
 
+static struct metric_family messages_delivered METRIC_FAMILY = {
+    .name = "kakehi_messages_committed_total",
+    .help = "Messages committed to the table's topic: one a change, two where its key changes.",
+    .kind = METRIC_COUNTER,
+    .labels = {"source", "table", "partition"},
+};
+
+static struct metric_family bytes_delivered METRIC_FAMILY = {
+    .name = "kakehi_messages_committed_bytes_total",
+    .help = "Keys and values of these messages, before compression.",
+    .kind = METRIC_COUNTER,
+    .labels = {"source", "table", "partition"},
+};
+
 void routes_init(struct routes *routes, const char *source)
 {
     *routes = (struct routes){._source = source};
@@ -54,8 +68,10 @@ void routes_deinit(struct routes *routes)
 
         routes->_tallies = tally->next;
         free(tally->table);
+        free(tally->partitions);
         free(tally);
     }
+    free(routes->_by_topic);
 }
 
 struct tally *routes_tally(struct routes *routes, const struct table *table)
@@ -208,8 +224,57 @@ static void committed(struct tally_count *count)
     count->in_cut = 0;
 }
 
-void routes_committed(struct routes *routes)
+void routes_take_topic(struct routes *routes, uint32_t topic_id, struct tally *tally)
 {
+    if (routes->_topic_count <= topic_id) {
+        routes->_by_topic = realloc(routes->_by_topic, (topic_id + 1) * sizeof *routes->_by_topic);
+        must(routes->_by_topic != NULL);
+        while (routes->_topic_count <= topic_id) {
+            routes->_by_topic[routes->_topic_count++] = NULL;
+        }
+    }
+    routes->_by_topic[topic_id] = tally;
+}
+
+static struct tally_partition *partition_of(const struct routes *routes, struct tally *tally, int32_t partition)
+{
+    size_t needed = (size_t)partition + 1;
+    struct tally_partition *found;
+
+    if (tally->partition_count < needed) {
+        tally->partitions = realloc(tally->partitions, needed * sizeof *tally->partitions);
+        must(tally->partitions != NULL);
+        memset(tally->partitions + tally->partition_count, 0, (needed - tally->partition_count) * sizeof *tally->partitions);
+        tally->partition_count = needed;
+    }
+    found = &tally->partitions[partition];
+    if (found->messages == NULL) {
+        char number[16];
+        const char *const labels[] = {routes->_source, tally->table, number};
+
+        (void)snprintf(number, sizeof number, "%d", partition);
+        found->messages = metric_cell(&messages_delivered, labels);
+        found->bytes = metric_cell(&bytes_delivered, labels);
+    }
+    return found;
+}
+
+static void count_delivered(const struct routes *routes, const struct delivered_list *delivered)
+{
+    for (size_t i = 0; i < delivered->count; i++) {
+        const struct delivered *item = &delivered->items[i];
+        const struct tally_partition *partition;
+
+        must(item->topic_id < routes->_topic_count && routes->_by_topic[item->topic_id] != NULL);
+        partition = partition_of(routes, routes->_by_topic[item->topic_id], item->partition);
+        metric_add(partition->messages, (double)item->messages);
+        metric_add(partition->bytes, (double)item->bytes);
+    }
+}
+
+void routes_committed(struct routes *routes, const struct delivered_list *delivered)
+{
+    count_delivered(routes, delivered);
     for (struct tally *tally = routes->_tallies; tally != NULL; tally = tally->next) {
         committed(&tally->changes);
         committed(&tally->bytes);

@@ -17,6 +17,7 @@
 
 #include "common/err.h"
 #include "common/metrics.h"
+#include "producer/delivered.h"
 #include "producer/source.h"
 #include "schemas/framing.h"
 #include "schemas/schema.h"
@@ -30,6 +31,11 @@ struct tally_count {
     struct metric *metric;
 };
 
+struct tally_partition {
+    struct metric *messages; /* NULL: none yet, as the next */
+    struct metric *bytes;
+};
+
 struct tally {
     struct tally *next;
     char *table;                /* db.table */
@@ -37,6 +43,8 @@ struct tally {
     struct tally_count changes; /* all that were read */
     struct tally_count bytes;   /* keys and values of their messages */
     struct tally_count letters; /* messages that went to the dead letters instead of the table's topic */
+    struct tally_partition *partitions; /* of its topic */
+    size_t partition_count;
 };
 
 struct route {
@@ -55,6 +63,8 @@ struct routes {
     struct route *_routes; /* the one used last in front */
     size_t _loose_count;
     struct tally *_tallies;
+    struct tally **_by_topic; /* by topic_id */
+    size_t _topic_count;
 };
 
 void routes_init(struct routes *routes, const char *source);
@@ -64,10 +74,13 @@ int routes_find(struct routes *routes, const struct source_table *shape, char op
 size_t routes_count(const struct routes *routes);
 /* Of a change that has no route. */
 struct tally *routes_tally(struct routes *routes, const struct table *table);
+/* The topic is the table's. */
+void routes_take_topic(struct routes *routes, uint32_t topic_id, struct tally *tally);
 /* The source has stopped: no route, and nothing that was not committed counts. */
 void routes_reset(struct routes *routes);
 void routes_cut(struct routes *routes);       /* open becomes in_cut */
-void routes_committed(struct routes *routes); /* in_cut becomes committed */
+/* in_cut becomes committed; and so much came to the partitions of topics, each of which some table has taken. */
+void routes_committed(struct routes *routes, const struct delivered_list *delivered);
 /* {"db.t":{"read":N,"dead_lettered":N}} */
 json_t *routes_status(const struct routes *routes);
 uint64_t routes_total(const struct routes *routes);

@@ -230,7 +230,7 @@ static void on_delivered(rd_kafka_t *handle, const rd_kafka_message_t *message, 
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         note_refused(writer, message->err, entry);
     } else if (message->offset >= 0 && entry->topic_id != TOPIC_DEAD_LETTERS) {
-        destination_note_end(&writer->destinations.items[entry->topic_id], message->partition, message->offset + 1);
+        destination_note(&writer->destinations.items[entry->topic_id], message->partition, message->offset, message->key_len + message->len);
     }
     settle(writer, entry->parcel, 1);
 }
@@ -413,7 +413,7 @@ void writer_abandon(struct writer *writer)
     while (writer->in_flight != NULL) {
         settle(writer, writer->in_flight, writer->in_flight->unsettled);
     }
-    destinations_forget_ends(&writer->destinations);
+    destinations_forget(&writer->destinations);
     writer->refused = (struct err){0};
     writer->too_large = false;
     json_decref(writer->ends);
@@ -687,7 +687,7 @@ static int commit(struct writer *writer, struct err *err)
     return 0;
 }
 
-int writer_cut(struct writer *writer, json_t *state, struct err *err)
+int writer_cut(struct writer *writer, json_t *state, struct delivered_list *ret_delivered, struct err *err)
 {
     int status = begin(writer, err);
 
@@ -699,6 +699,10 @@ int writer_cut(struct writer *writer, json_t *state, struct err *err)
         return -1;
     }
     json_decref(writer->ends);
-    writer->ends = destinations_take_ends(&writer->destinations);
+    writer->ends = destinations_ends(&writer->destinations);
+    if (ret_delivered != NULL) {
+        *ret_delivered = destinations_delivered(&writer->destinations);
+    }
+    destinations_forget(&writer->destinations);
     return 0;
 }

@@ -23,6 +23,7 @@
 
 #include "common/err.h"
 #include "common/settings.h"
+#include "producer/delivered.h"
 #include "producer/parcel.h"
 #include "producer/topics.h"
 #include "schemas/framing.h"
@@ -67,8 +68,9 @@ int writer_prepare(struct writer *writer, const struct writer_table *table, uint
                    struct err *err) MUST_CHECK;
 /* Takes the parcel, also when it fails. */
 int writer_give(struct writer *writer, struct parcel *parcel, struct err *err) MUST_CHECK;
-/* Takes state. NULL writes a tombstone: this source has no position any more. */
-int writer_cut(struct writer *writer, json_t *state, struct err *err) MUST_CHECK;
+/* Takes state. NULL writes a tombstone: this source has no position any more. *ret_delivered: the caller's; set where it succeeds and
+ * ret_delivered is not NULL. */
+int writer_cut(struct writer *writer, json_t *state, struct delivered_list *ret_delivered, struct err *err) MUST_CHECK;
 void writer_abandon(struct writer *writer);
 /* Did the last failure mean that another instance has fenced this one? */
 bool writer_fenced_off(const struct writer *writer);

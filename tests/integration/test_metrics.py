@@ -12,6 +12,7 @@ _ALWAYS = {"kakehi_build_info", "kakehi_log_lines_total", "process_cpu_seconds_t
 # What a path shows on which rows have passed; a page may name more: what counts something rare is there from its first time.
 _SHOWN = {
     "kakehi-producer": _ALWAYS | {"kakehi_changes_bytes_total", "kakehi_changes_read_total", "kakehi_kafka_commit_seconds", "kakehi_kafka_transactions_total",
+                                  "kakehi_messages_committed_bytes_total", "kakehi_messages_committed_total",
                                   "kakehi_source_behind_seconds", "kakehi_source_last_commit_timestamp_seconds", "kakehi_source_read_bytes_total",
                                   "kakehi_source_row_images_total", "kakehi_source_transactions_total"},
     "kakehi-worker": _ALWAYS | {"kakehi_freshness_seconds", "kakehi_lag_messages", "kakehi_rows_already_in_total", "kakehi_rows_appended_total",
@@ -90,6 +91,10 @@ def test_figures_of_a_table_are_told_by_partition(mariadb_path):
     assert set(ends) == {0, 1, 2} and all(value > 0 for value in appended().values())
     wait_for(lambda: [worker.metrics().get(f'kakehi_lag_messages{{{table},partition="{p}"}}') for p in ends] == [0, 0, 0], lambda: f"no lag: {worker.metrics()}")
     read_bytes = sum(metrics[f'kakehi_rows_read_bytes_total{{{table},partition="{p}"}}'] for p in ends)
+    committed = producer.metrics()
+    assert all(committed[f'kakehi_messages_committed_total{{source="test",{table},partition="{p}"}}'] == metrics[f'kakehi_rows_appended_total{{{table},partition="{p}"}}']
+               for p in ends)
+    assert sum(committed[f'kakehi_messages_committed_bytes_total{{source="test",{table},partition="{p}"}}'] for p in ends) == read_bytes
     assert read_bytes == producer.metrics()[f'kakehi_changes_bytes_total{{source="test",{table}}}'] > 60
     assert all(0 <= metrics[f'kakehi_freshness_seconds{{{table},partition="{p}"}}'] < 600 for p in ends)
     assert all(metrics[f'kakehi_warehouse_commit_seconds_count{{{table},partition="{p}"}}'] >= 1 for p in ends)

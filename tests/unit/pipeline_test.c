@@ -373,7 +373,7 @@ static void ready(struct world *world)
 
 static void committed(struct world *world)
 {
-    world->publisher.committed(world->publisher.context);
+    world->publisher.committed(world->publisher.context, &(struct delivered_list){0});
     settle(world);
     turn(world);
 }

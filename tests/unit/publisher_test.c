@@ -39,6 +39,8 @@ struct world {
     uint32_t topic_id;
     struct err err;
     int64_t too_large_seq, too_large_idx;
+    uint64_t given_bytes; /* of the last message */
+    uint64_t delivered_messages, delivered_bytes; /* by all that were committed */
     bool closed;
 };
 
@@ -84,9 +86,17 @@ static void on_refused(void *context, const struct err *err)
     tell(context, "refused");
 }
 
-static void on_committed(void *context)
+static void on_committed(void *context, const struct delivered_list *delivered)
 {
-    tell(context, "committed");
+    struct world *world = context;
+
+    for (size_t i = 0; i < delivered->count; i++) {
+        assert_int_equal(delivered->items[i].topic_id, world->topic_id);
+        assert_int_equal(delivered->items[i].partition, 0);
+        world->delivered_messages += delivered->items[i].messages;
+        world->delivered_bytes += delivered->items[i].bytes;
+    }
+    tell(world, "committed");
 }
 
 static void on_room(void *context)
@@ -231,6 +241,7 @@ static void give(struct world *world, const char *value)
 
     assert_non_null(parcel);
     parcel_add(parcel, &message);
+    world->given_bytes = message.key_size + message.value_size;
     publisher_give(world->publisher, parcel);
 }
 
@@ -435,6 +446,8 @@ static void test_publisher__first_record_after_a_fence_names_all_ends_and_later_
     cut(world, 3);
     cut(world, 4);
     await(world, "committed committed");
+    assert_int_equal(world->delivered_messages, 1); /* positions are no rows */
+    assert_int_equal(world->delivered_bytes, world->given_bytes);
     fence(world);
     assert_int_equal(json_integer_value(json_object_get(world->record, "number")), 4);
     assert_int_equal(json_object_size(json_object_get(world->record, "ends")), 0); /* transaction 3 held no rows */

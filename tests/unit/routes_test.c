@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -54,7 +55,7 @@ static void test_routes__shapes_of_one_table_that_follow_each_other_leave_nothin
         assert_in_range(routes_count(routes), 1, ROUTES_LOOSE_MAX + 1);
     }
     routes_cut(routes);
-    routes_committed(routes);
+    routes_committed(routes, &(struct delivered_list){0});
     assert_int_equal(routes_total(routes), MANY);
 }
 
@@ -95,12 +96,34 @@ static void test_routes__the_newest_of_each_table_with_rows_is_kept(void **state
     assert_int_equal(routes_count(routes), 0);
 }
 
+static void test_routes__what_came_to_partitions_is_told_of_each(void **state)
+{
+    struct routes *routes = *state;
+    struct delivered first[] = {{.topic_id = 3, .partition = 2, .messages = 5, .bytes = 50}, {.topic_id = 0, .partition = 0, .messages = 1, .bytes = 7}};
+    struct delivered second[] = {{.topic_id = 3, .partition = 2, .messages = 1, .bytes = 10}, {.topic_id = 3, .partition = 0, .messages = 2, .bytes = 20}};
+    struct buffer text = {0};
+
+    routes_take_topic(routes, 3, find(routes, "parted", 1, 'c')->tally);
+    routes_take_topic(routes, 0, find(routes, "small", 2, 'c')->tally);
+    routes_committed(routes, &(struct delivered_list){first, 2});
+    routes_reset(routes); /* a topic stays its table's */
+    routes_committed(routes, &(struct delivered_list){second, 2});
+    metrics_print(&text);
+    assert_non_null(strstr(buffer_text(&text), "kakehi_messages_committed_total{source=\"shop\",table=\"d.parted\",partition=\"2\"} 6\n"));
+    assert_non_null(strstr(buffer_text(&text), "kakehi_messages_committed_total{source=\"shop\",table=\"d.parted\",partition=\"0\"} 2\n"));
+    assert_non_null(strstr(buffer_text(&text), "kakehi_messages_committed_bytes_total{source=\"shop\",table=\"d.parted\",partition=\"2\"} 60\n"));
+    assert_non_null(strstr(buffer_text(&text), "kakehi_messages_committed_bytes_total{source=\"shop\",table=\"d.small\",partition=\"0\"} 7\n"));
+    assert_null(strstr(buffer_text(&text), "table=\"d.parted\",partition=\"1\"")); /* nothing came to it */
+    buffer_deinit(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_routes__shapes_of_one_table_that_follow_each_other_leave_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_routes__tables_that_come_and_go_leave_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_routes__the_newest_of_each_table_with_rows_is_kept, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_routes__what_came_to_partitions_is_told_of_each, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
