@@ -280,14 +280,40 @@ static void read_drop(struct query *query, struct reader *reader, const char *da
     }
 }
 
-/* MariaDB's CREATE OR REPLACE TABLE drops the table that is there. */
+/* The rest of a CREATE TABLE: is the table filled from a query? These words are reserved; VALUES stands in partitions, too. */
+static bool takes_query(struct reader *reader)
+{
+    while (reader->at < reader->end) {
+        if (take_word(reader, "select") || take_word(reader, "table") ||
+            (take_word(reader, "values") && !take_word(reader, "less") && !take_word(reader, "in"))) {
+            return true;
+        }
+        skip_one(reader);
+    }
+    return false;
+}
+
+/* MariaDB's CREATE OR REPLACE TABLE drops the table that is there. Where a table is made of a query, servers that log rows log them behind a
+ * statement with its columns; only in statement format the query stands there. */
 static void read_create(struct query *query, struct reader *reader, const char *database)
 {
-    if (take_word(reader, "or") && take_word(reader, "replace") && take_word(reader, "table")) {
-        if (take_word(reader, "if")) {
-            (void)(take_word(reader, "not") && take_word(reader, "exists"));
-        }
-        query->kind = take_table(reader, query, database) ? QUERY_EMPTIES_TABLES : QUERY_OTHER;
+    bool replaces = take_word(reader, "or") && take_word(reader, "replace");
+
+    if (!take_word(reader, "table")) {
+        return;
+    }
+    if (take_word(reader, "if")) {
+        (void)(take_word(reader, "not") && take_word(reader, "exists"));
+    }
+    if (!take_table(reader, query, database)) {
+        return;
+    }
+    if (takes_query(reader)) {
+        query->kind = QUERY_CHANGES_ROWS;
+    } else if (replaces) {
+        query->kind = QUERY_EMPTIES_TABLES;
+    } else {
+        forget_tables(query);
     }
 }
 
@@ -607,10 +633,21 @@ static bool read_definition(struct query *query, struct reader *reader, const ch
     return true;
 }
 
+/* MariaDB: ANALYZE [FORMAT=JSON] UPDATE ... carries the change out and explains it. */
+static void take_analyze(struct reader *reader)
+{
+    if (take_word(reader, "analyze") && take_word(reader, "format")) {
+        (void)take_sign(reader, '=');
+        skip_blanks(reader);
+        skip_one(reader);
+    }
+}
+
 static void read_change(struct query *query, struct reader *reader, const char *database)
 {
     static const char *const unsure[] = {"with", "select", "do", "call"};
 
+    take_analyze(reader);
     query->kind = QUERY_CHANGES_ROWS;
     if (take_word(reader, "insert") || take_word(reader, "replace")) {
         read_insert(query, reader, database);

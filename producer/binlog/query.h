@@ -29,7 +29,7 @@ enum query_kind {
     QUERY_REWRITES_TABLES,  /* may change stored rows of `tables` without row events, or give a table rows that were never logged as its
                                own: ALTER, RENAME. A hint: words are looked for, so it may be said too often. Not so of those that `left` */
     QUERY_ALTERS_COLUMNS,   /* ALTER that drops columns of `tables`, or adds some that are NULL in the rows that are there */
-    QUERY_CHANGES_ROWS,   /* INSERT and the like; `tables` names the one it is about, or is empty where that is not sure */
+    QUERY_CHANGES_ROWS,   /* INSERT and the like, CREATE TABLE of a query; `tables` names the one it is about, or is empty where that is not sure */
 };
 
 struct query_table {

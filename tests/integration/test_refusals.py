@@ -160,6 +160,18 @@ def test_log(request, make_path, broker, flavor, name):
         place.must_be_said(said)
 
 
+@pytest.mark.thorough
+@pytest.mark.parametrize("flavor", ["mariadb", "mysql"])
+def test_a_table_made_of_a_query_in_statement_format(request, make_path, broker, flavor):
+    """In row format its rows stand behind its columns (test_ddl.py); here only the query does."""
+    path = make_path(request.getfixturevalue(flavor), broker)
+    path.server.since(*((8, 0, 21) if flavor == "mysql" else ()))  # before that not with GTID
+    producer = path.producer()
+    path.sql("SET SESSION binlog_format = 'STATEMENT'", "CREATE TABLE made (PRIMARY KEY (id)) AS SELECT 5 AS id")
+    producer.wait(60)
+    assert producer.popen.returncode == FAILED and f"{path.database}.made" in producer.errors(), producer.text()
+
+
 def test_a_statement_about_a_table_that_is_not_selected(mariadb_path):
     """Its trigger changes one that is, and no row event says so. The stream stops, unless a person says that nothing hangs on the table."""
     path = mariadb_path

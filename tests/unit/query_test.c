@@ -40,6 +40,11 @@ static void test_query__takes_nothing_for_a_change_that_is_none(void **state)
                                         " ",
                                         ";",
                                         "CREATE TABLE t(a int)",
+                                        "CREATE TABLE `t` (\n  `select` int COMMENT 'select 1',\n  `b` int AS (`select` + 1)\n) START TRANSACTION",
+                                        "CREATE TABLE t (a int) PARTITION BY RANGE (a) (PARTITION p VALUES LESS THAN (5))",
+                                        "CREATE TABLE t (a int) PARTITION BY LIST (a) (PARTITION p VALUES IN (5), PARTITION q VALUES\nIN (6))",
+                                        "CREATE TABLE t LIKE u",
+                                        "CREATE TEMPORARY TABLE t SELECT 1",
                                         "DROP INDEX i ON t",
                                         "DROP TEMPORARY TABLE IF EXISTS t",
                                         "DROP VIEW v",
@@ -63,6 +68,7 @@ static void test_query__takes_nothing_for_a_change_that_is_none(void **state)
                                         "# Dummy event replacing event type 160 that slave cannot handle.",
                                         "/* INSERT INTO t */",
                                         "ANALYZE TABLE t",
+                                        "ANALYZE LOCAL TABLE t, u",
                                         "TRUNCATE",
                                         "CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW DELETE FROM u",
                                         "XA RECOVER"};
@@ -114,6 +120,22 @@ static void test_query__knows_changes_that_were_logged_as_statements(void **stat
     assert_query("DELETE FROM t", QUERY_CHANGES_ROWS, "db.t");
     assert_query("DELETE FROM o.t WHERE a = 1", QUERY_CHANGES_ROWS, "o.t");
     assert_query("LOAD DATA INFILE 'INTO TABLE x' INTO TABLE o.t", QUERY_CHANGES_ROWS, "o.t");
+    assert_query("ANALYZE UPDATE t SET a = 1", QUERY_CHANGES_ROWS, "db.t");
+    assert_query("ANALYZE FORMAT = JSON DELETE FROM o.t WHERE a = 1", QUERY_CHANGES_ROWS, "o.t");
+}
+
+/* The rows of a table that is made of a query, which were not logged as rows. */
+static void test_query__knows_tables_that_are_made_of_a_query(void **state)
+{
+    (void)state;
+    assert_query("CREATE TABLE o.t SELECT * FROM u", QUERY_CHANGES_ROWS, "o.t");
+    assert_query("CREATE TABLE IF NOT EXISTS t (PRIMARY KEY (a)) AS SELECT 1 AS a", QUERY_CHANGES_ROWS, "db.t");
+    assert_query("CREATE TABLE t AS (WITH x AS (SELECT 1) SELECT * FROM x)", QUERY_CHANGES_ROWS, "db.t");
+    assert_query("CREATE OR REPLACE TABLE t COMMENT 'it''s # new' SELECT 1", QUERY_CHANGES_ROWS, "db.t");
+    assert_query("CREATE TABLE t VALUES ROW(1)", QUERY_CHANGES_ROWS, "db.t");
+    assert_query("CREATE TABLE t VALUES (1)", QUERY_CHANGES_ROWS, "db.t");
+    assert_query("CREATE TABLE t TABLE u", QUERY_CHANGES_ROWS, "db.t");
+    assert_query("CREATE TABLE t (a int) PARTITION BY LIST (a) (PARTITION p VALUES IN (5)) VALUES ROW(5)", QUERY_CHANGES_ROWS, "db.t");
 }
 
 /* Where more tables may follow, none is named: the stream takes it for any. */
@@ -307,6 +329,7 @@ int main(void)
         cmocka_unit_test(test_query__knows_transaction_control),
         cmocka_unit_test(test_query__knows_the_tables_that_are_emptied),
         cmocka_unit_test(test_query__knows_changes_that_were_logged_as_statements),
+        cmocka_unit_test(test_query__knows_tables_that_are_made_of_a_query),
         cmocka_unit_test(test_query__names_no_table_where_it_is_not_sure),
     };
 
