@@ -27,7 +27,8 @@ def day(name, rows, truncates="0"):
 
 BODIES = {
     0: [job("RUNNING"), job("DONE"), job("DONE", errorResult={"reason": "invalid", "message": "bad"}), job("DONE", errorResult={"reason": "backendError"})],
-    1: [TABLE, {**TABLE, "view": {"query": VIEW}}, {"schema": {}}],
+    1: [TABLE, {**TABLE, "view": {"query": VIEW}}, {"schema": {}},
+        {**TABLE, "expirationTime": "1797861675045", "defaultTableExpirationMs": "2592000000", "defaultPartitionExpirationMs": "864000000"}],
     2: [[day("2026-11-21", "-1"), day("2026-11-20", "5"), day("2026-11-18", "8", "1"), day("2026-11-21", "3")], []],
 }
 

@@ -35,6 +35,27 @@ static void read_job(const json_t *body)
     }
 }
 
+/* What would be changed of it, and what its defaults mean for others, were it a dataset. */
+static void read_drift(const json_t *body, const struct shape *shape)
+{
+    static const struct settings settings = {
+        .prefix = (char *)"kakehi",
+        .bigquery = {.project = (char *)"p", .dataset = (char *)"d", .table = (char *)"t", .kms_key = (char *)"k", .partition_expiration_ms = 86400000}};
+    struct bigquery_names names;
+    struct shape_drift drift;
+    struct buffer words = {0};
+    struct err err;
+
+    must(bigquery_names_init(&names, &settings.bigquery, "shop", "orders", &err) == 0);
+    shape_drift(shape, &(struct shape_making){&settings, &names}, &drift);
+    must((drift.patch == NULL) == (drift.changes.size == 0) && (!drift.keeps_rows || drift.patch != NULL));
+    must(drift.keeps_rows || shape->expires_at_ms <= 0);
+    shape_append_expirations(&words, body);
+    shape_drift_deinit(&drift);
+    bigquery_names_deinit(&names);
+    buffer_deinit(&words);
+}
+
 static void read_table(const json_t *body)
 {
     struct shape shape = {0};
@@ -55,6 +76,7 @@ static void read_table(const json_t *body)
             free(database);
             free(table);
         }
+        read_drift(body, &shape);
         if (shape.view_query != NULL) {
             view_state_read(shape.view_query, &state);
             check_state(&state);
