@@ -22,7 +22,7 @@ from lib.fake_bigquery import FakeBigQuery  # noqa: E402
 from lib.path import build_folder  # noqa: E402
 from lib.processes import Process, wait_for  # noqa: E402
 import figures  # noqa: E402
-from backlog import Backlog, Used, from_command_line  # noqa: E402
+from backlog import Backlog, Used  # noqa: E402
 
 
 def append(work, compression):
@@ -59,4 +59,4 @@ def measure(folder, server, broker, rows, partitions, rounds, compressions=("non
 
 
 if __name__ == "__main__":
-    from_command_line(measure, rows=4000000)
+    figures.from_command_line(measure, rows=4000000, partitions=24, rounds=3)

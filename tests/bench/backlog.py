@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the benchmarks of a worker share: a topic with a long backlog, librdkafka's own rate on the same topic, and what a worker does with it."""
-import argparse
-
 import figures
 from figures import cpu_seconds
-from lib import databases, kafka
 from lib.path import PathUnderTest
 from lib.processes import wait_for
 from rows import fill_bulk
@@ -40,17 +37,6 @@ class Backlog:
         made = self.path.folder / f"{name}{self.count + 1}"
         made.mkdir()
         return made
-
-
-def from_command_line(measure, rows):
-    """measure(folder, server, broker, rows, partitions, rounds) as the command line says, on a private MariaDB and broker; rows: unless it says."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rows", type=int, default=rows)
-    parser.add_argument("--partitions", type=int, default=24)
-    parser.add_argument("--rounds", type=int, default=3)
-    wishes = parser.parse_args()
-    with figures.workshop() as folder:
-        measure(folder, databases.MariaDB(folder / "mariadb").start(), kafka.Broker(folder / "kafka").start(), **vars(wishes))
 
 
 def loop_thread(worker):

@@ -4,6 +4,7 @@
 A figure of a shared machine means nothing alone. So whoever is compared runs in turn, several times, and a share ("54 % of librdkafka") is the
 median of the shares of each round, not the share of two medians.
 """
+import argparse
 import contextlib
 import os
 import re
@@ -14,7 +15,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from lib import databases, processes
+from lib import databases, kafka, processes
 from lib.path import build_folder
 
 
@@ -38,13 +39,16 @@ def workshop():
 _SERVERS = {"mariadb": databases.MariaDB, "mysql": databases.MySQL}
 
 
-def add_server_option(parser):
+def from_command_line(measure, **options):
+    """measure(folder, server, broker, **options): each option as the command line says, or as it stands here; on a private server and broker."""
+    parser = argparse.ArgumentParser()
     parser.add_argument("--server", choices=list(_SERVERS), default="mariadb", help="where the log comes from")
-
-
-def start_server(folder, name):
-    """A private one."""
-    return _SERVERS[name](folder / name).start()
+    for name, value in options.items():
+        parser.add_argument(f"--{name}", type=(lambda text: text.split(",")) if isinstance(value, list) else type(value), default=value)
+    wishes = vars(parser.parse_args())
+    server = _SERVERS[wishes.pop("server")]
+    with workshop() as folder:
+        measure(folder, server(folder / "server").start(), kafka.Broker(folder / "kafka").start(), **wishes)
 
 
 def cpu_seconds(process):

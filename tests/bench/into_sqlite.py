@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from lib.processes import wait_for  # noqa: E402
 import figures  # noqa: E402
-from backlog import Backlog, from_command_line  # noqa: E402
+from backlog import Backlog  # noqa: E402
 
 HISTORY = "rows_history"
 
@@ -75,4 +75,4 @@ def measure(folder, server, broker, rows, partitions, rounds):
 
 
 if __name__ == "__main__":
-    from_command_line(measure, rows=1000000)
+    figures.from_command_line(measure, rows=1000000, partitions=24, rounds=3)

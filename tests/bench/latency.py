@@ -11,7 +11,6 @@ that has just been started still compiles itself.
 
 Then each program is started anew while a row waits for it: from the exec until that row is in Kafka, or in the view.
 """
-import argparse
 import sqlite3
 import sys
 import threading
@@ -21,7 +20,7 @@ from pathlib import Path
 from confluent_kafka import OFFSET_END, Consumer, TopicPartition
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from lib import avro, kafka  # noqa: E402
+from lib import avro  # noqa: E402
 from lib.path import PathUnderTest  # noqa: E402
 from lib.processes import wait_for  # noqa: E402
 import figures  # noqa: E402
@@ -132,7 +131,7 @@ def start_times(orders, start, stop, watcher, starts):
     return found
 
 
-def measure(folder, server, broker, rate=200, seconds=30, starts=7):
+def measure(folder, server, broker, rate, seconds, starts):
     path = PathUnderTest(Path(folder) / "latency", "latency", server, broker)
     path.sql("CREATE TABLE orders (id INT NOT NULL PRIMARY KEY, note VARCHAR(60), quantity INT)")
     running = {"producer": path.producer(), "worker": path.worker()}
@@ -155,16 +154,5 @@ def measure(folder, server, broker, rate=200, seconds=30, starts=7):
         program.must_stop()
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rate", type=int, default=200)
-    parser.add_argument("--seconds", type=float, default=30)
-    parser.add_argument("--starts", type=int, default=7)
-    figures.add_server_option(parser)
-    wishes = vars(parser.parse_args())
-    with figures.workshop() as folder:
-        measure(folder, figures.start_server(folder, wishes.pop("server")), kafka.Broker(folder / "kafka").start(), **wishes)
-
-
 if __name__ == "__main__":
-    main()
+    figures.from_command_line(measure, rate=200, seconds=30.0, starts=7)

@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from lib.processes import Process, wait_for  # noqa: E402
 import figures  # noqa: E402
-from backlog import Backlog, Used, from_command_line  # noqa: E402
+from backlog import Backlog, Used  # noqa: E402
 
 
 def load(work, freshness, limits):
@@ -54,4 +54,4 @@ def measure(folder, server, broker, rows, partitions, rounds, freshness="1h", **
 
 
 if __name__ == "__main__":
-    from_command_line(measure, rows=4000000)
+    figures.from_command_line(measure, rows=4000000, partitions=24, rounds=3)

@@ -7,12 +7,10 @@
 Two logs of a private server: rows by 100 a statement and 1,000 a transaction, and one-row transactions (60 % insert, 30 % update, 10 %
 delete). The producer is measured from the log line that says it streams until the last row's position is committed.
 """
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from lib import kafka  # noqa: E402
 from lib.path import PathUnderTest  # noqa: E402
 from lib.processes import wait_for  # noqa: E402
 import figures  # noqa: E402
@@ -73,24 +71,12 @@ def compare(log, title, rounds, codecs, goals):
     log.delete_topic()
 
 
-def measure(folder, server, broker, rows=2000000, transactions=1000000, rounds=3, codecs=("none", "lz4", "zstd")):
+def measure(folder, server, broker, rows, transactions, rounds, codecs):
     log = Log(folder, server, broker, "bulk", bench_rows.fill_bulk, rows)
     compare(log, "rows, 100 a statement, 1,000 a transaction", rounds, codecs, "(goals: 500,000 rows/s or 50 %; 2.5 CPU s; 64 MiB)")
     log = Log(folder, server, broker, "single", bench_rows.fill_single, transactions)
     compare(log, "one-row transactions", rounds, codecs, "(goals: 300,000 rows/s or 33 %; 64 MiB)")
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rows", type=int, default=2000000)
-    parser.add_argument("--transactions", type=int, default=1000000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--codecs", type=lambda text: text.split(","), default=["none", "lz4", "zstd"])
-    figures.add_server_option(parser)
-    wishes = vars(parser.parse_args())
-    with figures.workshop() as folder:
-        measure(folder, figures.start_server(folder, wishes.pop("server")), kafka.Broker(folder / "kafka").start(), **wishes)
-
-
 if __name__ == "__main__":
-    main()
+    figures.from_command_line(measure, rows=2000000, transactions=1000000, rounds=3, codecs=["none", "lz4", "zstd"])

@@ -15,6 +15,7 @@
 #include "producer/binlog/value.h"
 #include "schemas/civil.h"
 #include "schemas/decimal.h"
+#include "tests/unit/make_zone.h"
 
 #define SECOND     INT64_C(1000000)
 #define BYTES(...) (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})
@@ -103,21 +104,10 @@ static void pack_datetime(uint8_t ret_bytes[5], const struct civil *date, uint64
     }
 }
 
-static struct zone *zone_of(const char *name)
-{
-    struct zone *zone;
-    struct err err = {0};
-
-    if (zone_new(name, &zone, &err) != 0) {
-        fail_msg("%s", err.text);
-    }
-    return zone;
-}
-
 /* The first second of the year 1, or the last one of 9999, by the wall clock of that zone. */
 static struct cell decode_edge(const char *zone_name, bool last, enum binlog_unrepresentable choice)
 {
-    struct zone *zone = zone_of(zone_name);
+    struct zone *zone = make_zone(zone_name);
     struct value_column column = {.plain = value_datetime, .zone = zone, .choice = choice, .printed = COLUMN_TIMESTAMP};
     uint8_t bytes[5];
     const char *why;

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "producer/binlog/zone.h"
+#include "tests/unit/make_zone.h"
 
 #define SECOND_US INT64_C(1000000)
 
@@ -19,17 +20,6 @@ static int64_t local_us(int year, int month, int day, int hour, int minute)
     struct tm tm = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day, .tm_hour = hour, .tm_min = minute};
 
     return (int64_t)timegm(&tm) * SECOND_US;
-}
-
-static struct zone *zone_of(const char *name)
-{
-    struct zone *zone;
-    struct err err = {0};
-
-    if (zone_new(name, &zone, &err) != 0) {
-        fail_msg("%s", err.text);
-    }
-    return zone;
 }
 
 static void assert_utc(const struct zone *zone, int64_t local, int64_t hours_before)
@@ -65,16 +55,16 @@ static void test_zone__leaves_the_process_its_own(void **state)
 {
     (void)state;
     assert_int_equal(setenv("TZ", "America/New_York", 1), 0);
-    zone_free(zone_of("Asia/Tokyo"));
+    zone_free(make_zone("Asia/Tokyo"));
     assert_string_equal(getenv("TZ"), "America/New_York");
     assert_int_equal(unsetenv("TZ"), 0);
-    zone_free(zone_of("Asia/Tokyo"));
+    zone_free(make_zone("Asia/Tokyo"));
     assert_null(getenv("TZ"));
 }
 
 static void test_zone__tokyo_is_nine_hours_before_utc(void **state)
 {
-    struct zone *zone = zone_of("Asia/Tokyo");
+    struct zone *zone = make_zone("Asia/Tokyo");
 
     (void)state;
     assert_utc(zone, local_us(1970, 1, 1, 9, 0), 9);
@@ -88,7 +78,7 @@ static void test_zone__tokyo_is_nine_hours_before_utc(void **state)
 
 static void test_zone__an_hour_that_is_skipped_never_was_and_one_that_comes_twice_is_the_first(void **state)
 {
-    struct zone *zone = zone_of("Europe/Berlin");
+    struct zone *zone = make_zone("Europe/Berlin");
 
     (void)state;
     assert_utc(zone, local_us(2026, 3, 29, 1, 59), 1);
@@ -104,7 +94,7 @@ static void test_zone__an_hour_that_is_skipped_never_was_and_one_that_comes_twic
 
 static void test_zone__a_whole_day_may_be_missing(void **state)
 {
-    struct zone *zone = zone_of("Pacific/Apia");
+    struct zone *zone = make_zone("Pacific/Apia");
 
     (void)state;
     assert_utc(zone, local_us(2011, 12, 29, 23, 59), -10);
@@ -117,7 +107,7 @@ static void test_zone__a_whole_day_may_be_missing(void **state)
 /* The rules of today go on for ever; the calendar repeats itself after 400 years. */
 static void test_zone__knows_every_year_of_a_datetime(void **state)
 {
-    struct zone *zone = zone_of("America/New_York");
+    struct zone *zone = make_zone("America/New_York");
 
     (void)state;
     for (int year = 2038; year < 10000; year++) {
