@@ -416,6 +416,18 @@ static void note_column(struct column_names *names, struct reader ahead)
     (void)column_names_add(names, take_name(&ahead, name) ? name : COLUMN_NAMES_ANY);
 }
 
+/* MariaDB: without system versioning the rows of the past are gone; with it each row has another key, which holds the end of its time. */
+static bool take_versioning(struct reader *reader)
+{
+    struct reader ahead = *reader;
+    bool taken = (take_word(&ahead, "drop") || take_word(&ahead, "add")) && take_word(&ahead, "system") && take_word(&ahead, "versioning");
+
+    if (taken) {
+        *reader = ahead;
+    }
+    return taken;
+}
+
 static void take_columns(struct query *query, struct reader *reader)
 {
     if (take_word(reader, "drop")) {
@@ -538,6 +550,7 @@ static bool read_alterations(struct query *query, struct reader *reader, const c
         at = reader->at;
         changes |= take_sign(reader, ',') && take_rename(query, reader, database);
         changes |= take_exchange(query, reader, database);
+        changes |= take_versioning(reader);
         take_columns(query, reader);
         changes |= take_new_column_name(query, reader);
         changes |= take_change(reader);
@@ -567,6 +580,17 @@ static void read_rename(struct query *query, struct reader *reader, const char *
             more = take_sign(reader, ',');
         }
         query_deinit(&names);
+    }
+}
+
+/* REPAIR TABLE a, b leaves out rows that it can't read, and so may OPTIMIZE of a damaged table (MyISAM, Aria); but that one is run on sound tables
+ * as a matter of course, of which each would be told again and again. */
+static void read_repair(struct query *query, struct reader *reader, const char *database)
+{
+    if (take_word(reader, "table") || take_word(reader, "tables")) {
+        query->kind = QUERY_REWRITES_TABLES;
+        while (take_table(reader, query, database) && take_sign(reader, ',')) {
+        }
     }
 }
 
@@ -627,6 +651,8 @@ static bool read_definition(struct query *query, struct reader *reader, const ch
         read_alter(query, reader, database);
     } else if (take_word(reader, "rename")) {
         read_rename(query, reader, database);
+    } else if (take_word(reader, "repair")) {
+        read_repair(query, reader, database);
     } else {
         return false;
     }

@@ -3,8 +3,8 @@
  * query: what the text of a QUERY event means for a reader of rows.
  *
  * No parser of SQL: only the beginning is looked at, behind comments, as far as it decides. Transaction control, TRUNCATE and
- * DROP of tables (which empty them without row events), ALTER and RENAME (which may change rows without row events, and RENAME takes all
- * from the old name), and changes of rows that were logged as statements, which a reader of rows would lose. Everything else is
+ * DROP of tables (which empty them without row events), ALTER, RENAME and REPAIR (which may change rows without row events, and RENAME takes
+ * all from the old name), and changes of rows that were logged as statements, which a reader of rows would lose. Everything else is
  * QUERY_OTHER and holds nothing for us: a new shape of a table shows in its next TABLE_MAP.
  */
 #ifndef KAKEHI_PRODUCER_BINLOG_QUERY_H
@@ -27,7 +27,7 @@ enum query_kind {
     QUERY_EMPTIES_TABLES, /* TRUNCATE, DROP TABLE, CREATE OR REPLACE TABLE of `tables` */
     QUERY_EMPTIES_DATABASE, /* DROP DATABASE: `tables` is one, whose name is empty */
     QUERY_REWRITES_TABLES,  /* may change stored rows of `tables` without row events, or give a table rows that were never logged as its
-                               own: ALTER, RENAME. A hint: words are looked for, so it may be said too often. Not so of those that `left` */
+                               own: ALTER, RENAME, REPAIR. A hint: words are looked for, so it may be said too often. Not so of those that `left` */
     QUERY_ALTERS_COLUMNS,   /* ALTER that drops columns of `tables`, or adds some that are NULL in the rows that are there */
     QUERY_CHANGES_ROWS,   /* INSERT and the like, CREATE TABLE of a query; `tables` names the one it is about, or is empty where that is not sure */
 };

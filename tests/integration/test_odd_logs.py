@@ -99,16 +99,19 @@ def test_a_file_that_is_loaded_by_a_statement_is_refused(path):
 
 
 def test_a_table_with_a_past_shows_it(mariadb_path):
-    """MariaDB's system versioning: the rows of the past are rows of the table. Those of today are told by row_end."""
+    """MariaDB's system versioning: the rows of the past are rows of the table. Those of today are told by row_end. It is told when they go."""
     path = mariadb_path
-    path.sql("CREATE TABLE past (id INT PRIMARY KEY, x INT) WITH SYSTEM VERSIONING")
-    path.producer()
+    path.sql("CREATE TABLE past (id INT PRIMARY KEY, x INT) WITH SYSTEM VERSIONING", "CREATE TABLE present (id INT PRIMARY KEY)")
+    producer = path.producer()
     path.worker()
     path.sql("INSERT INTO past VALUES (1, 1), (2, 2)", "UPDATE past SET x = x + 1", "DELETE FROM past WHERE id = 2")
     path.wait_arrived()
     rows = oracle.view_rows(path.sqlite_file, "past")
     assert sorted((row["id"], row["x"]) for row in rows) == [(1, 1), (1, 2), (2, 2), (2, 3)]
     assert [(row["id"], row["x"]) for row in rows if row["row_end"] > "2037"] == [(1, 2)] == list(path.sql("SELECT id, x FROM past"))
+    path.sql("SET SESSION system_versioning_alter_history = KEEP", "ALTER TABLE past DROP SYSTEM VERSIONING", "ALTER TABLE present ADD SYSTEM VERSIONING")
+    marked = lambda: sorted(producer.status()["source"]["reread_needed"])
+    wait_for(lambda: marked() == [f"{path.database}.past", f"{path.database}.present"], lambda: f"both tables to be marked: {marked()}", 60)
 
 
 @pytest.mark.parametrize("kind", [MariaDB, pytest.param(MySQL, marks=pytest.mark.thorough)])

@@ -69,6 +69,8 @@ static void test_query__takes_nothing_for_a_change_that_is_none(void **state)
                                         "/* INSERT INTO t */",
                                         "ANALYZE TABLE t",
                                         "ANALYZE LOCAL TABLE t, u",
+                                        "OPTIMIZE TABLE t",
+                                        "REPAIR VIEW v",
                                         "TRUNCATE",
                                         "CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW DELETE FROM u",
                                         "XA RECOVER"};
@@ -165,7 +167,8 @@ static void test_query__knows_what_may_change_rows_without_row_events(void **sta
                                            "ALTER TABLE t DROP COLUMN a, ADD COLUMN a INT NULL",
                                            "ALTER TABLE t DROP `index`, ADD COLUMN IF NOT EXISTS `Index` INT",
                                            "ALTER TABLE t ADD b TIMESTAMP", "ALTER TABLE t ADD b TIMESTAMP(3) DEFAULT NOW()",
-                                           "ALTER IGNORE TABLE t ADD UNIQUE (a)",
+                                           "ALTER IGNORE TABLE t ADD UNIQUE (a)", "ALTER TABLE t DROP SYSTEM VERSIONING",
+                                           "alter table t add c int, add system versioning", "REPAIR TABLE t QUICK", "repair tables `t`",
                                            "ALTER TABLE t IMPORT TABLESPACE", "ALTER TABLE t ADD b INT GENERATED ALWAYS AS (a + 1)",
                                            "ALTER TABLE t ADD id INT AUTO_INCREMENT PRIMARY KEY"};
 
@@ -272,6 +275,7 @@ static void test_query__knows_columns_that_go_and_columns_that_come(void **state
     assert_columns("ALTER TABLE t DROP COLUMN b", "b", "");
     assert_columns("ALTER TABLE t DROP b, DROP `c_2`, DROP $d", "b c_2 $d", "");
     assert_columns("ALTER TABLE t COMMENT 'issue #6', DROP COLUMN x", "x", "");
+    assert_columns("ALTER TABLE t DROP system, ADD c INT WITHOUT SYSTEM VERSIONING", "system", "c");
     assert_columns("ALTER TABLE t DROP PRIMARY KEY, DROP COLUMN IF EXISTS b, ADD UNIQUE (c)", "b", "");
     assert_columns("ALTER TABLE t DROP b, ADD c INT", "b", "c");
     assert_columns("ALTER TABLE t DROP `index`, ADD COLUMN IF NOT EXISTS `key` INT", "index", "key");
@@ -302,6 +306,7 @@ static void test_query__knows_the_other_table_of_an_alteration(void **state)
 {
     (void)state;
     assert_query("ALTER TABLE t EXCHANGE PARTITION p WITH TABLE x.u WITHOUT VALIDATION", QUERY_REWRITES_TABLES, "db.t x.u");
+    assert_query("REPAIR TABLE t, x.`u` EXTENDED", QUERY_REWRITES_TABLES, "db.t x.u");
     assert_query("ALTER TABLE t CONVERT PARTITION p TO TABLE u", QUERY_REWRITES_TABLES, "db.t db.u");
     assert_query("ALTER TABLE t CONVERT TABLE u TO PARTITION p VALUES LESS THAN (5)", QUERY_REWRITES_TABLES, "db.t -db.u");
 }
