@@ -54,7 +54,7 @@ def main(folder):
         if path.name.startswith("mariadb"):
             (folder / f"{path.name}.fragments").write_bytes(bytes([0]) + fragments(log)[:SIZE_MAX])
         log = log[:SIZE_MAX]
-        for first in (0, 2 | 32, 4 | 32, 24 | 2, 16 | 32, 64, 64 | 32):
+        for first in (0, 2 | 32, 4 | 32, 24 | 2, 16 | 32, 64, 64 | 32, 128 | 32):
             (folder / f"{path.name}.{first}").write_bytes(bytes([first]) + log)
         (folder / f"{path.name}.1").write_bytes(bytes([1 | 2]) + packets(log))
 

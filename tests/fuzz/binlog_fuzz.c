@@ -167,6 +167,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         mend_checksums(bytes, size - 1);
     }
     stream = binlog_stream_new(&options);
+    binlog_stream_take_name_case(stream, (data[0] & 128) != 0);
     binlog_stream_open(stream, "fuzz", 4);
     feed(stream, bytes, size - 1, piece_sizes[data[0] >> 3 & 3]);
     must(binlog_stream_end(stream, &err) == 0 || err.class != ERR_NONE);
