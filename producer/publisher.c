@@ -17,6 +17,7 @@
 #include <stdlib.h>
 
 #include "common/must.h"
+#include "producer/groundwork.h"
 #include "producer/writer.h"
 
 #define PARCELS_MIN 4
@@ -28,9 +29,9 @@ struct command {
     enum verb verb;
     uint64_t round;
     union {
-        struct writer_table table; /* PREPARE: owned */
-        struct parcel *parcel;     /* GIVE: owned */
-        json_t *state;             /* CUT: owned */
+        struct groundwork_table table; /* PREPARE: owned */
+        struct parcel *parcel;         /* GIVE: owned */
+        json_t *state;                 /* CUT: owned */
     };
     struct err err; /* PREPARE: the table could not even be named */
 };
@@ -282,7 +283,7 @@ static void free_command(struct publisher *publisher, struct command *command)
     if (command->verb == GIVE && command->parcel != NULL) {
         on_settled(publisher, command->parcel);
     } else if (command->verb == PREPARE) {
-        writer_table_deinit(&command->table);
+        groundwork_table_deinit(&command->table);
     } else if (command->verb == CUT) {
         json_decref(command->state);
     }
@@ -484,7 +485,7 @@ void publisher_prepare(struct publisher *publisher, const struct schema *schema,
 {
     struct command prepare_command = {.verb = PREPARE};
 
-    (void)!writer_table_init(&prepare_command.table, publisher->settings, schema, &prepare_command.err); /* err is the answer */
+    (void)!groundwork_table_init(&prepare_command.table, publisher->settings, schema, &prepare_command.err); /* err is the answer */
     prepare_command.table.again = again;
     give_command(publisher, &prepare_command);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two handles: `observer` (a read_uncommitted consumer in no group) for metadata, making topics and end offsets; `handle`, the
- * transactional one, made anew by each fence. Schemas have a third, which is the registrar's.
+ * One handle, the transactional one, made anew by each fence. What needs no transaction is groundwork's, which has handles of its own.
  *
  * Zero copy: payload stays in the parcel. Its owner gets it back only when the last of its messages was answered; or when the
  * handle is destroyed and its threads are joined, for until then a purged message may still stand in a buffer that is being
@@ -28,8 +27,7 @@
 #include "producer/destinations.h"
 #include "producer/handle.h"
 #include "producer/positions.h"
-#include "producer/registrar.h"
-#include "producer/schema_numbers.h"
+#include "producer/topics.h"
 
 #define SLICE_MS   1000  /* of a blocking call, between two looks at `cancelled` */
 #define FULL_MS    10    /* the longest wait of a queue that is full, between two looks whether it still is */
@@ -44,9 +42,7 @@ struct writer {
     const struct settings *settings;
     struct writer_calls calls;
     char id[TOPIC_NAME_SIZE]; /* transactional.id */
-    rd_kafka_t *observer;
-    struct registrar *registrar;
-    struct schema_numbers *numbers; /* NULL: no registry */
+    struct groundwork *groundwork;
     rd_kafka_t *handle;       /* NULL: abandoned, or not fenced yet */
     rd_kafka_queue_t *events; /* of handle */
     rd_kafka_topic_t *positions;
@@ -74,18 +70,9 @@ int writer_new(const struct settings *settings, const struct writer_calls *calls
         free(writer);
         return err_while(err, "making the transactional id of prefix and source name");
     }
-    writer->registrar = registrar_new(settings);
-    writer->numbers = settings->registry.urls.count > 0 ? schema_numbers_new(&settings->registry) : NULL;
+    writer->groundwork = groundwork_new(settings, calls->cancelled, calls->context);
     *ret_writer = writer;
     return 0;
-}
-
-static void destroy(rd_kafka_t **handle)
-{
-    if (*handle != NULL) {
-        rd_kafka_destroy(*handle);
-        *handle = NULL;
-    }
 }
 
 void writer_free(struct writer *writer)
@@ -94,9 +81,7 @@ void writer_free(struct writer *writer)
         return;
     }
     writer_abandon(writer);
-    destroy(&writer->observer);
-    registrar_free(writer->registrar);
-    schema_numbers_free(writer->numbers);
+    groundwork_free(writer->groundwork);
     destinations_deinit(&writer->destinations);
     free(writer);
 }
@@ -128,10 +113,7 @@ static int64_t now_ms(void)
 
 int writer_open(struct writer *writer, bool positions_may_be_new, struct err *err)
 {
-    if (writer->observer == NULL && handle_reader(writer->settings, "read_uncommitted", &writer->observer, err) != 0) {
-        return -1;
-    }
-    return topics_make_state(writer->observer, writer->settings, positions_may_be_new, err);
+    return groundwork_open(writer->groundwork, positions_may_be_new, err);
 }
 
 /* ---- delivery reports */
@@ -349,11 +331,11 @@ int writer_fence(struct writer *writer, struct err *err)
 {
     writer_abandon(writer);
     writer->fenced_off = false;
-    registrar_forget(writer->registrar);
+    groundwork_forget(writer->groundwork);
     if (new_handle(writer, err) != 0 || repeat(writer, rd_kafka_init_transactions, INIT_MS, "taking over", err) != 0) {
         return -1;
     }
-    return topics_data_ends(writer->observer, writer->settings, &writer->ends, err);
+    return groundwork_ends(writer->groundwork, &writer->ends, err);
 }
 
 int writer_read_position(struct writer *writer, json_t **ret_record, struct err *err)
@@ -409,7 +391,8 @@ void writer_abandon(struct writer *writer)
     rd_kafka_topic_destroy(writer->positions);
     rd_kafka_topic_destroy(writer->dead);
     destinations_close(&writer->destinations);
-    destroy(&writer->handle);
+    rd_kafka_destroy(writer->handle);
+    writer->handle = NULL;
     while (writer->in_flight != NULL) {
         settle(writer, writer->in_flight, writer->in_flight->unsettled);
     }
@@ -422,26 +405,7 @@ void writer_abandon(struct writer *writer)
 
 /* ---- prepare */
 
-int writer_table_init(struct writer_table *table, const struct settings *settings, const struct schema *schema, struct err *err)
-{
-    *table = (struct writer_table){.schema_ids = {schema->value_id, schema->key_id}};
-    if (topics_data_name(settings, schema->table->database, schema->table->name, table->topic, err) != 0) {
-        return -1;
-    }
-    must(asprintf(&table->table, "%s.%s", schema->table->database, schema->table->name) > 0);
-    table->schema_texts[0] = must_strdup(schema->value_text);
-    table->schema_texts[1] = must_strdup(schema->key_text);
-    return 0;
-}
-
-void writer_table_deinit(struct writer_table *table)
-{
-    free(table->table);
-    free(table->schema_texts[0]);
-    free(table->schema_texts[1]);
-}
-
-static int prepare_topic(struct writer *writer, const struct writer_table *table, uint32_t *ret_topic_id, struct err *err)
+static int prepare_topic(struct writer *writer, const struct groundwork_table *table, uint32_t *ret_topic_id, struct err *err)
 {
     struct destination *topic;
 
@@ -450,7 +414,7 @@ static int prepare_topic(struct writer *writer, const struct writer_table *table
     }
     topic = &writer->destinations.items[*ret_topic_id];
     if (topic->handle == NULL) {
-        if (topics_make_data(writer->observer, writer->settings, table->table, topic->name, err) != 0) {
+        if (groundwork_topic(writer->groundwork, table, err) != 0) {
             return -1;
         }
         topic->handle = rd_kafka_topic_new(writer->handle, topic->name, NULL);
@@ -459,44 +423,13 @@ static int prepare_topic(struct writer *writer, const struct writer_table *table
     return 0;
 }
 
-/* The subjects are those of Confluent's TopicNameStrategy: readers find the newest schema of a topic by its name. */
-static int number_schemas(struct writer *writer, const struct writer_table *table, struct framing_ids *ret_ids, struct err *err)
+int writer_prepare(struct writer *writer, const struct groundwork_table *table, uint32_t *ret_topic_id, struct framing_ids *ret_ids,
+                   struct err *err)
 {
-    static const char *const parts[2] = {"value", "key"};
-    uint64_t ids[2] = {0};
-
-    if (writer->numbers == NULL) {
-        *ret_ids = (struct framing_ids){FRAMING_SINGLE_OBJECT, table->schema_ids[0], table->schema_ids[1]};
-        return 0;
-    }
-    for (int i = 0; i < 2 && table->schema_texts[i] != NULL; i++) {
-        char subject[TOPIC_NAME_SIZE + 8];
-        const struct schema_number_wanted wanted = {subject, table->schema_texts[i], table->schema_ids[i]};
-
-        (void)snprintf(subject, sizeof subject, "%s-%s", table->topic, parts[i]);
-        if (schema_numbers_get(writer->numbers, &wanted, writer->calls.cancelled, writer->calls.context, &ids[i], err) != 0) {
-            return err_while(err, "registering the schemas of %s", table->table);
-        }
-    }
-    *ret_ids = (struct framing_ids){FRAMING_REGISTRY, ids[0], ids[1]};
-    return 0;
-}
-
-int writer_prepare(struct writer *writer, const struct writer_table *table, uint32_t *ret_topic_id, struct framing_ids *ret_ids, struct err *err)
-{
-    if (prepare_topic(writer, table, ret_topic_id, err) != 0 || number_schemas(writer, table, ret_ids, err) != 0) {
+    if (prepare_topic(writer, table, ret_topic_id, err) != 0) {
         return -1;
     }
-    if (table->again) {
-        registrar_again(writer->registrar, table->schema_ids[0]);
-    }
-    for (int i = 0; i < 2 && table->schema_texts[i] != NULL; i++) {
-        registrar_add(writer->registrar, table->schema_ids[i], table->schema_texts[i]);
-    }
-    if (registrar_flush(writer->registrar, writer->calls.cancelled, writer->calls.context, err) != 0) {
-        return err_while(err, "publishing the schemas of %s", table->table);
-    }
-    return 0;
+    return groundwork_schemas(writer->groundwork, table, ret_ids, err);
 }
 
 /* ---- rows and commits */

@@ -6,7 +6,7 @@
  *   writer_open      state topics (A8)
  *   writer_fence     new handle with transactional.id prefix|source (A10), init_transactions
  *   writer_read_position   what older instances have committed (A2)
- *   writer_prepare   topic; schemas by a plain idempotent producer, acknowledged (A9); their ids from the registry, if there is one
+ *   writer_prepare   what must stand before rows (groundwork.h): topic; schemas, acknowledged (A9); their ids
  *   writer_give      begins a transaction if none is open, produces
  *   writer_cut       position record into the same transaction, commit (A3)
  *   writer_abandon   the handle is thrown away
@@ -24,10 +24,9 @@
 #include "common/err.h"
 #include "common/settings.h"
 #include "producer/delivered.h"
+#include "producer/groundwork.h"
 #include "producer/parcel.h"
-#include "producer/topics.h"
 #include "schemas/framing.h"
-#include "schemas/schema.h"
 
 struct writer;
 
@@ -39,15 +38,6 @@ struct writer_calls {
     void (*settled)(void *context, struct parcel *parcel);
     /* There may be something for writer_poll. Called on a thread of librdkafka. NULL: not needed. */
     void (*wake)(void *context);
-};
-
-/* What must stand in Kafka before the first row of a table's version. Owned copies. */
-struct writer_table {
-    char topic[TOPIC_NAME_SIZE];
-    char *table;            /* db.table */
-    uint64_t schema_ids[2]; /* value, key */
-    char *schema_texts[2];  /* the key's is NULL: of a table without columns */
-    bool again;             /* the table had another shape in between */
 };
 
 /* Connects to nothing yet. */
@@ -64,7 +54,7 @@ json_t *writer_published(const struct writer *writer);
 /* Rule A8: may a source without a record start here? */
 int writer_check_first(const struct writer *writer, struct err *err) MUST_CHECK;
 /* *ret_ids: what the table's messages are framed with. ERR_POISON: the registry refuses a schema for good. */
-int writer_prepare(struct writer *writer, const struct writer_table *table, uint32_t *ret_topic_id, struct framing_ids *ret_ids,
+int writer_prepare(struct writer *writer, const struct groundwork_table *table, uint32_t *ret_topic_id, struct framing_ids *ret_ids,
                    struct err *err) MUST_CHECK;
 /* Takes the parcel, also when it fails. */
 int writer_give(struct writer *writer, struct parcel *parcel, struct err *err) MUST_CHECK;
@@ -79,9 +69,5 @@ bool writer_fenced_off(const struct writer *writer);
 bool writer_too_large(const struct writer *writer, int64_t *ret_seq, int64_t *ret_idx);
 /* Serves what librdkafka has to say. */
 void writer_poll(struct writer *writer);
-
-int writer_table_init(struct writer_table *table, const struct settings *settings, const struct schema *schema,
-                      struct err *err) MUST_CHECK;
-void writer_table_deinit(struct writer_table *table);
 
 #endif
