@@ -2,8 +2,8 @@
 /*
  * Packets, events and rows: any bytes as a binlog. The first byte chooses: bit 0 packets or file, bit 1 whether names are
  * optional, bit 2 whether tables are selected, bits 3 and 4 the size of the pieces, bit 5 whether the checksums are mended
- * first, bit 6 whether values without a place in their type follow a policy. Without the checksums, hardly a changed byte would get
- * past the first one.
+ * first, bit 6 whether values without a place in their type follow a policy, bit 7 whether there is a ceiling of memory. Without the
+ * checksums, hardly a changed byte would get past the first one.
  *
  * What must hold beside "no crash": each cell of a row that is yielded can be read over its whole size; a failure lasts; rows
  * and ends come only inside a transaction.
@@ -159,6 +159,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     options.framing = (data[0] & 1) != 0 ? BINLOG_PACKETS : BINLOG_FILE;
     options.names_optional = (data[0] & 2) != 0;
     options.selected = (data[0] & 4) != 0 ? never : NULL;
+    options.memory_bytes = (data[0] & 128) != 0 ? 16 << 20 : 0;
     options.choose = (data[0] & 64) != 0 ? choose : NULL;
     bytes = malloc(size);
     must(bytes != NULL);
