@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A zone of the system that a test cannot do without: one that is missing fails the test here, with its reason. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
