@@ -21,7 +21,7 @@ static struct metric_family clock_steps METRIC_FAMILY = {
 
 static struct metric_family reread_needed METRIC_FAMILY = {
     .name = "kakehi_reread_needed",
-    .help = "1: a statement (ALTER, RENAME) may have changed stored rows of the table without row events.",
+    .help = "1: a statement (ALTER, RENAME, REPAIR) may have changed stored rows of the table without row events.",
     .kind = METRIC_GAUGE,
     .labels = {"source", "table"},
 };

@@ -56,7 +56,7 @@
 #include "workers/bigquery/load_parts.h"
 
 #define ALARM_MS 86400000 /* F3 */
-#define MEMORY_BYTES    (32 << 20)
+#define MEMORY_BYTES    (24 << 20)
 #define PIECE_UNITS_MIN 1
 #define PIECE_UNITS_MAX 16
 #define AGE_FIRST_MS    60000        /* until load_pace says otherwise */

@@ -60,7 +60,7 @@ struct loads_options {
     const char *job_prefix;    /* begins every job id: the pipeline's prefix */
     uint64_t retry_ms;         /* bigquery.retry */
     uint64_t file_bytes;       /* bigquery.file: a file of this size, as sent, is due, as soon as its pace allows */
-    uint64_t memory_bytes;     /* of all pieces under way; 0: 32 MiB. Each load takes a share, at least 512 KiB */
+    uint64_t memory_bytes;     /* of all pieces under way; 0: 24 MiB. Each load takes a share, at least 512 KiB */
     uint64_t alarm_ms;         /* F3: a job that is not done by then is told as an error, again and again; 0: a day. Tests shorten it */
     bool uncompressed;         /* tests: blocks by codec null */
 };
