@@ -279,7 +279,9 @@ json_t *position_settled(const json_t *old, const char *table, struct err *err)
     if (reread || aside) {
         return record;
     }
-    (void)err_set(err, ERR_FATAL, "the position record says nothing of table %.200s: nothing was changed", table);
+    (void)err_set(err, ERR_FATAL, "the position record says nothing of table %.200s: nothing was changed (a mark that /status shows "
+                 "stands there with the next commit: then ask again)",
+                 table);
     json_decref(record);
     return NULL;
 }

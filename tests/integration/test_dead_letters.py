@@ -71,7 +71,9 @@ def test_reread_needed_is_over_when_a_person_says_so(mariadb_path):
     path.sql("INSERT INTO t VALUES (1)", "ALTER TABLE t ADD COLUMN n INT NOT NULL DEFAULT 7", "INSERT INTO t VALUES (2, 2)")
     name = f"{path.database}.t"
     wait_for(lambda: producer.status()["source"]["reread_needed"] == [name], "the mark", 60)
-    assert path.run_producer("position", "--settled", name, "--yes-i-mean", "test").popen.returncode == 0
+    assert _ids(path, "t", 2) == [1, 2]  # so the mark is committed, too: until then the record says nothing of it
+    done = path.run_producer("position", "--settled", name, "--yes-i-mean", "test")
+    assert done.popen.returncode == 0, done.text()
     path.sql("INSERT INTO t VALUES (3, 3)")
     assert _ids(path, "t", 3) == [1, 2, 3]
     wait_for(lambda: producer.status()["source"]["reread_needed"] == [], "the mark's end", 60)
